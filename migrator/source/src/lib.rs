@@ -1,0 +1,8 @@
+//! What the macro and the runtime of `migrator` must do the same way.
+//!
+//! This crate is an implementation detail of `migrator`; its interface changes without notice.
+//!
+//! A folder goes through four rooms: [`layout`] turns files into entries, [`checksum`] normalises and digests their
+//! text, [`sql`] splits a script into statements and finds what would hurt later.
+
+pub mod sql;

@@ -1,0 +1,1 @@
+//! Test support: private, throw-away database servers and fresh databases.
