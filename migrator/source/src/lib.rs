@@ -3,6 +3,11 @@
 //! This crate is an implementation detail of `migrator`; its interface changes without notice.
 //!
 //! A folder goes through four rooms: [`layout`] turns files into entries, [`checksum`] normalises and digests their
-//! text, [`sql`] splits a script into statements and finds what would hurt later.
+//! text, [`sql`] splits a script into statements and finds what would hurt later, and [`pack`] lays the result out as
+//! the few flat blobs that a binary carries.
 
+pub mod checksum;
+pub mod fault;
+pub mod layout;
+pub mod pack;
 pub mod sql;

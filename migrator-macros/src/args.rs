@@ -1,0 +1,62 @@
+//! The words between the parentheses.
+
+use std::str::FromStr;
+
+use migrator_source::layout::Layout;
+use migrator_source::sql::SqlDialect;
+use proc_macro2::Span;
+use syn::parse::{Parse, ParseStream};
+use syn::{Ident, LitStr, Path, Token};
+
+/// What the caller wrote.
+pub(crate) struct Args {
+    /// The crate `migrator`, under the name that the calling crate knows.
+    pub(crate) krate: Path,
+    /// The directory, relative to the calling crate's `Cargo.toml`.
+    pub(crate) dir: String,
+    /// Where faults of the directory are shown.
+    pub(crate) span: Span,
+    pub(crate) layout: Option<Layout>,
+    pub(crate) dialect: Option<SqlDialect>,
+}
+
+impl Parse for Args {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let krate = input.call(Path::parse_mod_style)?;
+        input.parse::<Token![;]>()?;
+        let mut args = Self { krate, dir: "migrations".to_owned(), span: Span::call_site(), layout: None, dialect: None };
+        if input.peek(LitStr) {
+            let dir: LitStr = input.parse()?;
+            args.span = dir.span();
+            args.dir = dir.value().trim_end_matches('/').to_owned();
+            if input.is_empty() {
+                return Ok(args);
+            }
+            input.parse::<Token![,]>()?;
+        }
+        while !input.is_empty() {
+            let key: Ident = input.parse()?;
+            input.parse::<Token![=]>()?;
+            let value: LitStr = input.parse()?;
+            if key == "layout" {
+                set(&mut args.layout, &key, &value)?;
+            } else if key == "dialect" {
+                set(&mut args.dialect, &key, &value)?;
+            } else {
+                return Err(syn::Error::new(key.span(), format!("unknown argument `{key}`: it is `layout` or `dialect`")));
+            }
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        Ok(args)
+    }
+}
+
+fn set<T: FromStr<Err: ToString>>(slot: &mut Option<T>, key: &Ident, value: &LitStr) -> syn::Result<()> {
+    if slot.is_some() {
+        return Err(syn::Error::new(key.span(), format!("`{key}` is given twice")));
+    }
+    *slot = Some(value.value().parse().map_err(|error: T::Err| syn::Error::new(value.span(), error.to_string()))?);
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! What stands in the place of the macro. It names only `$crate::__private`.
+
+use migrator_source::layout::Layout;
+use migrator_source::pack::Packed;
+use migrator_source::sql::SqlDialect;
+use proc_macro2::{Literal, TokenStream};
+use quote::{quote, quote_spanned};
+
+use crate::args::Args;
+use crate::validate::Embedded;
+
+/// The set itself.
+pub(crate) fn set(args: &Args, embedded: &Embedded) -> TokenStream {
+    let krate = &args.krate;
+    let packed = packed(args, &embedded.packed);
+    let tracking = tracking(args, embedded);
+    let warnings = embedded.warnings.iter().map(|text| warning(args, text));
+    quote! {{
+        #(#warnings)*
+        #tracking
+        static PACKED: #krate::__private::Packed = #packed;
+        #krate::__private::set(&PACKED)
+    }}
+}
+
+/// One compile error per fault, and an empty set, so that nothing else in the crate fails for it.
+pub(crate) fn errors(args: &Args, texts: &[String]) -> TokenStream {
+    let krate = &args.krate;
+    let errors = texts.iter().map(|text| syn::Error::new(args.span, text).into_compile_error());
+    quote! {{
+        #(#errors;)*
+        #krate::__private::set(&#krate::__private::Packed::EMPTY)
+    }}
+}
+
+/// Makes cargo see an edit of an embedded file where no build script watches the directory.
+///
+/// The constant is not used, so neither the bytes nor the path of the build machine reach the binary.
+fn tracking(args: &Args, embedded: &Embedded) -> TokenStream {
+    if embedded.tracked {
+        return TokenStream::new();
+    }
+    let files = embedded.files.iter().map(|file| format!("/{}/{file}", args.dir));
+    quote! {
+        const _: &[&[u8]] = &[#(include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), #files))),*];
+    }
+}
+
+/// A compile warning with a text of our own: stable Rust has no other way than the use of a deprecated item.
+fn warning(args: &Args, text: &str) -> TokenStream {
+    quote_spanned! { args.span => {
+        #[deprecated(note = #text)]
+        #[allow(non_upper_case_globals)]
+        const embed_migrations: () = ();
+        let () = embed_migrations;
+    }}
+}
+
+fn packed(args: &Args, packed: &Packed) -> TokenStream {
+    let krate = &args.krate;
+    let layout = match packed.layout {
+        Layout::Diesel => quote!(Diesel),
+        Layout::Prisma => quote!(Prisma),
+        Layout::Flat => quote!(Flat),
+    };
+    let dialect = match packed.dialect {
+        None => quote!(None),
+        Some(SqlDialect::Sqlite) => quote!(Some(#krate::__private::SqlDialect::Sqlite)),
+        Some(SqlDialect::Postgres) => quote!(Some(#krate::__private::SqlDialect::Postgres)),
+        Some(SqlDialect::Mysql) => quote!(Some(#krate::__private::SqlDialect::Mysql)),
+    };
+    let (dir, package): (&str, &str) = (&packed.dir, &packed.package);
+    let (names, sql, warnings): (&str, &str, &str) = (&packed.names, &packed.sql, &packed.warnings);
+    let index = Literal::byte_string(&packed.index);
+    let fingerprint = packed.fingerprint.iter().map(|byte| Literal::u8_unsuffixed(*byte));
+    let raw_digests = Literal::byte_string(&packed.raw_digests);
+    quote! {
+        #krate::__private::Packed {
+            layout: #krate::__private::Layout::#layout,
+            dialect: #dialect,
+            dir: #krate::__private::Cow::Borrowed(#dir),
+            package: #krate::__private::Cow::Borrowed(#package),
+            fingerprint: [#(#fingerprint),*],
+            index: #krate::__private::Cow::Borrowed(#index),
+            names: #krate::__private::Cow::Borrowed(#names),
+            sql: #krate::__private::Cow::Borrowed(#sql),
+            raw_digests: #krate::__private::Cow::Borrowed(#raw_digests),
+            warnings: #krate::__private::Cow::Borrowed(#warnings),
+        }
+    }
+}

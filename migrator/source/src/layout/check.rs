@@ -1,0 +1,162 @@
+//! The checks that every layout shares: versions, names, texts, scripts.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::{Down, Draft, Entry, File, Found, Layout};
+use crate::checksum::{self, NotText};
+use crate::fault::{Counted, Fault, Warning};
+use crate::sql::{Mode, Script, SqlDialect, position};
+
+/// Files that people put into a folder on purpose and that nobody wants to hear about at each build.
+const EXPECTED: [&str; 5] = [".gitkeep", ".keep", ".gitignore", ".gitattributes", ".diesel_lock"];
+
+/// Checks versions and names of the ordered drafts, and counts the stray files.
+pub(super) fn structure(layout: Layout, found: &mut Found<'_>) {
+    let mut by_case: HashMap<String, &str> = HashMap::new();
+    for draft in &found.drafts {
+        let longest = layout.longest_version();
+        let length = draft.version.chars().count();
+        if length > longest || draft.name.len() > 255 {
+            let message = format!("the version `{}` has {length} characters, the history holds {longest}", draft.version);
+            found.faults.push(Fault::new("version_too_long", &draft.name, message, "shorten the name"));
+        }
+        if let Some(other) = by_case.insert(draft.name.to_lowercase(), &draft.name)
+            && other != draft.name
+        {
+            let message = format!("the name equals `{other}` but for case; some file systems cannot hold both");
+            found.faults.push(Fault::new("name_differs_by_case", &draft.name, message, "rename one of the two"));
+        }
+    }
+    for pair in found.drafts.windows(2) {
+        let [first, second] = pair else { continue };
+        if layout.order(&first.version, &second.version).is_eq() {
+            let message = format!("`{}` has the version {} too", first.up.path, second.version);
+            let help = "give one of the two another version; only the one that was never applied anywhere can change";
+            found.faults.push(Fault::new("duplicate_version", &second.up.path, message, help));
+        }
+    }
+    let mut stray = Counted::default();
+    found.stray.iter().filter(|path| !EXPECTED.contains(path)).for_each(|path| stray.push(path));
+    found.warnings.extend(stray.warning(
+        "stray",
+        "a file beside the migrations is not part of any",
+        "files beside the migrations are not part of any",
+        "nothing runs them",
+    ));
+}
+
+/// Reads the texts of the drafts and checks each script in the dialects that it may be written in.
+pub(super) fn texts(layout: Layout, dialects: &[SqlDialect], found: &mut Found<'_>) -> Vec<Entry> {
+    let (mut empty_up, mut empty_down, mut faulty_down) = (Counted::default(), Counted::default(), Counted::default());
+    let mut entries = Vec::with_capacity(found.drafts.len());
+    for draft in &found.drafts {
+        let up = match text(draft.up) {
+            Ok(up) => up,
+            Err(fault) => {
+                found.faults.push(fault);
+                continue;
+            }
+        };
+        match script(&draft.up.path, &up, dialects, draft.declared) {
+            Ok(true) => empty_up.push(&draft.up.path),
+            Ok(false) => {}
+            Err(faults) => found.faults.extend(faults),
+        }
+        let down = draft.down.map_or(Down::None, |file| down(draft, file, dialects, &mut empty_down, &mut faulty_down));
+        entries.push(Entry {
+            version: draft.version.clone(),
+            name: draft.name.clone(),
+            up_path: draft.up.path.clone(),
+            raw_digest: (layout == Layout::Prisma).then(|| checksum::digest(&draft.up.bytes)),
+            up: up.into_owned(),
+            down,
+            declared: draft.declared,
+        });
+    }
+    let so = "applying it changes nothing and is recorded";
+    warn(found, empty_up.warning("empty_up", "an up script has no statement", "up scripts have no statement", so));
+    let so = "it counts as no down script";
+    warn(found, empty_down.warning("empty_down", "a down script has no statement", "down scripts have no statement", so));
+    let so = "revert will refuse it";
+    warn(found, faulty_down.warning("faulty_down", "a down script has a fault", "down scripts have a fault", so));
+    entries
+}
+
+fn warn(found: &mut Found<'_>, warning: Option<Warning>) {
+    found.warnings.extend(warning);
+}
+
+fn down(draft: &Draft<'_>, file: &File, dialects: &[SqlDialect], empty: &mut Counted, faulty: &mut Counted) -> Down {
+    let path = file.path.clone();
+    let Ok(text) = text(file) else {
+        faulty.push(&path);
+        return Down::Faulty { path, text: String::new() };
+    };
+    match script(&path, &text, dialects, draft.declared) {
+        Ok(true) => {
+            empty.push(&path);
+            Down::None
+        }
+        Ok(false) => Down::Script { path, text: text.into_owned() },
+        Err(_) => {
+            faulty.push(&path);
+            Down::Faulty { path, text: text.into_owned() }
+        }
+    }
+}
+
+fn text(file: &File) -> Result<Cow<'_, str>, Fault> {
+    checksum::normalise(&file.bytes).map_err(|not_text| match not_text {
+        NotText::InvalidUtf8(at) => {
+            let message = format!("invalid UTF-8 at byte {at}");
+            Fault::new("invalid_utf8", &file.path, message, "save the file as UTF-8")
+        }
+        NotText::Nul(at) => {
+            let before = String::from_utf8_lossy(&file.bytes[..at]);
+            let message = format!("a NUL character at byte {at}");
+            Fault {
+                position: Some(position(&before, before.len())),
+                ..Fault::new("nul", &file.path, message, "remove it; a file in UTF-16 must be saved as UTF-8")
+            }
+        }
+    })
+}
+
+/// Whether a script is empty, or the faults that it has in *every* dialect that it may be written in.
+fn script(
+    path: &str,
+    text: &str,
+    dialects: &[SqlDialect],
+    declared: Option<Mode>,
+) -> Result<bool, Vec<Fault>> {
+    let mut common: Option<Vec<crate::sql::Fault>> = None;
+    let mut empty = true;
+    for &dialect in dialects {
+        let faults = match Script::parse(text, dialect, declared) {
+            Ok(script) => {
+                empty &= script.is_empty();
+                Vec::new()
+            }
+            Err(faults) => faults,
+        };
+        let same = |a: &crate::sql::Fault, b: &crate::sql::Fault| a.code == b.code && a.offset == b.offset;
+        common = Some(match common {
+            None => faults,
+            Some(common) => common.into_iter().filter(|a| faults.iter().any(|b| same(a, b))).collect(),
+        });
+    }
+    match common {
+        Some(faults) if !faults.is_empty() => Err(faults
+            .into_iter()
+            .map(|fault| Fault {
+                code: fault.code,
+                path: path.to_owned(),
+                position: Some(position(text, fault.offset)),
+                message: fault.message,
+                help: fault.help,
+            })
+            .collect()),
+        _ => Ok(empty),
+    }
+}

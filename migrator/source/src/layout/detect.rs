@@ -1,0 +1,93 @@
+//! Which layout a directory has. A directory in which nothing is recognised is an error, never "0 migrations, fine".
+
+use super::{File, Layout, Tree, flat, is_named};
+use crate::fault::Fault;
+
+/// The files of a sub-folder that decide for a layout.
+const UP: &str = "up.sql";
+const MIGRATION: &str = "migration.sql";
+
+pub(super) fn layout(tree: &Tree<'_>, named: Option<Layout>) -> Result<Layout, Fault> {
+    if tree.loose.is_empty() && tree.folders.is_empty() {
+        let help = "write the first migration, or name the directory that holds them";
+        return Err(Fault::new("directory_empty", "", "the directory is empty", help));
+    }
+    if tree.has("meta/_journal.json") {
+        return Err(foreign("meta/_journal.json", "drizzle"));
+    }
+    let (diesel, prisma) = (tree.any_folder_has(UP), tree.any_folder_has(MIGRATION));
+    let flat = tree.loose.iter().any(|file| flat::is_versioned(file));
+    let present = |layout| match layout {
+        Layout::Diesel => diesel,
+        Layout::Prisma => prisma,
+        Layout::Flat => flat,
+    };
+    match named {
+        Some(layout) if present(layout) => Ok(layout),
+        Some(layout) => Err(unrecognised(tree, &format!("nothing in the directory has the layout `{layout}`"))),
+        None if diesel && prisma => Err(Fault::new(
+            "layout_ambiguous",
+            "",
+            format!(
+                "the directory holds folders with {UP} ({}) and folders with {MIGRATION} ({})",
+                first_folder(tree, UP),
+                first_folder(tree, MIGRATION)
+            ),
+            "keep one kind of folder, or name the layout: layout = \"diesel\" or layout = \"prisma\"",
+        )),
+        None if diesel => Ok(Layout::Diesel),
+        None if prisma => Ok(Layout::Prisma),
+        None if flat => flat_marker(tree).map_or(Ok(Layout::Flat), Err),
+        None => Err(unrecognised(tree, "nothing in the directory is a migration of a known layout")),
+    }
+}
+
+fn first_folder<'a>(tree: &Tree<'a>, name: &str) -> &'a str {
+    let holds = |files: &[&File]| files.iter().any(|file| is_named(file, name));
+    tree.folders.iter().find(|(_, files)| holds(files)).map_or("", |(folder, _)| folder)
+}
+
+/// Files of goose and dbmate hold the way up and the way down in one script; run whole, they undo themselves.
+fn flat_marker(tree: &Tree<'_>) -> Option<Fault> {
+    const MARKERS: [(&str, &str); 2] = [("+goose", "goose"), ("migrate:up", "dbmate")];
+    for file in tree.loose.iter().filter(|file| flat::is_versioned(file)) {
+        let Ok(text) = std::str::from_utf8(&file.bytes) else { continue };
+        for line in text.lines() {
+            let Some(comment) = line.trim_start().strip_prefix("--") else { continue };
+            if let Some((_, tool)) = MARKERS.iter().find(|(marker, _)| comment.trim_start().starts_with(marker)) {
+                let mut fault = foreign(&file.path, tool);
+                fault.message = format!("`{}` marks a script of {tool}: up and down in one file", line.trim());
+                return Some(fault);
+            }
+        }
+    }
+    None
+}
+
+fn foreign(marker: &str, tool: &str) -> Fault {
+    Fault::new(
+        "layout_foreign",
+        marker,
+        format!("{marker} marks a directory of {tool}, which is no layout that can be run"),
+        "convert the directory to one of the layouts: diesel (v_name/up.sql), prisma (v_name/migration.sql), flat (v_name.sql)",
+    )
+}
+
+fn unrecognised(tree: &Tree<'_>, message: &str) -> Fault {
+    let mut names: Vec<&str> = tree.loose.iter().map(|file| file.path.as_str()).collect();
+    names.extend(tree.folders.keys());
+    let shown = names.iter().take(3).copied().collect::<Vec<_>>().join(", ");
+    let more = if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
+    // The directory above, or one with a sub-folder for each database, was named.
+    let inner = tree.folders.iter().find(|(_, files)| {
+        files.iter().any(|file| {
+            let below = file.path.split_once('/').map_or("", |(_, rest)| rest);
+            !below.contains('/') && flat::is_versioned(file) || below.ends_with("/up.sql") || below.ends_with("/migration.sql")
+        })
+    });
+    let help = match inner {
+        Some((folder, _)) => format!("the folder `{folder}` in it holds migrations: name that one"),
+        None => "the layouts are diesel (v_name/up.sql), prisma (v_name/migration.sql) and flat (v_name.sql)".to_owned(),
+    };
+    Fault::new("layout_unrecognised", "", format!("{message}; it holds {shown}{more}"), help)
+}

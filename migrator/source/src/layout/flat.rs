@@ -1,0 +1,104 @@
+//! The flat layout: a file for each migration, with the version at the front of its name.
+
+use std::collections::HashMap;
+
+use super::{Draft, File, Found, Layout, Tree};
+use crate::fault::{Counted, Fault};
+
+/// What the name of a file says.
+struct Name<'a> {
+    version: String,
+    /// The file's name without `.sql`, `.up.sql` or `.down.sql`.
+    name: &'a str,
+    down: bool,
+}
+
+pub(super) fn is_versioned(file: &File) -> bool {
+    matches!(parse(file.name()), Some(Ok(_)))
+}
+
+pub(super) fn find<'a>(tree: &Tree<'a>) -> Found<'a> {
+    let mut found = Found { stray: tree.folders.keys().copied().collect(), ..Found::default() };
+    let mut downs: HashMap<String, (&'a File, &'a str)> = HashMap::new();
+    for &file in &tree.loose {
+        match parse(&file.path) {
+            None => found.stray.push(&file.path),
+            Some(Err(parts)) => {
+                let help = "number the migrations with whole numbers, for example V2__name.sql";
+                let message = format!("the version {parts} has parts");
+                found.faults.push(Fault::new("version_parts", &file.path, message, help));
+            }
+            Some(Ok(name)) if name.down => {
+                let version = Layout::Flat.canonical(&name.version).to_owned();
+                downs.insert(version, (file, name.name));
+            }
+            Some(Ok(name)) => found.drafts.push(Draft {
+                version: name.version,
+                name: name.name.to_owned(),
+                up: file,
+                down: None,
+                declared: None,
+            }),
+        }
+    }
+    let mut unpaired = Counted::default();
+    for draft in &mut found.drafts {
+        if let Some((down, name)) = downs.remove(Layout::Flat.canonical(&draft.version)) {
+            if *name == draft.name || name.get(1..) == draft.name.get(1..) && name.starts_with('U') {
+                draft.down = Some(down);
+            } else {
+                unpaired.push(&down.path);
+            }
+        }
+    }
+    let mut orphans: Vec<_> = downs.into_values().map(|(down, _)| &down.path).collect();
+    orphans.sort_unstable();
+    orphans.iter().for_each(|path| unpaired.push(path));
+    found.warnings.extend(unpaired.warning(
+        "down_unpaired",
+        "a down script belongs to no up script of its version and name",
+        "down scripts belong to no up script of their version and name",
+        "it is not used",
+    ));
+    found
+}
+
+/// Reads a file name; `Some(Err(version))` for a version in parts, which has no order among whole numbers.
+fn parse(file: &str) -> Option<Result<Name<'_>, &str>> {
+    let stem = file.strip_suffix(".sql")?;
+    let (name, mut down) = match (stem.strip_suffix(".down"), stem.strip_suffix(".up")) {
+        (Some(name), _) => (name, true),
+        (None, up) => (up.unwrap_or(stem), false),
+    };
+    let numbered = |rest: &str| rest.starts_with(|char: char| char.is_ascii_digit());
+    let key = match name.strip_prefix(['V', 'U']) {
+        Some(rest) if numbered(rest) => {
+            down |= name.starts_with('U');
+            rest
+        }
+        _ => name,
+    };
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let (version, rest) = key.split_at(digits(key));
+    if version.is_empty() || !(rest.is_empty() || rest.starts_with(['_', '-', '.'])) {
+        return None;
+    }
+    // `2024-01-31-120000_name.sql`: the dashes are part of the version, as in diesel's layout.
+    let dashed = key.find(|char: char| char != '-' && !char.is_ascii_digit()).unwrap_or(key.len());
+    let dashes = key[..dashed].trim_end_matches('-');
+    if dashes.contains('-') && (dashed == key.len() || key[dashed..].starts_with('_')) {
+        return Some(Ok(Name { version: dashes.replace('-', ""), name, down }));
+    }
+    // `V1.1__name.sql`, `V1_1__name.sql`, `1.1_name.sql`
+    let part = rest.get(1..).map_or(0, digits);
+    let after = rest.get(1 + part..).unwrap_or("");
+    let parts = match rest.as_bytes().first() {
+        Some(b'.') => after.is_empty() || after.starts_with(['_', '.']),
+        Some(b'_') => after.starts_with("__"),
+        _ => false,
+    };
+    if part > 0 && parts {
+        return Some(Err(&key[..version.len() + 1 + part]));
+    }
+    Some(Ok(Name { version: version.to_owned(), name, down }))
+}

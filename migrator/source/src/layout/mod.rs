@@ -1,0 +1,217 @@
+//! A folder of migrations → ordered entries, for each layout.
+//!
+//! | layout | a migration is | its version is | order |
+//! |---|---|---|---|
+//! | `diesel` | `v_name/up.sql` (`down.sql`, `metadata.toml`) | the text before the first `_`, without `-` | bytes of the version |
+//! | `prisma` | `name/migration.sql` | the whole folder name | bytes of the name |
+//! | `flat` | `v_name.sql`, `v_name.up.sql`, `V1__name.sql` (`.down.sql`, `U1__name.sql`) | the digits at the front | by number |
+
+mod check;
+mod detect;
+mod diesel;
+mod flat;
+mod prisma;
+mod tree;
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::checksum::Sum;
+use crate::fault::{Fault, Warning};
+use crate::sql::{Mode, SqlDialect};
+pub use tree::{File, files};
+use tree::{Tree, is_named};
+
+/// The folder convention of a migrations directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Layout {
+    /// `v_name/up.sql`, as diesel's command line makes it.
+    Diesel,
+    /// `v_name/migration.sql`, as Prisma Migrate makes it.
+    Prisma,
+    /// `v_name.sql`, as sqlx, refinery and golang-migrate have it.
+    Flat,
+}
+
+impl Layout {
+    /// Every layout.
+    pub const ALL: [Self; 3] = [Self::Diesel, Self::Prisma, Self::Flat];
+
+    /// The word for it in arguments and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Diesel => "diesel",
+            Self::Prisma => "prisma",
+            Self::Flat => "flat",
+        }
+    }
+
+    /// The canonical form of a version: two spellings with one canonical form are one version.
+    ///
+    /// `0001` and `1` are one version where versions are numbers.
+    pub fn canonical(self, version: &str) -> &str {
+        if self != Self::Flat || version.is_empty() || !is_number(version) {
+            return version;
+        }
+        match version.trim_start_matches('0') {
+            "" => "0",
+            digits => digits,
+        }
+    }
+
+    /// The order in which two versions run.
+    ///
+    /// Versions are never parsed to an integer: in integer order some real directories of the `diesel` layout fail or make
+    /// another schema, and versions of 18 digits and words occur.
+    pub fn order(self, a: &str, b: &str) -> Ordering {
+        let (a, b) = (self.canonical(a), self.canonical(b));
+        if self == Self::Flat && is_number(a) && is_number(b) {
+            return a.len().cmp(&b.len()).then_with(|| a.cmp(b));
+        }
+        a.cmp(b)
+    }
+
+    /// The longest version that the history table of the layout's own tool can hold, in characters.
+    pub fn longest_version(self) -> usize {
+        match self {
+            // `__diesel_schema_migrations.version VARCHAR(50)`
+            Self::Diesel => 50,
+            // `_prisma_migrations.migration_name VARCHAR(255)`, and our own column
+            Self::Prisma | Self::Flat => 255,
+        }
+    }
+}
+
+fn is_number(version: &str) -> bool {
+    version.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Layout {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|layout| layout.name() == name)
+            .ok_or_else(|| format!("`{name}` is no layout; the layouts are diesel, prisma and flat"))
+    }
+}
+
+/// What a caller says about a folder; what it leaves out is found out.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// The layout, else it is detected.
+    pub layout: Option<Layout>,
+    /// The dialect, else the folder's own `migration_lock.toml` says it, else `possible` does when it has one member.
+    pub dialect: Option<SqlDialect>,
+    /// The dialects that the build can talk to; empty means all.
+    pub possible: &'a [SqlDialect],
+}
+
+/// What a folder holds: the migrations in the order in which they run.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    /// The layout that was named or detected.
+    pub layout: Layout,
+    /// The dialect, when one is known.
+    pub dialect: Option<SqlDialect>,
+    /// The migrations in order.
+    pub entries: Vec<Entry>,
+    /// What is worth a word, each kind once.
+    pub warnings: Vec<Warning>,
+}
+
+/// One migration as it stands in its folder.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The sortable key at the front of the name.
+    pub version: String,
+    /// The full name: of the folder, or of the file without its ending.
+    pub name: String,
+    /// The path of the up script below the directory.
+    pub up_path: String,
+    /// The normalised text of the up script.
+    pub up: String,
+    /// The digest of the up script's unnormalised bytes, where the layout's own tool records it (Prisma).
+    pub raw_digest: Option<Sum>,
+    /// The down script.
+    pub down: Down,
+    /// What `metadata.toml` says about the transaction.
+    pub declared: Option<Mode>,
+}
+
+/// The down script of a migration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Down {
+    /// There is none, or it holds no statement.
+    None,
+    /// A script that can run.
+    Script {
+        /// Its path below the directory.
+        path: String,
+        /// Its normalised text.
+        text: String,
+    },
+    /// There is one, and it has a fault that is refused in an up script.
+    Faulty {
+        /// Its path below the directory.
+        path: String,
+        /// Its normalised text; empty when it is not text.
+        text: String,
+    },
+}
+
+/// A migration whose files are known but not yet read as text.
+struct Draft<'a> {
+    version: String,
+    name: String,
+    up: &'a File,
+    down: Option<&'a File>,
+    declared: Option<Mode>,
+}
+
+/// What reading the folder's structure found, whatever the layout.
+#[derive(Default)]
+struct Found<'a> {
+    drafts: Vec<Draft<'a>>,
+    faults: Vec<Fault>,
+    warnings: Vec<Warning>,
+    stray: Vec<&'a str>,
+    dialect: Option<SqlDialect>,
+}
+
+/// Reads a folder: detects its layout, orders its migrations, and checks what would hurt later.
+///
+/// # Errors
+/// Every fault that was found, not only the first.
+pub fn read(files: &[File], options: Options<'_>) -> Result<Folder, Vec<Fault>> {
+    let tree = Tree::new(files);
+    let layout = detect::layout(&tree, options.layout).map_err(|fault| vec![fault])?;
+    let mut found = match layout {
+        Layout::Diesel => diesel::find(&tree),
+        Layout::Prisma => prisma::find(&tree, options.dialect),
+        Layout::Flat => flat::find(&tree),
+    };
+    let dialect = options.dialect.or(found.dialect).or(match options.possible {
+        [only] => Some(*only),
+        _ => None,
+    });
+    found.drafts.sort_by(|a, b| layout.order(&a.version, &b.version).then_with(|| a.name.cmp(&b.name)));
+    check::structure(layout, &mut found);
+    let possible = if options.possible.is_empty() { &SqlDialect::ALL } else { options.possible };
+    let candidates = dialect.map_or(Cow::Borrowed(possible), |dialect| Cow::Owned(vec![dialect]));
+    let entries = check::texts(layout, &candidates, &mut found);
+    if found.faults.is_empty() {
+        Ok(Folder { layout, dialect, entries, warnings: found.warnings })
+    } else {
+        Err(found.faults)
+    }
+}

@@ -1,0 +1,107 @@
+//! The files of a migrations directory, however they came: from the disk or as a list of path and bytes.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use crate::fault::Fault;
+
+/// One file, with its path relative to the migrations directory and `/` between the parts.
+#[derive(Debug, Clone)]
+pub struct File {
+    /// For example `20240101000000_users/up.sql`.
+    pub path: String,
+    /// The content; empty for a file that no layout reads.
+    pub bytes: Vec<u8>,
+}
+
+impl File {
+    /// The last part of the path.
+    pub fn name(&self) -> &str {
+        self.path.rsplit_once('/').map_or(self.path.as_str(), |(_, name)| name)
+    }
+}
+
+/// Reads a migrations directory from the disk, two levels deep; symbolic links are followed.
+///
+/// Only the contents of `.sql`, `.toml` and `.json` files are read.
+///
+/// # Errors
+/// When the directory is missing or something in it cannot be read, or a name is not UTF-8.
+pub fn files(dir: &Path) -> Result<Vec<File>, Fault> {
+    let mut found = Vec::new();
+    walk(dir, "", &mut found)?;
+    found.sort_by(|a: &File, b: &File| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+fn walk(dir: &Path, below: &str, found: &mut Vec<File>) -> Result<(), Fault> {
+    let unreadable = |path: &str, error: io::Error| {
+        let code = if error.kind() == io::ErrorKind::NotFound { "directory_missing" } else { "unreadable" };
+        let help = match code {
+            "directory_missing" => "create it with the first migration in it, or name the directory that holds them",
+            _ => "check the permissions of the file",
+        };
+        Fault::new(code, path, format!("cannot be read: {error}"), help)
+    };
+    for item in std::fs::read_dir(dir).map_err(|error| unreadable(below, error))? {
+        let item = item.map_err(|error| unreadable(below, error))?;
+        let Ok(name) = item.file_name().into_string() else {
+            let shown = item.file_name().to_string_lossy().into_owned();
+            return Err(Fault::new("name_not_utf8", &shown, "the name is not valid UTF-8", "rename it"));
+        };
+        let path = if below.is_empty() { name } else { format!("{below}/{name}") };
+        let kind = std::fs::metadata(item.path()).map_err(|error| unreadable(&path, error))?;
+        if kind.is_file() {
+            let read = [".sql", ".toml", ".json"].iter().any(|ending| path.ends_with(ending));
+            let bytes = if read { std::fs::read(item.path()).map_err(|error| unreadable(&path, error))? } else { Vec::new() };
+            found.push(File { path, bytes });
+        } else if below.is_empty() && !path.starts_with('.') {
+            walk(&item.path(), &path, found)?;
+        }
+    }
+    Ok(())
+}
+
+/// The files, sorted into those of the directory itself and those of each sub-folder.
+pub(super) struct Tree<'a> {
+    pub(super) loose: Vec<&'a File>,
+    pub(super) folders: BTreeMap<&'a str, Vec<&'a File>>,
+}
+
+impl<'a> Tree<'a> {
+    pub(super) fn new(files: &'a [File]) -> Self {
+        let mut tree = Tree { loose: Vec::new(), folders: BTreeMap::new() };
+        for file in files {
+            match file.path.split_once('/') {
+                None => tree.loose.push(file),
+                // An editor's or a version control system's own folder.
+                Some((folder, _)) if folder.starts_with('.') => {}
+                Some((folder, _)) => tree.folders.entry(folder).or_default().push(file),
+            }
+        }
+        tree
+    }
+
+    /// Whether the directory has a file at exactly this path.
+    pub(super) fn has(&self, path: &str) -> bool {
+        match path.split_once('/') {
+            None => self.loose.iter().any(|file| file.path == path),
+            Some((folder, _)) => self.folder_file(folder, path).is_some(),
+        }
+    }
+
+    fn folder_file(&self, folder: &str, path: &str) -> Option<&'a File> {
+        self.folders.get(folder)?.iter().copied().find(|file| file.path == path)
+    }
+
+    /// Whether any sub-folder holds a file of this name.
+    pub(super) fn any_folder_has(&self, name: &str) -> bool {
+        self.folders.values().flatten().any(|file| is_named(file, name))
+    }
+}
+
+/// Whether a file of a sub-folder has this name (and is not deeper).
+pub(super) fn is_named(file: &File, name: &str) -> bool {
+    file.path.split_once('/').is_some_and(|(_, rest)| rest == name)
+}

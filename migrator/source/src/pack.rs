@@ -1,0 +1,226 @@
+//! The flat form in which a binary carries a set: an index, the names, and the SQL, each in one piece.
+//!
+//! Three blobs instead of one structure per migration: a pointer costs 16 bytes and a relocation, an offset 4; and an
+//! unchanged start reads the fingerprint and nothing else, so it faults in neither the names nor the SQL.
+
+use std::borrow::Cow;
+
+use crate::checksum::{self, Fingerprint, Sum};
+use crate::layout::{Down, Entry, Folder, Layout};
+use crate::sql::{Mode, SqlDialect};
+
+/// How many numbers the index has for each migration: the ends of name, version, up and down, and the marks.
+pub const ROW: usize = 5;
+
+/// A migration set in its flat form.
+#[derive(Debug, Clone)]
+pub struct Packed {
+    /// The layout of the directory.
+    pub layout: Layout,
+    /// The dialect, when it is known.
+    pub dialect: Option<SqlDialect>,
+    /// The directory as its owner wrote it, for messages.
+    pub dir: Cow<'static, str>,
+    /// The package that embedded it; empty for a set that was read at run time.
+    pub package: Cow<'static, str>,
+    /// The fingerprint of the whole set.
+    pub fingerprint: Sum,
+    /// [`ROW`] numbers for each migration, of four bytes each, the lowest first.
+    pub index: Cow<'static, [u8]>,
+    /// Names, each followed by its version where the version is no part of the name.
+    pub names: Cow<'static, str>,
+    /// Up and down scripts, in turn.
+    pub sql: Cow<'static, str>,
+    /// The raw digests, 32 bytes for each migration, where the layout's tool records them; else empty.
+    pub raw_digests: Cow<'static, [u8]>,
+    /// What was worth a word, a line each.
+    pub warnings: Cow<'static, str>,
+}
+
+/// One migration of a packed set.
+#[derive(Debug, Clone, Copy)]
+pub struct Item<'a> {
+    /// The version.
+    pub version: &'a str,
+    /// The full name.
+    pub name: &'a str,
+    /// The up script.
+    pub up: &'a str,
+    /// The down script, when there is one.
+    pub down: Option<&'a str>,
+    /// Whether the down script has a fault and must not run.
+    pub down_faulty: bool,
+    /// What the metadata says about the transaction.
+    pub declared: Option<Mode>,
+    up_form: u32,
+    down_form: u32,
+}
+
+// The marks: where the version begins in the name (8 bits, 255 = behind the name), its length (8), the form of the up
+// path (4), of the down path (4), and the bits below.
+const BEHIND: u32 = 0xff;
+const TRANSACTION: u32 = 1 << 24;
+const NO_TRANSACTION: u32 = 1 << 25;
+const DOWN_FAULTY: u32 = 1 << 26;
+
+const UP_FORMS: [&str; 4] = ["/up.sql", "/migration.sql", ".sql", ".up.sql"];
+const NO_DOWN: u32 = 0;
+const DOWN_FORMS: [&str; 4] = ["", "/down.sql", ".down.sql", ".sql"];
+/// `U1__name.sql` beside `V1__name.sql`.
+const UNDO: u32 = 3;
+
+impl Packed {
+    /// A set with nothing in it, for the macro to go on with after an error.
+    pub const EMPTY: Self = Self {
+        layout: Layout::Diesel,
+        dialect: None,
+        dir: Cow::Borrowed(""),
+        package: Cow::Borrowed(""),
+        fingerprint: [0; 32],
+        index: Cow::Borrowed(&[]),
+        names: Cow::Borrowed(""),
+        sql: Cow::Borrowed(""),
+        raw_digests: Cow::Borrowed(&[]),
+        warnings: Cow::Borrowed(""),
+    };
+
+    /// Packs what a folder holds.
+    ///
+    /// # Errors
+    /// When the scripts are larger than 4 GiB together.
+    pub fn new(folder: &Folder, dir: &str) -> Result<Self, String> {
+        let (mut index, mut names, mut sql) = (Vec::<u8>::new(), String::new(), String::new());
+        let (mut raw_digests, mut fingerprint) = (Vec::new(), Fingerprint::default());
+        for entry in &folder.entries {
+            let mut marks = marks(entry);
+            names.push_str(&entry.name);
+            let name_end = end(&names)?;
+            match entry.name.find(&entry.version) {
+                Some(start) => marks |= u32::try_from(start).map_err(|_| TOO_LARGE)?,
+                None => {
+                    names.push_str(&entry.version);
+                    marks |= BEHIND;
+                }
+            }
+            marks |= u32::try_from(entry.version.len()).map_err(|_| TOO_LARGE)? << 8;
+            let version_end = end(&names)?;
+            sql.push_str(&entry.up);
+            let up_end = end(&sql)?;
+            if let Down::Script { text, .. } | Down::Faulty { text, .. } = &entry.down {
+                sql.push_str(text);
+            }
+            let row = [name_end, version_end, up_end, end(&sql)?, marks];
+            index.extend(row.into_iter().flat_map(u32::to_le_bytes));
+            raw_digests.extend(entry.raw_digest.iter().flatten());
+            fingerprint.push(folder.layout.canonical(&entry.version), &checksum::digest(entry.up.as_bytes()));
+        }
+        let warnings: Vec<&str> = folder.warnings.iter().map(|warning| warning.message.as_str()).collect();
+        Ok(Self {
+            layout: folder.layout,
+            dialect: folder.dialect,
+            dir: Cow::Owned(dir.to_owned()),
+            package: Cow::Borrowed(""),
+            fingerprint: fingerprint.sum(),
+            index: Cow::Owned(index),
+            names: Cow::Owned(names),
+            sql: Cow::Owned(sql),
+            raw_digests: Cow::Owned(raw_digests),
+            warnings: Cow::Owned(warnings.join("\n")),
+        })
+    }
+
+    /// How many migrations it holds.
+    pub fn len(&self) -> usize {
+        self.index.len() / (ROW * 4)
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// The migration at a place in the order.
+    pub fn get(&self, at: usize) -> Option<Item<'_>> {
+        let [name_end, version_end, up_end, down_end, marks] = self.row(at)?;
+        let (name_start, sql_start) = match at.checked_sub(1) {
+            Some(before) => self.row(before).map(|[_, version_end, _, down_end, _]| (version_end, down_end))?,
+            None => (0, 0),
+        };
+        let name = cut(&self.names, name_start, name_end)?;
+        let version = match marks & 0xff {
+            BEHIND => cut(&self.names, name_end, version_end)?,
+            start => cut(name, start, start + (marks >> 8 & 0xff))?,
+        };
+        let down_form = marks >> 20 & 0xf;
+        Some(Item {
+            version,
+            name,
+            up: cut(&self.sql, sql_start, up_end)?,
+            down: if down_form == NO_DOWN { None } else { Some(cut(&self.sql, up_end, down_end)?) },
+            down_faulty: marks & DOWN_FAULTY != 0,
+            declared: match (marks & TRANSACTION != 0, marks & NO_TRANSACTION != 0) {
+                (true, _) => Some(Mode::Transaction),
+                (_, true) => Some(Mode::NoTransaction),
+                _ => None,
+            },
+            up_form: marks >> 16 & 0xf,
+            down_form,
+        })
+    }
+}
+
+impl Packed {
+    fn row(&self, at: usize) -> Option<[u32; ROW]> {
+        let (numbers, _) = self.index.get(at * ROW * 4..(at + 1) * ROW * 4)?.as_chunks::<4>();
+        let mut row = [0; ROW];
+        row.iter_mut().zip(numbers).for_each(|(number, bytes)| *number = u32::from_le_bytes(*bytes));
+        Some(row)
+    }
+}
+
+impl Item<'_> {
+    /// The path of the up script below the directory.
+    pub fn up_path(&self) -> String {
+        format!("{}{}", self.name, UP_FORMS[self.up_form as usize])
+    }
+
+    /// The path of the down script below the directory, when there is one.
+    pub fn down_path(&self) -> Option<String> {
+        let ending = DOWN_FORMS[self.down_form as usize];
+        match self.down_form {
+            NO_DOWN => None,
+            UNDO => Some(format!("U{}{ending}", self.name.get(1..)?)),
+            _ => Some(format!("{}{ending}", self.name)),
+        }
+    }
+}
+
+const TOO_LARGE: &str = "the scripts are larger than 4 GiB together";
+
+fn end(blob: &str) -> Result<u32, String> {
+    u32::try_from(blob.len()).map_err(|_| TOO_LARGE.to_owned())
+}
+
+fn cut(blob: &str, start: u32, end: u32) -> Option<&str> {
+    blob.get(start as usize..end as usize)
+}
+
+fn marks(entry: &Entry) -> u32 {
+    let form = |forms: &[&str], path: &str| {
+        let ending = path.strip_prefix(entry.name.as_str());
+        forms.iter().position(|form| Some(*form) == ending).and_then(|at| u32::try_from(at).ok())
+    };
+    let up = form(&UP_FORMS, &entry.up_path).unwrap_or_default();
+    let mut marks = up << 16;
+    if let Down::Script { path, .. } | Down::Faulty { path, .. } = &entry.down {
+        marks |= form(&DOWN_FORMS, path).unwrap_or(UNDO) << 20;
+    }
+    if matches!(entry.down, Down::Faulty { .. }) {
+        marks |= DOWN_FAULTY;
+    }
+    marks | match entry.declared {
+        Some(Mode::Transaction) => TRANSACTION,
+        Some(Mode::NoTransaction) => NO_TRANSACTION,
+        None => 0,
+    }
+}

@@ -1,0 +1,232 @@
+//! The only seam between the databases: one trait on diesel's backend type, SQL as text.
+//!
+//! Everything that is read comes back as text cells, so that nothing above this module knows a database's types. Each
+//! dialect's file has the same functions in the same order.
+
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use std::time::Duration;
+
+use diesel::QueryResult;
+use diesel::backend::Backend;
+use diesel::connection::LoadConnection;
+use diesel::deserialize::{self, FromSql, QueryableByName};
+use diesel::row::{Field, NamedRow, Row};
+use diesel::sql_types::Text;
+use migrator_source::sql::SqlDialect;
+
+/// A database that migrations can run on: diesel's `Sqlite`, `Pg` and `Mysql`, each with its feature.
+///
+/// It is the bound on every verb (`C: LoadConnection<Backend: Dialect>`) and cannot be implemented elsewhere.
+pub trait Dialect: Backend + sealed::Sealed + 'static {
+    /// The SQL that it speaks.
+    #[doc(hidden)]
+    const SQL: SqlDialect;
+    /// Whether the migration lock is a transaction, and migrations are savepoints in it.
+    #[doc(hidden)]
+    const LOCK_IS_TRANSACTION: bool;
+    /// Column types for: a word in a key, a number, a text, a time.
+    #[doc(hidden)]
+    const TYPES: [&'static str; 4];
+    /// Expressions for: the present moment, who is connected.
+    #[doc(hidden)]
+    const NOW_AND_USER: [&'static str; 2];
+
+    /// What stands behind the columns of a `CREATE TABLE`.
+    #[doc(hidden)]
+    const TABLE_OPTIONS: &'static str;
+
+    /// Runs one query and returns its rows, in one round trip.
+    #[doc(hidden)]
+    fn rows<C: LoadConnection<Backend = Self>>(conn: &mut C, sql: &str) -> QueryResult<Vec<Cells>>;
+    /// A text as a literal, whatever the session's settings.
+    #[doc(hidden)]
+    fn literal(text: &str) -> String;
+    /// A name as an identifier.
+    #[doc(hidden)]
+    fn ident(name: &str) -> String;
+    /// An expression that gives a number or text column as text, or a time column as RFC 3339 in UTC.
+    #[doc(hidden)]
+    fn text(column: &str, time: bool) -> String;
+    /// The schema that the history lives in, as an expression.
+    #[doc(hidden)]
+    fn here() -> &'static str;
+    /// What there is to know before anything is decided.
+    #[doc(hidden)]
+    fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: Option<&str>) -> QueryResult<Facts>;
+    /// A query for the column names of a table.
+    #[doc(hidden)]
+    fn columns(schema: &str, table: &str) -> String;
+    /// What the session is set to, as the SQL that changes it for a run and back.
+    #[doc(hidden)]
+    fn session<C: LoadConnection<Backend = Self>>(conn: &mut C, lock_timeout: Duration) -> QueryResult<Session>;
+    /// Asks for the migration lock once, without waiting.
+    #[doc(hidden)]
+    fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey) -> QueryResult<bool>;
+    /// Gives the migration lock back; `keep` says whether what a transaction that is the lock holds is kept.
+    #[doc(hidden)]
+    fn unlock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, keep: bool) -> QueryResult<()>;
+    /// The rows that break a foreign key, where the database does not check while it runs.
+    #[doc(hidden)]
+    fn violations<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Vec<Violations>>;
+    /// A condition that holds while this very connection holds the lock.
+    #[doc(hidden)]
+    fn owned(key: &LockKey) -> String;
+    /// Who holds the lock, as far as the database tells.
+    #[doc(hidden)]
+    fn holder<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, facts: &Facts) -> Option<String>;
+    /// What kind of failure the database's words (in English) mean.
+    #[doc(hidden)]
+    fn class(words: &str) -> Class;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    #[cfg(feature = "sqlite")]
+    impl Sealed for diesel::sqlite::Sqlite {}
+    #[cfg(feature = "postgres")]
+    impl Sealed for diesel::pg::Pg {}
+    #[cfg(feature = "mysql")]
+    impl Sealed for diesel::mysql::Mysql {}
+}
+
+/// A row whose cells are all text.
+#[derive(Debug)]
+pub struct Cells(Vec<Option<String>>);
+
+impl Cells {
+    /// The text of a cell; empty for NULL.
+    pub(crate) fn text(&self, at: usize) -> &str {
+        self.optional(at).unwrap_or("")
+    }
+
+    pub(crate) fn optional(&self, at: usize) -> Option<&str> {
+        self.0.get(at)?.as_deref()
+    }
+
+    pub(crate) fn number<T: std::str::FromStr>(&self, at: usize) -> Option<T> {
+        self.optional(at)?.parse().ok()
+    }
+
+    /// Whether a condition held: databases write it as `1`, `t` or `true`.
+    pub(crate) fn holds(&self, at: usize) -> bool {
+        matches!(self.text(at), "1" | "t" | "true" | "ON" | "on")
+    }
+}
+
+impl<DB: Backend> QueryableByName<DB> for Cells
+where
+    String: FromSql<Text, DB>,
+{
+    fn build<'a>(row: &impl NamedRow<'a, DB>) -> deserialize::Result<Self> {
+        let cells = (0..row.field_count()).map(|at| {
+            let field = Row::get(row, at).ok_or("a column is gone")?;
+            field.value().map(|value| <String as FromSql<Text, DB>>::from_sql(value)).transpose()
+        });
+        cells.collect::<deserialize::Result<Vec<_>>>().map(Self)
+    }
+}
+
+/// What there is to know of a database before anything is decided.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// Its name, or the file of a SQLite database.
+    pub(crate) database: String,
+    /// The schema in which the history lives.
+    pub(crate) schema: String,
+    /// Why it cannot be written to, when it cannot.
+    pub(crate) read_only: Option<String>,
+    /// Whether a transaction is open on the connection.
+    pub(crate) in_transaction: bool,
+    /// Why its migration lock could not be trusted, when it could not.
+    pub(crate) unsupported: Option<String>,
+    /// When the server started, in seconds of its own clock, where a restart can leave a statement in doubt.
+    pub(crate) started: Option<i64>,
+    /// The tables of the schema that belong to no extension.
+    pub(crate) tables: Vec<String>,
+}
+
+impl Facts {
+    pub(crate) fn has_table(&self, name: &str) -> bool {
+        self.tables.iter().any(|table| table == name)
+    }
+}
+
+/// The SQL that sets a session up for a run, and that makes it what it was when it was asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Session {
+    pub(crate) enter: String,
+    pub(crate) leave: String,
+}
+
+/// How many rows of one table break a foreign key to one other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violations {
+    pub(crate) what: String,
+    pub(crate) count: u64,
+}
+
+/// The name of a migration lock.
+#[derive(Debug, Clone)]
+pub struct LockKey {
+    /// The lock as a number of 64 bits, for PostgreSQL.
+    pub(crate) number: i64,
+    /// The lock as a name of at most 64 characters, for MySQL.
+    pub(crate) name: String,
+}
+
+/// What kind of failure a database reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Somebody else holds what the statement needs. The transaction can be tried again.
+    Busy,
+    /// A deadlock or a serialization failure. The transaction can be tried again.
+    Conflict,
+    /// The connection is gone.
+    Connection,
+    /// The database, or the role, only reads.
+    ReadOnly,
+    /// No space is left.
+    DiskFull,
+    /// The role lacks a privilege.
+    Permission,
+    /// Anything else; trying again does not help.
+    Permanent,
+}
+
+impl Class {
+    pub(crate) fn is_transient(self) -> bool {
+        matches!(self, Self::Busy | Self::Conflict)
+    }
+
+    /// Finds the first class of which one of the texts occurs.
+    fn find(words: &str, table: &[(Self, &[&str])]) -> Self {
+        let words = words.to_lowercase();
+        let hit = table.iter().find(|(_, texts)| texts.iter().any(|text| words.contains(text)));
+        hit.map_or(Self::Permanent, |(class, _)| *class)
+    }
+}
+
+/// `schema.table`, both quoted.
+pub(crate) fn table<D: Dialect>(schema: &str, name: &str) -> String {
+    format!("{}.{}", D::ident(schema), D::ident(name))
+}
+
+/// Doubles a quote character and puts it around.
+fn quoted(text: &str, quote: char) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push(quote);
+    for char in text.chars() {
+        if char == quote {
+            quoted.push(quote);
+        }
+        quoted.push(char);
+    }
+    quoted.push(quote);
+    quoted
+}

@@ -1,0 +1,185 @@
+//! MySQL and MariaDB: DDL commits by itself, named locks belong to the session.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use diesel::connection::LoadConnection;
+use diesel::mysql::Mysql;
+use diesel::{QueryResult, RunQueryDsl, sql_query};
+use migrator_source::checksum::hex;
+use migrator_source::sql::SqlDialect;
+
+use super::{Cells, Class, Dialect, Facts, LockKey, Session, Violations, quoted};
+
+impl Dialect for Mysql {
+    const SQL: SqlDialect = SqlDialect::Mysql;
+    const LOCK_IS_TRANSACTION: bool = false;
+    const TYPES: [&'static str; 4] = ["VARCHAR(255)", "BIGINT", "LONGTEXT", "DATETIME(3)"];
+    const NOW_AND_USER: [&'static str; 2] = ["UTC_TIMESTAMP(3)", "CURRENT_USER()"];
+    const TABLE_OPTIONS: &'static str = " ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
+
+    fn rows<C: LoadConnection<Backend = Self>>(conn: &mut C, sql: &str) -> QueryResult<Vec<Cells>> {
+        sql_query(sql).load(conn)
+    }
+
+    fn literal(text: &str) -> String {
+        let plain = |char: char| char.is_ascii() && !char.is_ascii_control() && char != '\\' && char != '\'';
+        if text.chars().all(plain) {
+            return format!("'{text}'");
+        }
+        // The same text whatever `sql_mode` and the connection's character set say.
+        format!("_utf8mb4 X'{}'", hex(text.as_bytes()))
+    }
+
+    fn ident(name: &str) -> String {
+        quoted(name, '`')
+    }
+
+    fn text(column: &str, time: bool) -> String {
+        let column = Self::ident(column);
+        if time {
+            return format!("CONCAT(DATE_FORMAT({column}, '%Y-%m-%dT%H:%i:%s.'), LPAD(MICROSECOND({column}) DIV 1000, 3, '0'), 'Z')");
+        }
+        format!("CAST({column} AS CHAR CHARACTER SET utf8mb4)")
+    }
+
+    fn here() -> &'static str {
+        "CAST(DATABASE() AS CHAR CHARACTER SET utf8mb4)"
+    }
+
+    fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: Option<&str>) -> QueryResult<Facts> {
+        let database = Self::rows(conn, "SELECT CAST(DATABASE() AS CHAR CHARACTER SET utf8mb4)")?;
+        let database = database.first().map_or("", |row| row.text(0)).to_owned();
+        let variables = Self::rows(
+            conn,
+            "SHOW SESSION VARIABLES WHERE Variable_name IN ('version', 'version_comment', 'wsrep_on', 'in_transaction', \
+             'read_only', 'super_read_only', 'group_replication_group_name')",
+        )?;
+        let variable = |name: &str| {
+            let row = variables.iter().find(|row| row.text(0).eq_ignore_ascii_case(name));
+            row.map(|row| row.text(1)).unwrap_or("").to_owned()
+        };
+        let uptime = Self::rows(conn, "SHOW GLOBAL STATUS LIKE 'Uptime'")?;
+        let clock = Self::rows(conn, "SELECT CAST(UNIX_TIMESTAMP() AS CHAR)")?;
+        let second = |rows: &[Cells], at| rows.first().and_then(|row| row.number::<i64>(at)).unwrap_or(0);
+        let schema = schema.map_or(database.clone(), str::to_owned);
+        let tables = Self::rows(
+            conn,
+            &format!(
+                "SELECT CAST(TABLE_NAME AS CHAR CHARACTER SET utf8mb4) FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} \
+                 AND TABLE_TYPE = 'BASE TABLE' ORDER BY TABLE_NAME",
+                Self::literal(&schema)
+            ),
+        )?;
+        let on = |name: &str| matches!(variable(name).as_str(), "ON" | "1");
+        let engine = format!("{} {}", variable("version"), variable("version_comment"));
+        let unsupported = match () {
+            () if on("wsrep_on") => Some("Galera grants a named lock on every node at once".to_owned()),
+            () if !variable("group_replication_group_name").is_empty() => {
+                Some("Group Replication grants a named lock on every member at once".to_owned())
+            }
+            () => ["TiDB", "Vitess", "PlanetScale"]
+                .into_iter()
+                .find(|name| engine.contains(name))
+                .map(|name| format!("{name} grants named locks in another way, which is not proved here")),
+        };
+        Ok(Facts {
+            database,
+            schema,
+            read_only: (on("read_only") || on("super_read_only"))
+                .then(|| "the server is read-only (read_only is ON), as a replica is".to_owned()),
+            in_transaction: on("in_transaction"),
+            unsupported,
+            started: Some(second(&clock, 0) - second(&uptime, 1)),
+            tables: tables.iter().map(|row| row.text(0).to_owned()).collect(),
+        })
+    }
+
+    fn columns(schema: &str, table: &str) -> String {
+        format!(
+            "SELECT CAST(COLUMN_NAME AS CHAR CHARACTER SET utf8mb4) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {} AND \
+             TABLE_NAME = {}",
+            Self::literal(schema),
+            Self::literal(table)
+        )
+    }
+
+    fn session<C: LoadConnection<Backend = Self>>(conn: &mut C, lock_timeout: Duration) -> QueryResult<Session> {
+        let found = Self::rows(
+            conn,
+            "SHOW SESSION VARIABLES WHERE Variable_name IN ('sql_mode', 'foreign_key_checks', 'unique_checks', 'time_zone', \
+             'character_set_client', 'character_set_results', 'character_set_connection', 'collation_connection', \
+             'sql_safe_updates', 'sql_quote_show_create', 'lock_wait_timeout', 'innodb_lock_wait_timeout', 'max_statement_time', \
+             'max_execution_time', 'autocommit')",
+        )?;
+        let database = Self::rows(conn, "SELECT CAST(DATABASE() AS CHAR CHARACTER SET utf8mb4)")?;
+        let mut leave = String::from("UNLOCK TABLES;");
+        if let Some(database) = database.first().and_then(|row| row.optional(0)) {
+            let _infallible = write!(leave, "USE {};", Self::ident(database));
+        }
+        let mut enter = String::from("SET SESSION autocommit = 1;");
+        for row in &found {
+            let (name, value) = (row.text(0), row.text(1));
+            let value = match value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && !value.is_empty() {
+                true => value.to_owned(),
+                false => Self::literal(value),
+            };
+            let _infallible = write!(leave, "SET SESSION {name} = {value};");
+            let ours = match name {
+                "lock_wait_timeout" | "innodb_lock_wait_timeout" => lock_timeout.as_secs().max(1),
+                "max_statement_time" | "max_execution_time" => 0,
+                _ => continue,
+            };
+            let _infallible = write!(enter, "SET SESSION {name} = {ours};");
+        }
+        Ok(Session { enter, leave })
+    }
+
+    fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey) -> QueryResult<bool> {
+        // Only 1 is the lock: 0 is somebody else's, NULL an error (which is what a negative timeout gives on MariaDB).
+        let rows = Self::rows(conn, &format!("SELECT CAST(GET_LOCK({}, 0) AS CHAR)", Self::literal(&key.name)))?;
+        Ok(rows.first().is_some_and(|row| row.text(0) == "1"))
+    }
+
+    fn unlock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, _keep: bool) -> QueryResult<()> {
+        Self::rows(conn, &format!("SELECT CAST(RELEASE_LOCK({}) AS CHAR)", Self::literal(&key.name))).map(drop)
+    }
+
+    fn violations<C: LoadConnection<Backend = Self>>(_conn: &mut C) -> QueryResult<Vec<Violations>> {
+        Ok(Vec::new())
+    }
+
+    fn owned(key: &LockKey) -> String {
+        format!("IS_USED_LOCK({}) <=> CONNECTION_ID()", Self::literal(&key.name))
+    }
+
+    fn holder<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, _facts: &Facts) -> Option<String> {
+        let lock = Self::literal(&key.name);
+        let id = Self::rows(conn, &format!("SELECT CAST(IS_USED_LOCK({lock}) AS CHAR)")).ok()?;
+        let id: u64 = id.first()?.number(0)?;
+        let mut holder = format!("connection {id}");
+        // Without the privilege PROCESS a role sees only its own connections.
+        let sql = format!("SELECT USER, HOST FROM information_schema.PROCESSLIST WHERE ID = {id}");
+        if let Some(row) = Self::rows(conn, &sql).ok().as_deref().and_then(<[Cells]>::first) {
+            let _infallible = write!(holder, ", user {}, from {}", row.text(0), row.text(1));
+        }
+        Some(holder)
+    }
+
+    fn class(words: &str) -> Class {
+        Class::find(
+            words,
+            &[
+                (Class::Busy, &["lock wait timeout exceeded"]),
+                (Class::Conflict, &["deadlock found", "record has changed since last read"]),
+                (
+                    Class::Connection,
+                    &["server has gone away", "lost connection to", "can't connect to", "too many connections", "connection was killed"],
+                ),
+                (Class::ReadOnly, &["--read-only", "read_only"]),
+                (Class::DiskFull, &["no space left on device", "disk full", "is full"]),
+                (Class::Permission, &["command denied", "access denied"]),
+            ],
+        )
+    }
+}

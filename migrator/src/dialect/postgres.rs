@@ -1,0 +1,217 @@
+//! PostgreSQL: transactional DDL, session-level advisory locks.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use diesel::connection::LoadConnection;
+use diesel::pg::Pg;
+use diesel::{QueryResult, RunQueryDsl, sql_query};
+use migrator_source::sql::SqlDialect;
+
+use super::{Cells, Class, Dialect, Facts, LockKey, Session, Violations, quoted};
+
+impl Dialect for Pg {
+    const SQL: SqlDialect = SqlDialect::Postgres;
+    const LOCK_IS_TRANSACTION: bool = false;
+    const TYPES: [&'static str; 4] = ["text", "bigint", "text", "timestamptz"];
+    // Inside of one message `now()` stands still.
+    const NOW_AND_USER: [&'static str; 2] = ["clock_timestamp()", "session_user"];
+    const TABLE_OPTIONS: &'static str = "";
+
+    fn rows<C: LoadConnection<Backend = Self>>(conn: &mut C, sql: &str) -> QueryResult<Vec<Cells>> {
+        sql_query(sql).load(conn)
+    }
+
+    fn literal(text: &str) -> String {
+        if text.contains('\\') {
+            // The same text whatever `standard_conforming_strings` says.
+            return format!("E{}", quoted(&text.replace('\\', "\\\\"), '\''));
+        }
+        quoted(text, '\'')
+    }
+
+    fn ident(name: &str) -> String {
+        quoted(name, '"')
+    }
+
+    fn text(column: &str, time: bool) -> String {
+        let column = Self::ident(column);
+        if time {
+            return format!("to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')");
+        }
+        format!("{column}::text")
+    }
+
+    fn here() -> &'static str {
+        "current_schema()"
+    }
+
+    fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: Option<&str>) -> QueryResult<Facts> {
+        // In a message of its own both times are equal, unless a transaction was open before. The extended protocol, which
+        // every query that returns rows uses, moves one of them; hence the detour through a setting.
+        conn.batch_execute(
+            "SELECT set_config('migrator.open', (transaction_timestamp() <> statement_timestamp())::text, false)",
+        )?;
+        let rows = Self::rows(
+            conn,
+            "SELECT current_database()::text, coalesce(current_schema(), '')::text, pg_is_in_recovery()::text, \
+             current_setting('transaction_read_only'), current_setting('migrator.open'), version()",
+        )?;
+        let mut facts = Facts::default();
+        if let Some(row) = rows.first() {
+            facts.database = row.text(0).to_owned();
+            facts.schema = schema.unwrap_or(row.text(1)).to_owned();
+            facts.read_only = match (row.holds(2), row.holds(3)) {
+                (true, _) => Some("the server is a standby: it only replays what its primary does".to_owned()),
+                (_, true) => Some("transactions are read-only (default_transaction_read_only)".to_owned()),
+                _ => None,
+            };
+            facts.in_transaction = row.holds(4);
+            let engine = ["CockroachDB", "Redshift"].into_iter().find(|engine| row.text(5).contains(engine));
+            facts.unsupported = engine.map(|engine| format!("{engine} grants advisory locks that exclude nobody"));
+        }
+        let tables = Self::rows(
+            conn,
+            &format!(
+                "SELECT c.relname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                 WHERE n.nspname = {} AND c.relkind IN ('r', 'p') AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d \
+                 WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1",
+                Self::literal(&facts.schema)
+            ),
+        )?;
+        facts.tables = tables.iter().map(|row| row.text(0).to_owned()).collect();
+        Ok(facts)
+    }
+
+    fn columns(schema: &str, table: &str) -> String {
+        format!(
+            "SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = {}::regclass AND a.attnum > 0 AND NOT \
+             a.attisdropped",
+            Self::literal(&super::table::<Self>(schema, table))
+        )
+    }
+
+    /// A script may change the search path, the role and any setting; `RESET ALL` and what was found undo that.
+    fn session<C: LoadConnection<Backend = Self>>(conn: &mut C, lock_timeout: Duration) -> QueryResult<Session> {
+        let who = Self::rows(conn, "SELECT session_user::text, current_setting('role')")?;
+        let found = Self::rows(
+            conn,
+            "SELECT name, setting, coalesce(unit, '') FROM pg_catalog.pg_settings WHERE source = 'session' \
+             AND name NOT LIKE 'migrator.%' AND context IN ('user', 'superuser') ORDER BY name",
+        )?;
+        let settings = Self::rows(
+            conn,
+            "SELECT count(*)::text FROM pg_catalog.pg_settings WHERE name = 'client_connection_check_interval'",
+        )?;
+        let mut leave = String::new();
+        if let Some(who) = who.first() {
+            let role = match who.text(1) {
+                "" | "none" => "NONE".to_owned(),
+                role => Self::ident(role),
+            };
+            let user = Self::ident(who.text(0));
+            let _infallible = write!(leave, "SET SESSION AUTHORIZATION {user}; SET ROLE {role}; RESET ALL;");
+        }
+        for row in &found {
+            // `SELECT set_config` would return rows; SET takes every setting that a session can have.
+            let (name, value) = (row.text(0), row.text(1));
+            let value = match name {
+                "search_path" | "temp_tablespaces" | "DateStyle" | "session_preload_libraries" => value.to_owned(),
+                _ => Self::literal(&format!("{value}{}", unit(row.text(2)))),
+            };
+            let value = if value.trim().is_empty() { "''".to_owned() } else { value };
+            let _infallible = write!(leave, "SET {} = {value};", Self::ident(name));
+        }
+        let millis = lock_timeout.as_millis();
+        let mut enter = format!(
+            "SET lock_timeout = {millis}; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;"
+        );
+        if settings.first().is_some_and(|row| row.text(0) == "1") {
+            // The server notices within half a second that a killed client is gone, and frees its locks.
+            enter.push_str("SET client_connection_check_interval = 500;");
+        }
+        Ok(Session { enter, leave })
+    }
+
+    fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey) -> QueryResult<bool> {
+        // Never the blocking function: it holds a snapshot, and CREATE INDEX CONCURRENTLY would wait for the waiter.
+        let rows = Self::rows(conn, &format!("SELECT pg_try_advisory_lock({})::text", key.number))?;
+        Ok(rows.first().is_some_and(|row| row.holds(0)))
+    }
+
+    fn unlock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, _keep: bool) -> QueryResult<()> {
+        Self::rows(conn, &format!("SELECT pg_advisory_unlock({})::text", key.number)).map(drop)
+    }
+
+    fn violations<C: LoadConnection<Backend = Self>>(_conn: &mut C) -> QueryResult<Vec<Violations>> {
+        Ok(Vec::new())
+    }
+
+    fn owned(key: &LockKey) -> String {
+        let [high, low] = halves(key.number);
+        format!(
+            "EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND classid = {high} AND objid = {low} AND \
+             objsubid = 1 AND granted AND pid = pg_catalog.pg_backend_pid() AND database = (SELECT oid FROM \
+             pg_catalog.pg_database WHERE datname = current_database()))"
+        )
+    }
+
+    fn holder<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, _facts: &Facts) -> Option<String> {
+        let [high, low] = halves(key.number);
+        let sql = format!(
+            "SELECT l.pid::text, a.usename::text, a.application_name, coalesce(host(a.client_addr), 'local socket'), \
+             to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM pg_catalog.pg_locks l LEFT \
+             JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'advisory' AND l.classid = {high} AND \
+             l.objid = {low} AND l.objsubid = 1 AND l.granted AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE \
+             datname = current_database())"
+        );
+        let rows = Self::rows(conn, &sql).ok()?;
+        let row = rows.first()?;
+        let mut holder = format!("backend {}", row.text(0));
+        for (at, word) in [(1, "user"), (2, "application"), (3, "from"), (4, "connected since")] {
+            if !row.text(at).is_empty() {
+                let _infallible = write!(holder, ", {word} {}", row.text(at));
+            }
+        }
+        Some(holder)
+    }
+
+    fn class(words: &str) -> Class {
+        Class::find(
+            words,
+            &[
+                (Class::Busy, &["due to lock timeout", "could not obtain lock"]),
+                (Class::Conflict, &["deadlock detected", "could not serialize access"]),
+                (
+                    Class::Connection,
+                    &[
+                        "server closed the connection",
+                        "terminating connection",
+                        "no connection to the server",
+                        "connection to server",
+                        "the database system is",
+                        "too many clients",
+                        "ssl connection has been closed",
+                    ],
+                ),
+                (Class::ReadOnly, &["in a read-only transaction", "during recovery"]),
+                (Class::DiskFull, &["no space left on device"]),
+                (Class::Permission, &["permission denied", "must be owner", "must be superuser"]),
+            ],
+        )
+    }
+}
+
+/// A number of 64 bits as `pg_locks` shows it.
+fn halves(number: i64) -> [u32; 2] {
+    let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
+    [u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])]
+}
+
+/// `pg_settings` gives the unit beside the number; `8kB` is one that SET does not take.
+fn unit(unit: &str) -> &str {
+    match unit {
+        "8kB" => "",
+        unit => unit,
+    }
+}

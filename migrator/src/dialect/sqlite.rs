@@ -1,0 +1,192 @@
+//! SQLite: one file, transactional DDL, and no lock but the transaction.
+
+use std::time::Duration;
+
+use diesel::connection::{LoadConnection, SimpleConnection, TransactionManager};
+use diesel::sqlite::Sqlite;
+use diesel::{QueryResult, RunQueryDsl, sql_query};
+use migrator_source::sql::SqlDialect;
+
+use super::{Cells, Class, Dialect, Facts, LockKey, Session, Violations, quoted};
+
+impl Dialect for Sqlite {
+    const SQL: SqlDialect = SqlDialect::Sqlite;
+    const LOCK_IS_TRANSACTION: bool = true;
+    const TYPES: [&'static str; 4] = ["TEXT", "INTEGER", "TEXT", "TEXT"];
+    const NOW_AND_USER: [&'static str; 2] = ["strftime('%Y-%m-%dT%H:%M:%fZ', 'now')", "NULL"];
+    const TABLE_OPTIONS: &'static str = "";
+
+    fn rows<C: LoadConnection<Backend = Self>>(conn: &mut C, sql: &str) -> QueryResult<Vec<Cells>> {
+        sql_query(sql).load(conn)
+    }
+
+    fn literal(text: &str) -> String {
+        quoted(text, '\'')
+    }
+
+    fn ident(name: &str) -> String {
+        quoted(name, '"')
+    }
+
+    fn text(column: &str, _time: bool) -> String {
+        Self::ident(column)
+    }
+
+    fn here() -> &'static str {
+        "'main'"
+    }
+
+    fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, _schema: Option<&str>) -> QueryResult<Facts> {
+        let file = Self::rows(conn, "SELECT file FROM pragma_database_list WHERE name = 'main'")?;
+        let database = file.first().map(|row| row.text(0)).filter(|file| !file.is_empty()).unwrap_or(":memory:");
+        let query_only = Self::rows(conn, "SELECT query_only FROM pragma_query_only")?;
+        let tables = Self::rows(
+            conn,
+            "SELECT name FROM main.sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name",
+        )?;
+        Ok(Facts {
+            database: database.to_owned(),
+            schema: "main".to_owned(),
+            read_only: query_only
+                .first()
+                .filter(|row| row.holds(0))
+                .map(|_| "PRAGMA query_only is on for this connection".to_owned()),
+            tables: tables.iter().map(|row| row.text(0).to_owned()).collect(),
+            ..Facts::default()
+        })
+    }
+
+    fn columns(schema: &str, table: &str) -> String {
+        format!("SELECT name FROM pragma_table_info({}, {})", Self::literal(table), Self::literal(schema))
+    }
+
+    /// `PRAGMA foreign_keys` does nothing inside a transaction, and with it on the `DROP TABLE` of a table rebuild deletes
+    /// the rows that refer to it. So it is off before the first transaction and set back after the last.
+    fn session<C: LoadConnection<Backend = Self>>(conn: &mut C, lock_timeout: Duration) -> QueryResult<Session> {
+        const KEPT: [&str; 6] = [
+            "foreign_keys",
+            "busy_timeout",
+            "legacy_alter_table",
+            "recursive_triggers",
+            "ignore_check_constraints",
+            "defer_foreign_keys",
+        ];
+        let columns = KEPT.map(|name| match name {
+            "busy_timeout" => "(SELECT timeout FROM pragma_busy_timeout)".to_owned(),
+            name => format!("(SELECT {name} FROM pragma_{name})"),
+        });
+        let rows = Self::rows(conn, &format!("SELECT {}", columns.join(", ")))?;
+        let set = |name: &str, value: &str| format!("PRAGMA {name} = {value};");
+        let leave: String = rows
+            .iter()
+            .flat_map(|row| KEPT.iter().enumerate().map(move |(at, name)| (name, row.text(at))))
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| set(name, value))
+            .collect();
+        let waits = lock_timeout.as_millis().min(i32::MAX.unsigned_abs().into());
+        let enter = format!("PRAGMA foreign_keys = OFF; PRAGMA busy_timeout = {waits};");
+        Ok(Session { enter, leave })
+    }
+
+    fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, _key: &LockKey) -> QueryResult<bool> {
+        // diesel counts the transaction; it has no other way to begin one that takes the write lock at once.
+        C::TransactionManager::begin_transaction(conn)?;
+        // `busy_timeout` is the wait for readers at the end of a transaction; here the caller polls.
+        let waits = Self::rows(conn, "SELECT timeout FROM pragma_busy_timeout")?;
+        let waits = waits.first().map_or("0", |row| row.text(0)).to_owned();
+        let begun = conn.batch_execute("PRAGMA busy_timeout = 0; COMMIT; BEGIN IMMEDIATE");
+        let restored = conn.batch_execute(&format!("PRAGMA busy_timeout = {waits}"));
+        match begun {
+            Ok(()) => restored.map(|()| true),
+            Err(error) => {
+                // After the failed BEGIN there is no transaction; diesel learns it from the failed ROLLBACK if not before.
+                if depth(conn) > 0 {
+                    let _none_open = C::TransactionManager::rollback_transaction(conn);
+                }
+                match Self::class(&error.to_string()) {
+                    Class::Busy => Ok(false),
+                    _ => Err(error),
+                }
+            }
+        }
+    }
+
+    fn unlock<C: LoadConnection<Backend = Self>>(conn: &mut C, _key: &LockKey, keep: bool) -> QueryResult<()> {
+        match (depth(conn), keep) {
+            // A statement such as INSERT OR ROLLBACK ended the transaction by itself.
+            (0, _) => Ok(()),
+            (_, true) => C::TransactionManager::commit_transaction(conn),
+            (_, false) => C::TransactionManager::rollback_transaction(conn),
+        }
+    }
+
+    /// Counted, not listed: a table may hold millions. A broken reference definition is an error of the check itself, and
+    /// counts as one violation of a name that tells which.
+    fn violations<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Vec<Violations>> {
+        let sql = "SELECT \"table\", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2";
+        match Self::rows(conn, sql) {
+            Ok(rows) => Ok(rows
+                .iter()
+                .map(|row| Violations {
+                    what: format!("{} → {}", row.text(0), row.text(1)),
+                    count: row.number(2).unwrap_or(1),
+                })
+                .collect()),
+            Err(error) if error.to_string().contains("foreign key mismatch") => {
+                Ok(vec![Violations { what: error.to_string(), count: 1 }])
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn owned(_key: &LockKey) -> String {
+        "1 = 1".to_owned()
+    }
+
+    /// SQLite itself does not tell; on Linux the kernel's list of file locks does.
+    fn holder<C: LoadConnection<Backend = Self>>(_conn: &mut C, _key: &LockKey, facts: &Facts) -> Option<String> {
+        holder_of(&facts.database)
+    }
+
+    fn class(words: &str) -> Class {
+        Class::find(
+            words,
+            &[
+                (Class::Busy, &["database is locked", "table is locked", "schema is locked"]),
+                (Class::ReadOnly, &["readonly database", "read-only"]),
+                (Class::DiskFull, &["database or disk is full"]),
+                (Class::Connection, &["unable to open database", "disk i/o error"]),
+            ],
+        )
+    }
+}
+
+fn depth<C: LoadConnection>(conn: &mut C) -> u32 {
+    let status = C::TransactionManager::transaction_manager_status_mut(conn);
+    status.transaction_depth().ok().flatten().map_or(0, std::num::NonZeroU32::get)
+}
+
+/// The process that holds a write lock on the file or on its shared memory, from `/proc/locks`.
+#[cfg(target_os = "linux")]
+fn holder_of(file: &str) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let inodes: Vec<String> = ["", "-shm"]
+        .iter()
+        .filter_map(|ending| std::fs::metadata(format!("{file}{ending}")).ok())
+        .map(|metadata| format!(":{}", metadata.ino()))
+        .collect();
+    // `1: POSIX  ADVISORY  WRITE 4242 08:01:131073 1073741825 1073741825`
+    let pid = locks.lines().find_map(|line| {
+        let mut words = line.split_whitespace().skip_while(|word| *word != "WRITE").skip(1);
+        let (pid, device_and_inode) = (words.next()?, words.next()?);
+        inodes.iter().any(|inode| device_and_inode.ends_with(inode.as_str())).then(|| pid.to_owned())
+    })?;
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Some(format!("process {pid} ({})", name.trim()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn holder_of(_file: &str) -> Option<String> {
+    None
+}

@@ -1,0 +1,202 @@
+//! The one error of this crate.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use migrator_source::sql::{Position, position};
+
+use crate::report::Report;
+
+/// Why a verb could not do what it was asked to do.
+///
+/// It prints everything a person needs: the migration, the place and the statement, the database's own words, and the
+/// next thing to do ([`remedy`](Error::remedy)). It never holds a database URL, and no bound value.
+///
+/// Callers branch on [`code`](Error::code) or on the predicates; a run that stopped half-way carries what it did
+/// ([`report`](Error::report)).
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    code: &'static str,
+    message: String,
+    version: Option<String>,
+    place: Option<Place>,
+    remedy: String,
+    report: Option<Report>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// Where in a script something happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Place {
+    /// The script's path, as the migrations directory was named: `migrations/20240101000000_users/up.sql`.
+    pub file: String,
+    /// 1-based line.
+    pub line: usize,
+    /// 1-based column, in characters.
+    pub column: usize,
+    /// 1-based number of the statement in its script.
+    pub number: usize,
+    /// The statement, cut after 2,000 characters.
+    pub statement: String,
+}
+
+impl Place {
+    pub(crate) fn new(file: String, script: &str, start: usize, number: usize, statement: &str) -> Self {
+        let Position { line, column } = position(script, start);
+        let statement = match statement.char_indices().nth(2000) {
+            Some((end, _)) => format!("{}…", &statement[..end]),
+            None => statement.to_owned(),
+        };
+        Self { file, line, column, number, statement }
+    }
+}
+
+impl Error {
+    pub(crate) fn new(code: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            code,
+            message: message.into(),
+            version: None,
+            place: None,
+            remedy: remedy.into(),
+            report: None,
+            source: None,
+        }))
+    }
+
+    /// An error of the database outside of any migration's script.
+    pub(crate) fn database(doing: &str, source: diesel::result::Error) -> Self {
+        let remedy = "look at the database's own words; nothing was changed by this step";
+        Self::new("database", format!("the database refused to {doing}"), remedy).with_source(source)
+    }
+
+    pub(crate) fn with_version(mut self, version: &str) -> Self {
+        self.0.version = Some(version.to_owned());
+        self
+    }
+
+    pub(crate) fn with_place(mut self, place: Place) -> Self {
+        self.0.place = Some(place);
+        self
+    }
+
+    pub(crate) fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.0.remedy = remedy.into();
+        self
+    }
+
+    pub(crate) fn with_report(mut self, report: Report) -> Self {
+        self.0.report = Some(report);
+        self
+    }
+
+    pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.0.source = Some(Box::new(source));
+        self
+    }
+
+    /// The stable name of the kind of error, for example `statement_failed` or `lock_timeout`. The crate's page lists them.
+    pub fn code(&self) -> &'static str {
+        self.0.code
+    }
+
+    /// What happened, in one line.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The version of the migration that it is about.
+    pub fn version(&self) -> Option<&str> {
+        self.0.version.as_deref()
+    }
+
+    /// Where in a script it happened.
+    pub fn place(&self) -> Option<&Place> {
+        self.0.place.as_ref()
+    }
+
+    /// What to do next: a command to type, or what to change.
+    pub fn remedy(&self) -> &str {
+        &self.0.remedy
+    }
+
+    /// What the run did before it stopped. `None` when it stopped before it could change anything.
+    pub fn report(&self) -> Option<&Report> {
+        self.0.report.as_ref()
+    }
+
+    /// The database's own words.
+    pub fn database_words(&self) -> Option<String> {
+        self.0.source.as_ref().map(ToString::to_string)
+    }
+
+    /// Another process held the migration lock for longer than the lock timeout. Trying again later can help.
+    pub fn is_lock_timeout(&self) -> bool {
+        self.0.code == "lock_timeout"
+    }
+
+    /// A statement of a migration failed; the [`place`](Error::place) says which.
+    pub fn is_statement_failed(&self) -> bool {
+        self.0.code == "statement_failed"
+    }
+
+    /// The history and the set do not fit together (changed, missing, out of order, in doubt …) and the policies refuse it.
+    pub fn is_blocked(&self) -> bool {
+        matches!(self.0.code, "changed" | "missing" | "out_of_order" | "ahead" | "failed" | "history_tampered")
+    }
+
+    /// The migrations directory itself has a fault.
+    pub fn is_folder_fault(&self) -> bool {
+        self.0.code == "folder"
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &self.0;
+        f.write_str(&inner.message)?;
+        if let Some(place) = &inner.place {
+            write!(f, "\n  --> {}:{}:{}, statement {}", place.file, place.line, place.column, place.number)?;
+            let lines: Vec<&str> = place.statement.lines().collect();
+            let width = (place.line + lines.len().min(SNIPPET)).to_string().len();
+            for (at, line) in lines.iter().take(SNIPPET).enumerate() {
+                // The first line stands where it stands in its file, so that the caret points at it.
+                let indent = if at == 0 { " ".repeat(place.column - 1) } else { String::new() };
+                write!(f, "\n{:>width$} | {indent}{line}", place.line + at)?;
+                if at == 0 {
+                    write!(f, "\n{:>width$} | {indent}^", "")?;
+                }
+            }
+            if lines.len() > SNIPPET {
+                write!(f, "\n{:>width$} | … {} more lines", "", lines.len() - SNIPPET)?;
+            }
+        }
+        if let Some(source) = &inner.source {
+            write!(f, "\ndatabase: {}", source.to_string().trim_end())?;
+        }
+        if !inner.remedy.is_empty() {
+            write!(f, "\nnext: {}", inner.remedy)?;
+        }
+        if let Some(report) = inner.report.as_ref().filter(|report| !report.applied().is_empty()) {
+            write!(f, "\nbefore that: {report}")?;
+        }
+        Ok(())
+    }
+}
+
+/// How many lines of a statement an error prints.
+const SNIPPET: usize = 6;
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Error({}: {self})", self.0.code)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}

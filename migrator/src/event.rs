@@ -1,0 +1,108 @@
+//! What a run tells while it runs.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One transition of a run, for the hook that [`Migrator::on_event`](crate::Migrator::on_event) takes.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// Nothing is pending; no lock was taken and nothing was written.
+    Unchanged {
+        /// How many migrations of the set are applied.
+        applied: usize,
+    },
+    /// Another process holds the migration lock.
+    Waiting {
+        /// How often the lock was asked for.
+        attempt: u32,
+        /// Who holds it, in the database's words.
+        holder: Option<&'a str>,
+    },
+    /// The lock is held.
+    Locked {
+        /// How long it took to get it.
+        waited: Duration,
+    },
+    /// What the run is going to do, decided under the lock.
+    Planned {
+        /// How many migrations will be applied.
+        steps: usize,
+    },
+    /// A migration starts.
+    Started {
+        /// Its version.
+        version: &'a str,
+        /// Its full name.
+        name: &'a str,
+        /// 1-based place in this run.
+        step: usize,
+        /// How many migrations the run applies.
+        steps: usize,
+    },
+    /// A statement of the migration starts.
+    Statement {
+        /// 1-based number in its script.
+        number: usize,
+        /// How many statements the script has.
+        of: usize,
+    },
+    /// A migration and its record are committed.
+    Applied {
+        /// Its version.
+        version: &'a str,
+        /// Its full name.
+        name: &'a str,
+        /// How long it took.
+        duration: Duration,
+    },
+    /// A migration failed.
+    Failed {
+        /// Its version.
+        version: &'a str,
+        /// Its full name.
+        name: &'a str,
+        /// The error's message.
+        error: &'a str,
+    },
+    /// The database asked to try a transaction again (a lock timeout, a deadlock, a serialization failure).
+    Retrying {
+        /// Which try comes next, from 2.
+        attempt: u32,
+        /// How long it pauses before.
+        pause: Duration,
+    },
+    /// Something is worth a word.
+    Warning {
+        /// The whole sentence.
+        message: &'a str,
+    },
+}
+
+/// The host's hook; each event is one `tracing` event too.
+#[derive(Clone, Default)]
+pub(crate) struct Hook(pub(crate) Option<Arc<dyn Fn(Event<'_>) + Send + Sync>>);
+
+impl Hook {
+    pub(crate) fn emit(&self, event: Event<'_>) {
+        match event {
+            Event::Warning { message } => tracing::warn!(target: "migrator", "{message}"),
+            Event::Statement { number, of } => tracing::debug!(target: "migrator", number, of, "statement"),
+            Event::Failed { version, error, .. } => tracing::error!(target: "migrator", version, error, "migration failed"),
+            Event::Waiting { attempt, holder } => {
+                tracing::info!(target: "migrator", attempt, holder, "waiting for the migration lock");
+            }
+            event => tracing::info!(target: "migrator", ?event),
+        }
+        if let Some(hook) = &self.0 {
+            hook(event);
+        }
+    }
+}
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Hook" } else { "no hook" })
+    }
+}

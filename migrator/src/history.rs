@@ -1,0 +1,408 @@
+//! The history tables: read, created, and written under the fence.
+
+use diesel::connection::{LoadConnection, SimpleConnection};
+use migrator_source::checksum::Fingerprint;
+use migrator_source::layout::Layout;
+
+use crate::dialect::{Dialect, Facts, LockKey, table};
+use crate::error::Error;
+use crate::migration::{Checksum, MigrationSet};
+use crate::record::{self, History, Meta, Record, RecordKind};
+
+pub(crate) const HISTORY: &str = "__migrator_history";
+pub(crate) const META: &str = "__migrator_meta";
+/// The seeds' ledger and the lock row belong to us too.
+pub(crate) const OURS: [&str; 4] = [HISTORY, META, "__migrator_seeds", "__migrator_lock"];
+
+/// The format of the tables. A database with a lower number gets the columns that it lacks from the next run that writes;
+/// one with a higher number was written by a newer version, whose additional columns are left alone.
+const FORMAT: i64 = 1;
+
+/// Places in [`Dialect::TYPES`].
+const WORD: usize = 0;
+const NUMBER: usize = 1;
+const TEXT: usize = 2;
+const TIME: usize = 3;
+
+const HISTORY_COLUMNS: [(&str, usize); 15] = [
+    ("set_name", WORD),
+    ("sequence", NUMBER),
+    ("event", WORD),
+    ("version", WORD),
+    ("name", WORD),
+    ("checksum", WORD),
+    ("statement", NUMBER),
+    ("statements", NUMBER),
+    ("duration_ms", NUMBER),
+    ("run_id", WORD),
+    ("server_started", NUMBER),
+    ("detail", TEXT),
+    ("recorded_by", WORD),
+    ("tool", WORD),
+    ("recorded_at", TIME),
+];
+
+const META_COLUMNS: [(&str, usize); 7] = [
+    ("set_name", WORD),
+    ("format", NUMBER),
+    ("fingerprint", WORD),
+    ("sequence", NUMBER),
+    ("schema", WORD),
+    ("environment", WORD),
+    ("updated_at", TIME),
+];
+
+/// Whose history it is: the schema that holds the tables, and the name of the set.
+#[derive(Debug, Clone)]
+pub(crate) struct Home {
+    pub(crate) schema: String,
+    pub(crate) set_name: String,
+}
+
+/// What one query tells at an unchanged start.
+pub(crate) struct Glance {
+    pub(crate) fingerprint: Option<Checksum>,
+    pub(crate) environment: Option<String>,
+}
+
+/// Reads the meta row in one query, whatever the search path is. `None` when it is not there.
+///
+/// An unqualified name finds the first schema of the search path that has the table, which may be another tenant's; the row
+/// says whose it is.
+pub(crate) fn glance<C>(conn: &mut C, schema: Option<&str>, set_name: &str) -> diesel::QueryResult<Option<Glance>>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let from = schema.map_or_else(|| C::Backend::ident(META), |schema| table::<C::Backend>(schema, META));
+    let here = schema.map_or_else(|| C::Backend::here().to_owned(), C::Backend::literal);
+    let sql = format!(
+        "SELECT {}, {}, {}, {here} FROM {from} WHERE {} = {}",
+        C::Backend::text("fingerprint", false),
+        C::Backend::text("environment", false),
+        C::Backend::text("schema", false),
+        C::Backend::ident("set_name"),
+        C::Backend::literal(set_name),
+    );
+    let rows = C::Backend::rows(conn, &sql)?;
+    let row = rows.first().filter(|row| row.optional(2).is_some() && row.optional(2) == row.optional(3));
+    Ok(row.map(|row| Glance {
+        fingerprint: row.optional(0).and_then(Checksum::from_hex),
+        environment: row.optional(1).map(str::to_owned),
+    }))
+}
+
+/// Reads the whole history. `None` when there is none.
+///
+/// # Errors
+/// When one of the two tables is gone: a history that stands is never taken for an empty one.
+pub(crate) fn load<C>(conn: &mut C, facts: &Facts, home: &Home) -> Result<Option<History>, Error>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let gone = |gone: &str, stands: &str| {
+        Error::new(
+            "history_tampered",
+            format!("the table {gone} is gone, and {stands} stands"),
+            format!("restore {gone} from a backup; nothing is run on a history that is not whole"),
+        )
+    };
+    match (facts.has_table(HISTORY), facts.has_table(META)) {
+        (false, false) => return Ok(None),
+        (true, false) => return Err(gone(META, HISTORY)),
+        (false, true) => return Err(gone(HISTORY, META)),
+        (true, true) => {}
+    }
+    let reading = |error| Error::database("read the migration history", error);
+    let meta = read::<C>(conn, home, META, &["format", "fingerprint", "sequence"], false).map_err(reading)?;
+    let meta = meta.first().map(|row| Meta {
+        format: row.number(0).unwrap_or(0),
+        fingerprint: row.optional(1).and_then(Checksum::from_hex),
+        sequence: row.number(2).unwrap_or(0),
+    });
+    let old = meta.as_ref().is_some_and(|meta| meta.format < FORMAT);
+    let columns = [
+        "sequence", "event", "version", "name", "checksum", "statement", "statements", "duration_ms", "run_id",
+        "server_started", "detail", "recorded_at",
+    ];
+    let rows = read::<C>(conn, home, HISTORY, &columns, old).map_err(reading)?;
+    let mut records: Vec<Record> = rows
+        .iter()
+        .map(|row| Record {
+            sequence: row.number(0).unwrap_or(0),
+            kind: RecordKind::from_name(row.text(1)),
+            version: row.text(2).to_owned(),
+            name: row.text(3).to_owned(),
+            checksum: row.optional(4).and_then(Checksum::from_hex),
+            statement: row.number(5),
+            statements: row.number(6),
+            duration_ms: row.number(7),
+            run_id: row.text(8).to_owned(),
+            started: row.number(9),
+            detail: row.optional(10).map(str::to_owned),
+            recorded_at: row.text(11).to_owned(),
+        })
+        .collect();
+    records.sort_by_key(|record| record.sequence);
+    Ok(Some(History { records, meta }))
+}
+
+/// Selects columns of one of our tables; columns that an older format lacks come back as NULL.
+fn read<C>(
+    conn: &mut C,
+    home: &Home,
+    name: &str,
+    columns: &[&str],
+    old: bool,
+) -> diesel::QueryResult<Vec<crate::dialect::Cells>>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let present = if old { column_names::<C>(conn, home, name)? } else { Vec::new() };
+    let select: Vec<String> = columns
+        .iter()
+        .map(|column| match old && !present.iter().any(|present| present == column) {
+            true => "NULL".to_owned(),
+            false => C::Backend::text(column, column.ends_with("_at")),
+        })
+        .collect();
+    let sql = format!(
+        "SELECT {} FROM {} WHERE {} = {}",
+        select.join(", "),
+        table::<C::Backend>(&home.schema, name),
+        C::Backend::ident("set_name"),
+        C::Backend::literal(&home.set_name),
+    );
+    C::Backend::rows(conn, &sql)
+}
+
+fn column_names<C>(conn: &mut C, home: &Home, name: &str) -> diesel::QueryResult<Vec<String>>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let rows = C::Backend::rows(conn, &C::Backend::columns(&home.schema, name))?;
+    Ok(rows.iter().map(|row| row.text(0).to_owned()).collect())
+}
+
+/// Makes the tables and the set's meta row what this version needs. Call it under the lock.
+pub(crate) fn prepare<C>(
+    conn: &mut C,
+    home: &Home,
+    history: Option<&History>,
+    environment: Option<&str>,
+) -> diesel::QueryResult<()>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let meta = history.and_then(|history| history.meta.as_ref());
+    if history.is_none() {
+        conn.batch_execute(&create::<C::Backend>(home, HISTORY, &HISTORY_COLUMNS, "set_name, sequence"))?;
+        conn.batch_execute(&create::<C::Backend>(home, META, &META_COLUMNS, "set_name"))?;
+    } else if meta.is_some_and(|meta| meta.format < FORMAT) {
+        upgrade::<C>(conn, home, HISTORY, &HISTORY_COLUMNS)?;
+        upgrade::<C>(conn, home, META, &META_COLUMNS)?;
+    }
+    let (literal, ident) = (C::Backend::literal, C::Backend::ident);
+    let meta_table = table::<C::Backend>(&home.schema, META);
+    let set = literal(&home.set_name);
+    match meta {
+        None => {
+            let columns: Vec<String> = META_COLUMNS.iter().map(|(name, _)| ident(name)).collect();
+            let [now, _] = C::Backend::NOW_AND_USER;
+            let (fingerprint, schema) = (literal(&Checksum(Fingerprint::default().sum()).to_string()), literal(&home.schema));
+            let environment = environment.map_or_else(|| "NULL".to_owned(), literal);
+            conn.batch_execute(&format!(
+                "INSERT INTO {meta_table} ({}) VALUES ({set}, {FORMAT}, {fingerprint}, 0, {schema}, {environment}, {now})",
+                columns.join(", ")
+            ))
+        }
+        Some(meta) if meta.format < FORMAT => conn.batch_execute(&format!(
+            "UPDATE {meta_table} SET {} = {FORMAT} WHERE {} = {set}",
+            ident("format"),
+            ident("set_name")
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+fn create<D: Dialect>(home: &Home, name: &str, columns: &[(&str, usize)], key: &str) -> String {
+    let key: Vec<String> = key.split(", ").map(D::ident).collect();
+    let columns: Vec<String> = columns
+        .iter()
+        .map(|(name, kind)| {
+            let (ident, required) = (D::ident(name), if key.contains(&D::ident(name)) { " NOT NULL" } else { "" });
+            format!("{ident} {}{required}", D::TYPES[*kind])
+        })
+        .collect();
+    let (table, columns, key, options) =
+        (table::<D>(&home.schema, name), columns.join(", "), key.join(", "), D::TABLE_OPTIONS);
+    format!("CREATE TABLE IF NOT EXISTS {table} ({columns}, PRIMARY KEY ({key})){options}")
+}
+
+fn upgrade<C>(conn: &mut C, home: &Home, name: &str, columns: &[(&str, usize)]) -> diesel::QueryResult<()>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let present = column_names::<C>(conn, home, name)?;
+    for (column, kind) in columns.iter().filter(|(column, _)| !present.iter().any(|present| present == column)) {
+        let (table, ident) = (table::<C::Backend>(&home.schema, name), C::Backend::ident(column));
+        conn.batch_execute(&format!("ALTER TABLE {table} ADD COLUMN {ident} {}", C::Backend::TYPES[*kind]))?;
+    }
+    Ok(())
+}
+
+/// Writes the history of one run, under the lock.
+///
+/// Each record's number is given by the writer and is the primary key, and it is NULL unless this very connection holds the
+/// lock: so a process that lost the lock, or a second one, fails at the write instead of adding to the history.
+pub(crate) struct Writer {
+    home: Home,
+    layout: Layout,
+    owned: String,
+    run_id: String,
+    started: Option<i64>,
+    pub(crate) sequence: i64,
+    applied: Vec<(String, Checksum)>,
+    running: Fingerprint,
+}
+
+/// What a written record changes in its writer, once it is committed.
+pub(crate) struct Written {
+    sequence: i64,
+    applied: Option<(String, Checksum)>,
+}
+
+impl Writer {
+    pub(crate) fn new<D: Dialect>(
+        home: &Home,
+        set: &MigrationSet,
+        history: Option<&History>,
+        key: &LockKey,
+        run_id: &str,
+        facts: &Facts,
+    ) -> Self {
+        let applied = history.map(|history| history.applied(set.layout())).unwrap_or_default();
+        let mut writer = Self {
+            home: home.clone(),
+            layout: set.layout(),
+            owned: D::owned(key),
+            run_id: run_id.to_owned(),
+            started: facts.started,
+            sequence: history.and_then(|history| history.records.last()).map_or(0, |record| record.sequence),
+            applied,
+            running: Fingerprint::default(),
+        };
+        writer.rehash();
+        writer
+    }
+
+    fn rehash(&mut self) {
+        self.running = Fingerprint::default();
+        for (version, checksum) in &self.applied {
+            self.running.push(self.layout.canonical(version), &checksum.0);
+        }
+    }
+
+    /// A record of this run for a migration, to be filled in.
+    pub(crate) fn record(&self, kind: RecordKind, version: &str, name: &str) -> Record {
+        Record {
+            sequence: self.sequence + 1,
+            kind: Some(kind),
+            version: version.to_owned(),
+            name: name.to_owned(),
+            checksum: None,
+            statement: None,
+            statements: None,
+            duration_ms: None,
+            run_id: self.run_id.clone(),
+            started: self.started,
+            detail: None,
+            recorded_at: String::new(),
+        }
+    }
+
+    /// The SQL that writes a record and moves the meta row with it. Both must commit together.
+    pub(crate) fn sql<D: Dialect>(&self, record: &Record) -> (String, Written) {
+        let literal = |text: Option<&str>| text.map_or_else(|| "NULL".to_owned(), D::literal);
+        let number = |number: Option<u64>| number.map_or_else(|| "NULL".to_owned(), |number| number.to_string());
+        let [now, user] = D::NOW_AND_USER;
+        let columns: Vec<String> = HISTORY_COLUMNS.iter().map(|(name, _)| D::ident(name)).collect();
+        let values = [
+            D::literal(&self.home.set_name),
+            format!("CASE WHEN {} THEN {} END", self.owned, record.sequence),
+            literal(record.kind.map(RecordKind::name)),
+            D::literal(&record.version),
+            D::literal(&record.name),
+            literal(record.checksum.map(|checksum| checksum.to_string()).as_deref()),
+            number(record.statement.map(|at| at as u64)),
+            number(record.statements.map(|count| count as u64)),
+            number(record.duration_ms),
+            D::literal(&record.run_id),
+            record.started.map_or_else(|| "NULL".to_owned(), |started| started.to_string()),
+            literal(record.detail.as_deref()),
+            user.to_owned(),
+            D::literal(concat!("migrator ", env!("CARGO_PKG_VERSION"))),
+            now.to_owned(),
+        ];
+        let applied = self.applied_by(record);
+        let fingerprint = match &applied {
+            Some((version, checksum)) if self.is_newest(version) => {
+                let mut running = self.running.clone();
+                running.push(self.layout.canonical(version), &checksum.0);
+                Checksum(running.sum())
+            }
+            Some(one) => {
+                let mut all = self.applied.clone();
+                insert(self.layout, &mut all, one.clone());
+                record::fingerprint(self.layout, &all)
+            }
+            None => Checksum(self.running.sum()),
+        };
+        let sql = format!(
+            "INSERT INTO {} ({}) VALUES ({});\nUPDATE {} SET {} = '{fingerprint}', {} = {}, {} = {now} WHERE {} = {};",
+            table::<D>(&self.home.schema, HISTORY),
+            columns.join(", "),
+            values.join(", "),
+            table::<D>(&self.home.schema, META),
+            D::ident("fingerprint"),
+            D::ident("sequence"),
+            record.sequence,
+            D::ident("updated_at"),
+            D::ident("set_name"),
+            D::literal(&self.home.set_name),
+        );
+        (sql, Written { sequence: record.sequence, applied })
+    }
+
+    /// Takes note that a record is committed.
+    pub(crate) fn wrote(&mut self, written: Written) {
+        self.sequence = written.sequence;
+        let Some(one) = written.applied else { return };
+        if self.is_newest(&one.0) {
+            self.running.push(self.layout.canonical(&one.0), &one.1.0);
+            self.applied.push(one);
+        } else {
+            insert(self.layout, &mut self.applied, one);
+            self.rehash();
+        }
+    }
+
+    fn applied_by(&self, record: &Record) -> Option<(String, Checksum)> {
+        let applies = match record.kind? {
+            RecordKind::Applied | RecordKind::Baselined => true,
+            RecordKind::Resolved => record.detail.as_deref() == Some(record::RESOLVED_APPLIED),
+            _ => false,
+        };
+        applies.then_some((self.layout.canonical(&record.version).to_owned(), record.checksum?))
+    }
+
+    fn is_newest(&self, version: &str) -> bool {
+        self.applied.last().is_none_or(|(last, _)| self.layout.order(last, version).is_lt())
+    }
+}
+
+/// Puts a version at its place, instead of an older entry of its own.
+fn insert(layout: Layout, applied: &mut Vec<(String, Checksum)>, one: (String, Checksum)) {
+    applied.retain(|(version, _)| layout.order(version, &one.0).is_ne());
+    let at = applied.partition_point(|(version, _)| layout.order(version, &one.0).is_lt());
+    applied.insert(at, one);
+}

@@ -1,0 +1,169 @@
+//! The migration lock: a scope around a closure, never a pair of calls.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::{Duration, Instant};
+
+use diesel::connection::{LoadConnection, TransactionManager};
+
+use crate::dialect::{Class, Dialect, Facts, LockKey};
+use crate::error::Error;
+use crate::event::{Event, Hook};
+use crate::history::Home;
+use migrator_source::checksum::{digest, hex};
+
+impl LockKey {
+    /// The lock of one set in one schema of one database.
+    ///
+    /// On MySQL names are server-wide, so the database is part of it; on PostgreSQL it does no harm.
+    pub(crate) fn new(facts: &Facts, home: &Home) -> Self {
+        let sum = digest(format!("migrator\0{}\0{}\0{}", facts.database, home.schema, home.set_name).as_bytes());
+        let [a, b, c, d, e, f, g, h, ..] = sum;
+        Self { number: i64::from_be_bytes([a, b, c, d, e, f, g, h]), name: format!("migrator:{}", hex(&sum[..16])) }
+    }
+}
+
+/// How long a verb waits for the lock, and who is told about it.
+#[derive(Debug, Clone)]
+pub(crate) struct Wait {
+    pub(crate) timeout: Duration,
+    pub(crate) hook: Hook,
+}
+
+/// Whether what was done under a lock that is a transaction is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    All,
+    Nothing,
+}
+
+/// Runs `body` while this connection holds the lock, and gives it back also after an error or a panic.
+///
+/// # Errors
+/// When the lock is not to be had in time, or what was done under it could not be committed.
+pub(crate) fn with_lock<C, R>(
+    conn: &mut C,
+    key: &LockKey,
+    facts: &Facts,
+    wait: &Wait,
+    body: impl FnOnce(&mut C, Duration) -> (Keep, R),
+) -> Result<R, Error>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let waited = acquire(conn, key, facts, wait)?;
+    match catch_unwind(AssertUnwindSafe(|| body(conn, waited))) {
+        Ok((keep, result)) => {
+            let released = C::Backend::unlock(conn, key, keep == Keep::All);
+            if C::Backend::LOCK_IS_TRANSACTION {
+                released.map_err(|error| Error::database("commit the run", error))?;
+            } else if let Err(error) = released {
+                // The connection is gone, and the lock with it.
+                tracing::warn!(target: "migrator", %error, "the migration lock could not be given back");
+            }
+            Ok(result)
+        }
+        Err(panic) => {
+            while depth(conn) > 0 && C::TransactionManager::rollback_transaction(conn).is_ok() {}
+            let _the_session_may_be_gone = C::Backend::unlock(conn, key, false);
+            resume_unwind(panic)
+        }
+    }
+}
+
+/// Polls for the lock; never a blocking call, beside which `CREATE INDEX CONCURRENTLY` would deadlock.
+pub(crate) fn acquire<C>(conn: &mut C, key: &LockKey, facts: &Facts, wait: &Wait) -> Result<Duration, Error>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let asking = |error: diesel::result::Error| {
+        let class = C::Backend::class(&error.to_string());
+        let error = Error::database("give the migration lock", error);
+        match class {
+            Class::ReadOnly => read_only(error),
+            _ => error,
+        }
+    };
+    let held = poll(wait, |attempt| {
+        if C::Backend::try_lock(conn, key).map_err(asking)? {
+            return Ok(Ok(()));
+        }
+        // The first polls are short; asking who it is at each of them would double the traffic.
+        let holder = if attempt.is_power_of_two() { C::Backend::holder(conn, key, facts) } else { None };
+        Ok(Err(holder))
+    })?;
+    held.map_err(|(waited, _)| timeout(waited, C::Backend::holder(conn, key, facts)))
+}
+
+fn read_only(error: Error) -> Error {
+    error.with_remedy("connect as a role that may write, to the primary")
+}
+
+fn timeout(waited: Duration, holder: Option<String>) -> Error {
+    let holder = holder.unwrap_or_else(|| "who it is the database does not tell".to_owned());
+    let message = format!("waited {} ms for the migration lock, and another process holds it: {holder}", waited.as_millis());
+    Error::new("lock_timeout", message, "wait until it is done, or end it; a longer wait is --lock-timeout (Migrator::lock_timeout)")
+}
+
+/// Asks again and again, 25 ms × 2 ± 50 %, at most a second apart, until the answer is yes or the time is up.
+#[expect(clippy::type_complexity, reason = "both outcomes are used at once, in this module only")]
+fn poll(
+    wait: &Wait,
+    mut ask: impl FnMut(u32) -> Result<Result<(), Option<String>>, Error>,
+) -> Result<Result<Duration, (Duration, Option<String>)>, Error> {
+    let start = Instant::now();
+    let mut pause = Duration::from_millis(25);
+    for attempt in 1.. {
+        let holder = match ask(attempt)? {
+            Ok(()) => return Ok(Ok(start.elapsed())),
+            Err(holder) => holder,
+        };
+        let left = wait.timeout.saturating_sub(start.elapsed());
+        if left.is_zero() {
+            return Ok(Err((start.elapsed(), holder)));
+        }
+        if attempt.is_power_of_two() {
+            wait.hook.emit(Event::Waiting { attempt, holder: holder.as_deref() });
+        }
+        std::thread::sleep(jitter(pause).min(left));
+        pause = (pause * 2).min(Duration::from_secs(1));
+    }
+    unreachable!("attempts do not end")
+}
+
+/// A pause ± 50 %, so that many waiters do not ask at the same moment.
+pub(crate) fn jitter(pause: Duration) -> Duration {
+    pause.mul_f64(0.5 + fastrand::f64())
+}
+
+pub(crate) fn depth<C: LoadConnection>(conn: &mut C) -> u32 {
+    let status = C::TransactionManager::transaction_manager_status_mut(conn);
+    status.transaction_depth().ok().flatten().map_or(0, std::num::NonZeroU32::get)
+}
+
+/// The lock of the statements that run outside of the transaction that is the lock: a file beside the database.
+///
+/// Between two such statements another process could begin its own transaction. It sees the unfinished script in the history
+/// and asks for this file before it decides that the script was left behind.
+pub(crate) struct FileLock(#[expect(dead_code, reason = "the lock is held while the file is open")] Option<File>);
+
+impl FileLock {
+    /// Locks `<database>-migrator-lock`; a database in memory has no other process to exclude.
+    pub(crate) fn acquire(facts: &Facts, wait: &Wait) -> Result<Self, Error> {
+        if facts.database == ":memory:" {
+            return Ok(Self(None));
+        }
+        let path = format!("{}-migrator-lock", facts.database);
+        let failed = |error: std::io::Error| {
+            Error::new("lock_file", format!("{path} cannot be locked"), "check the permissions of the folder").with_source(error)
+        };
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        let held = poll(wait, |_| match file.try_lock() {
+            Ok(()) => Ok(Ok(())),
+            Err(TryLockError::WouldBlock) => Ok(Err(Some(format!("the process that holds {path}")))),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        })?;
+        held.map_err(|(waited, holder)| timeout(waited, holder))?;
+        Ok(Self(Some(file)))
+    }
+}

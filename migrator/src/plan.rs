@@ -1,0 +1,322 @@
+//! What a run would do: a pure decision over the set and the history.
+
+use std::fmt;
+
+use migrator_source::sql::{Kind, Mode, Script, SqlDialect};
+
+use crate::error::Error;
+use crate::migration::{Checksum, Migration, MigrationSet, Version};
+use crate::record::{History, Partial, Standing};
+use crate::report::migrations;
+use crate::status::{self, Problem, State, list};
+
+/// Where a run stops.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Target {
+    /// After the last migration of the set.
+    #[default]
+    Latest,
+    /// After this migration: its version, its full name, or a prefix that fits one.
+    Version(Version),
+    /// After this many migrations.
+    Steps(usize),
+}
+
+impl Target {
+    /// After this migration: its version, its full name, or a prefix that fits one.
+    pub fn version(version: impl Into<String>) -> Self {
+        Self::Version(Version::from(version))
+    }
+}
+
+/// What a run does about a state that is not as it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// Stop before anything is changed, with an error that names the versions.
+    Refuse,
+    /// Go on and say so.
+    Warn,
+    /// Go on.
+    Allow,
+}
+
+/// The policy for each state; the fields are named after the states.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Policies {
+    pub(crate) out_of_order: Policy,
+    pub(crate) changed: Policy,
+    pub(crate) missing: Policy,
+    pub(crate) ahead: Policy,
+    pub(crate) failed: Policy,
+}
+
+impl Default for Policies {
+    fn default() -> Self {
+        let refuse = Policy::Refuse;
+        // In a rolling deploy the older binary starts on the newer database, and that is no accident.
+        Self { out_of_order: refuse, changed: refuse, missing: refuse, ahead: Policy::Warn, failed: refuse }
+    }
+}
+
+/// One entry of a [`Plan`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Step {
+    /// The sortable key at the front of the name.
+    pub version: String,
+    /// The full name.
+    pub name: String,
+    /// The path of the script.
+    pub file: String,
+    /// How many statements will run.
+    pub statements: usize,
+    /// Whether they run in a transaction with their record, so that all or nothing takes.
+    pub transaction: bool,
+    /// The 1-based statement that it goes on at, when an earlier run stopped inside of it.
+    pub resume_at: Option<usize>,
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub(crate) position: usize,
+}
+
+/// The ordered list of what a run would do; it prints itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Plan {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) skipped: usize,
+}
+
+impl Plan {
+    /// What would be applied, in order.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// What a run would say by the way.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Whether a run would change nothing.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    /// How many migrations of the set are applied.
+    pub fn skipped(&self) -> usize {
+        self.skipped
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.steps.len() {
+            0 => write!(f, "nothing pending, {} applied before", migrations(self.skipped))?,
+            count => write!(f, "would apply {}, {} applied before", migrations(count), self.skipped)?,
+        }
+        for step in &self.steps {
+            let count = step.statements;
+            write!(f, "\n  {}  {count} statement{}", step.name, if count == 1 { "" } else { "s" })?;
+            if !step.transaction {
+                f.write_str(", without a transaction")?;
+            }
+            if let Some(at) = step.resume_at {
+                write!(f, ", resumes at statement {at}")?;
+            }
+        }
+        self.warnings.iter().try_for_each(|warning| write!(f, "\n  warning: {warning}"))
+    }
+}
+
+/// What a decision needs to know of the database besides its history.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Given {
+    pub(crate) dialect: SqlDialect,
+    /// When the server started, where a restart can leave a statement in doubt.
+    pub(crate) started: Option<i64>,
+    pub(crate) policies: Policies,
+}
+
+/// Decides what a run would do.
+///
+/// # Errors
+/// When a policy refuses what it finds, the target is unknown, or a script has a fault in this dialect.
+pub(crate) fn plan(set: &MigrationSet, history: &History, target: &Target, given: Given) -> Result<Plan, Error> {
+    let states = status::states(set, history);
+    let mut plan = Plan { skipped: states.applied(), ..Plan::default() };
+    for problem in status::problems(&states, history, set.layout()) {
+        judge(&problem, given.policies, &mut plan.warnings)?;
+    }
+    let last = match target {
+        Target::Version(wanted) => find(set, wanted.as_str())?.position(),
+        Target::Latest | Target::Steps(_) => set.len().saturating_sub(1),
+    };
+    let most = if let Target::Steps(count) = target { *count } else { usize::MAX };
+    let open = states.of_set.iter().filter(|entry| !entry.state.is_applied() && entry.position <= last);
+    for entry in open.take(most) {
+        let migration = set.at(entry.position);
+        let script = script(&migration, given.dialect)?;
+        let from = match entry.standing {
+            Standing::Partial(partial) => {
+                let in_doubt = partial.in_doubt && is_in_doubt(&script, partial, history, &migration, given);
+                resume(&migration, &script, partial, in_doubt, given.policies, &mut plan.warnings)?
+            }
+            _ => 0,
+        };
+        plan.steps.push(Step {
+            version: migration.version().to_owned(),
+            name: migration.name().to_owned(),
+            file: migration.path(),
+            statements: script.statements().len() - from,
+            transaction: script.mode() == Mode::Transaction,
+            resume_at: (from > 0).then_some(from + 1),
+            position: entry.position,
+        });
+    }
+    Ok(plan)
+}
+
+/// The statements of an up script.
+///
+/// # Errors
+/// When it has a fault in this dialect: possible for a set whose dialect was not known when it was read.
+pub(crate) fn script<'a>(migration: &Migration<'a>, dialect: SqlDialect) -> Result<Script<'a>, Error> {
+    Script::parse(migration.up(), dialect, migration.declared()).map_err(|faults| {
+        let texts: Vec<String> = faults
+            .iter()
+            .map(|fault| {
+                let place = migrator_source::sql::position(migration.up(), fault.offset);
+                let (file, help) = (migration.path(), &fault.help);
+                format!("{file}:{}:{}: {} [{}]\n  help: {help}", place.line, place.column, fault.message, fault.code)
+            })
+            .collect();
+        Error::new("folder", texts.join("\n"), "correct the script, then try again").with_version(migration.version())
+    })
+}
+
+fn judge(problem: &Problem, policies: Policies, warnings: &mut Vec<String>) -> Result<(), Error> {
+    let policy = match problem.code {
+        "out_of_order" => policies.out_of_order,
+        "changed" => policies.changed,
+        "missing" => policies.missing,
+        "ahead" => policies.ahead,
+        // Decided where it is known how far it came and whether it can be resumed.
+        "failed" => return Ok(()),
+        _ => Policy::Refuse,
+    };
+    match policy {
+        Policy::Allow => Ok(()),
+        Policy::Warn => {
+            warnings.push(problem.message.clone());
+            Ok(())
+        }
+        Policy::Refuse => {
+            let error = Error::new(problem.code, &problem.message, &problem.help);
+            Err(match &problem.version {
+                Some(version) => error.with_version(version),
+                None => error,
+            })
+        }
+    }
+}
+
+/// Whether the statement after the last recorded one may have taken.
+///
+/// A statement travels together with its outcome, so a killed client leaves no doubt. There are two ways to it: the
+/// statement cannot share a message (CONCURRENTLY), or the server itself stopped between the two.
+fn is_in_doubt(
+    script: &Script<'_>,
+    partial: Partial,
+    history: &History,
+    migration: &Migration<'_>,
+    given: Given,
+) -> bool {
+    match script.statements().get(partial.done).map(|statement| statement.kind) {
+        None | Some(Kind::Session | Kind::Plain) => false,
+        // Done twice is the same as done once.
+        Some(Kind::Alone) => given.dialect != SqlDialect::Sqlite,
+        Some(Kind::Commits) => {
+            let last = history.records.iter().rev().find(|record| record.name == migration.name());
+            let then = last.and_then(|record| record.started);
+            // The server's clock and its uptime are cut to seconds each.
+            !matches!((then, given.started), (Some(then), Some(now)) if then.abs_diff(now) <= 2)
+        }
+    }
+}
+
+/// The statement (from 0) at which a script that stopped half-way goes on.
+fn resume(
+    migration: &Migration<'_>,
+    script: &Script<'_>,
+    partial: Partial,
+    in_doubt: bool,
+    policies: Policies,
+    warnings: &mut Vec<String>,
+) -> Result<usize, Error> {
+    let (version, number) = (migration.version(), partial.done + 1);
+    let failed = |message: String, remedy: String| Error::new("failed", message, remedy).with_version(version);
+    if partial.done > 0 && prefix(migration.up(), script, partial.done) != partial.prefix {
+        return Err(failed(
+            format!("{}: one of the first {} statements was edited after it had taken", migration.path(), partial.done),
+            format!("put the text of those statements back, or say what is true: migrator resolve --rolled-back {version}"),
+        ));
+    }
+    if in_doubt {
+        let message = format!("{}: statement {number} was started and nobody knows whether it took", migration.path());
+        match policies.failed {
+            Policy::Refuse => {
+                return Err(failed(
+                    message,
+                    format!(
+                        "look at the database: if it took, migrator resolve --resume-at {version}:{}, else migrator resolve \
+                         --resume-at {version}:{number}",
+                        number + 1
+                    ),
+                ));
+            }
+            Policy::Warn => warnings.push(format!("{message}; it is run again")),
+            Policy::Allow => {}
+        }
+    }
+    Ok(partial.done)
+}
+
+/// The checksum of a script up to and with its statement number `done`.
+pub(crate) fn prefix(text: &str, script: &Script<'_>, done: usize) -> Option<Checksum> {
+    let last = script.statements().get(done.checked_sub(1)?)?;
+    Some(Checksum::of(&text[..last.start + last.text.len()]))
+}
+
+/// The migration that a person means: its version, its full name, or a prefix that fits one.
+///
+/// # Errors
+/// When none or several fit.
+pub(crate) fn find<'a>(set: &'a MigrationSet, wanted: &str) -> Result<Migration<'a>, Error> {
+    let layout = set.layout();
+    let exact = |migration: &Migration<'_>| {
+        migration.name() == wanted || layout.canonical(wanted) == migration.canonical() && !wanted.is_empty()
+    };
+    if let Some(migration) = set.iter().find(exact) {
+        return Ok(migration);
+    }
+    let fits = |migration: &Migration<'_>| migration.name().starts_with(wanted) || migration.version().starts_with(wanted);
+    let fitting: Vec<Migration<'_>> = set.iter().filter(fits).collect();
+    match fitting.as_slice() {
+        [one] if !wanted.is_empty() => Ok(*one),
+        [] => Err(Error::new("target_unknown", format!("no migration is called {wanted}"), "migrator status lists them")),
+        several => {
+            let names = list(several.iter().map(Migration::name));
+            let message = format!("`{wanted}` fits {}: {names}", migrations(several.len()));
+            Err(Error::new("target_ambiguous", message, "give more of the name"))
+        }
+    }
+}
+
+impl State {
+    /// Whether a run has nothing to do for it.
+    pub(crate) fn is_applied(self) -> bool {
+        !matches!(self, Self::Pending | Self::OutOfOrder | Self::RolledBack | Self::Failed)
+    }
+}

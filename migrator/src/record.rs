@@ -1,0 +1,253 @@
+//! What a database went through: the rows of the history, and what they add up to.
+
+use std::collections::BTreeMap;
+
+use migrator_source::checksum::Fingerprint;
+use migrator_source::layout::Layout;
+
+use crate::migration::Checksum;
+
+/// What one row of the history says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RecordKind {
+    /// A script that cannot be rolled back is about to start.
+    Planned,
+    /// One statement of such a script took.
+    Statement,
+    /// A migration took.
+    Applied,
+    /// A migration failed; what the database rolled back whole is still pending.
+    Failed,
+    /// A migration was undone.
+    Reverted,
+    /// A migration was recorded as applied without being run.
+    Baselined,
+    /// An operator settled a failed migration; the detail says how.
+    Resolved,
+}
+
+impl RecordKind {
+    const ALL: [Self; 7] = [
+        Self::Planned,
+        Self::Statement,
+        Self::Applied,
+        Self::Failed,
+        Self::Reverted,
+        Self::Baselined,
+        Self::Resolved,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Statement => "statement",
+            Self::Applied => "applied",
+            Self::Failed => "failed",
+            Self::Reverted => "reverted",
+            Self::Baselined => "baselined",
+            Self::Resolved => "resolved",
+        }
+    }
+
+    /// `None` for a kind that a newer version of this crate wrote.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// How an operator settled a failed migration, as the detail of its record.
+pub(crate) const RESOLVED_APPLIED: &str = "applied";
+pub(crate) const RESOLVED_ROLLED_BACK: &str = "rolled_back";
+pub(crate) const RESOLVED_RESUME: &str = "resume_at";
+
+/// One row of the history.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    /// 1, 2, 3 … without gaps; a rolled-back attempt leaves none.
+    pub(crate) sequence: i64,
+    /// `None` for a kind of a newer version of this crate.
+    pub(crate) kind: Option<RecordKind>,
+    pub(crate) version: String,
+    pub(crate) name: String,
+    /// Of the up script; for [`RecordKind::Statement`] of the script up to and with that statement.
+    pub(crate) checksum: Option<Checksum>,
+    /// 1-based: the statement that took, or failed, or the first that is still to run.
+    pub(crate) statement: Option<usize>,
+    /// How many statements the script has.
+    pub(crate) statements: Option<usize>,
+    pub(crate) duration_ms: Option<u64>,
+    pub(crate) run_id: String,
+    /// When the server had started, in seconds of its own clock, where a restart can leave a statement in doubt.
+    pub(crate) started: Option<i64>,
+    /// The database's words for [`RecordKind::Failed`], the resolution for [`RecordKind::Resolved`].
+    pub(crate) detail: Option<String>,
+    /// RFC 3339, UTC, by the database's clock. Empty in a record that is still to be written.
+    pub(crate) recorded_at: String,
+}
+
+/// The one row of the meta table that belongs to a set.
+#[derive(Debug, Clone)]
+pub(crate) struct Meta {
+    pub(crate) format: i64,
+    /// Of what is applied; equal to the set's fingerprint when there is nothing to do.
+    pub(crate) fingerprint: Option<Checksum>,
+    /// The last record's number.
+    pub(crate) sequence: i64,
+}
+
+/// What a database went through.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct History {
+    /// In the order of their numbers.
+    pub(crate) records: Vec<Record>,
+    /// `None` when the set has no row yet.
+    pub(crate) meta: Option<Meta>,
+}
+
+/// Where one migration of the history stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Applied,
+    Baselined,
+    /// Undone, or declared not to have taken.
+    RolledBack,
+    /// It never took, or the database rolled it back whole.
+    Pending,
+    /// Some of its statements took.
+    Partial(Partial),
+}
+
+/// How far a script that cannot be rolled back came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Partial {
+    /// How many statements surely took.
+    pub(crate) done: usize,
+    /// Of the script up to and with the last of them.
+    pub(crate) prefix: Option<Checksum>,
+    /// Whether the next statement may have taken: its outcome was never recorded.
+    pub(crate) in_doubt: bool,
+}
+
+/// What the history says of one version.
+#[derive(Debug, Clone)]
+pub(crate) struct Past<'a> {
+    /// The last record that decided the standing.
+    pub(crate) record: &'a Record,
+    pub(crate) standing: Standing,
+    /// The last attempt's error, while it is not applied.
+    pub(crate) error: Option<&'a str>,
+}
+
+impl History {
+    /// What the records add up to, for each version in its canonical form.
+    pub(crate) fn pasts(&self, layout: Layout) -> BTreeMap<&str, Past<'_>> {
+        let mut pasts: BTreeMap<&str, Past<'_>> = BTreeMap::new();
+        for record in &self.records {
+            let Some(kind) = record.kind else { continue };
+            let past = pasts.entry(layout.canonical(&record.version)).or_insert(Past {
+                record,
+                standing: Standing::Pending,
+                error: None,
+            });
+            past.record = record;
+            past.take(kind);
+        }
+        pasts
+    }
+
+    /// The fingerprint of what is applied, in the set's order.
+    pub(crate) fn fingerprint(&self, layout: Layout) -> Checksum {
+        fingerprint(layout, &self.applied(layout))
+    }
+
+    /// Version (canonical) and checksum of what is applied, in the set's order.
+    pub(crate) fn applied(&self, layout: Layout) -> Vec<(String, Checksum)> {
+        let mut applied: Vec<(String, Checksum)> = self
+            .pasts(layout)
+            .into_iter()
+            .filter(|(_, past)| matches!(past.standing, Standing::Applied | Standing::Baselined))
+            .filter_map(|(version, past)| Some((version.to_owned(), past.record.checksum?)))
+            .collect();
+        applied.sort_by(|(a, _), (b, _)| layout.order(a, b));
+        applied
+    }
+
+    /// What in the history was not written by this crate; `None` when it is whole.
+    ///
+    /// Every write adds the next number and moves the meta row with it, in one transaction. So a row that was added, deleted
+    /// or changed by hand shows.
+    pub(crate) fn tampered(&self, layout: Layout) -> Option<String> {
+        for (at, record) in self.records.iter().enumerate() {
+            let expected = i64::try_from(at).ok()? + 1;
+            if record.sequence != expected {
+                return Some(match record.sequence > expected {
+                    true => format!("row {expected} is gone from the history"),
+                    false => format!("the history has two rows with number {}", record.sequence),
+                });
+            }
+        }
+        let rows = i64::try_from(self.records.len()).ok()?;
+        match &self.meta {
+            None if rows > 0 => Some("the history has rows, and the meta row is gone".to_owned()),
+            Some(meta) if meta.sequence != rows => {
+                Some(format!("the history has {rows} rows, and {} were written", meta.sequence))
+            }
+            Some(meta) if meta.fingerprint != Some(self.fingerprint(layout)) => {
+                Some("a version or checksum in the history is not the one that was written".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Past<'_> {
+    fn take(&mut self, kind: RecordKind) {
+        let record = self.record;
+        match kind {
+            RecordKind::Planned => {
+                // A resumed attempt is planned again; what took before stays.
+                let (done, prefix) = match self.standing {
+                    Standing::Partial(Partial { done, prefix, .. }) => (done, prefix),
+                    _ => (0, None),
+                };
+                self.standing = Standing::Partial(Partial { done, prefix, in_doubt: true });
+            }
+            RecordKind::Statement => {
+                let done = record.statement.unwrap_or(0);
+                self.standing = Standing::Partial(Partial { done, prefix: record.checksum, in_doubt: true });
+            }
+            RecordKind::Failed => {
+                if let Standing::Partial(Partial { done, prefix, .. }) = self.standing {
+                    self.standing = match done {
+                        0 => Standing::Pending,
+                        _ => Standing::Partial(Partial { done, prefix, in_doubt: false }),
+                    };
+                }
+            }
+            RecordKind::Applied => self.standing = Standing::Applied,
+            RecordKind::Baselined => self.standing = Standing::Baselined,
+            RecordKind::Reverted => self.standing = Standing::RolledBack,
+            RecordKind::Resolved => {
+                self.standing = match record.detail.as_deref() {
+                    Some(RESOLVED_APPLIED) => Standing::Applied,
+                    Some(RESOLVED_RESUME) => Standing::Partial(Partial {
+                        done: record.statement.unwrap_or(1).saturating_sub(1),
+                        prefix: record.checksum,
+                        in_doubt: false,
+                    }),
+                    _ => Standing::RolledBack,
+                };
+            }
+        }
+        self.error = (kind == RecordKind::Failed).then_some(record.detail.as_deref()).flatten();
+    }
+}
+
+/// The fingerprint of an ordered list of (canonical version, checksum).
+pub(crate) fn fingerprint(layout: Layout, applied: &[(String, Checksum)]) -> Checksum {
+    let mut fingerprint = Fingerprint::default();
+    for (version, checksum) in applied {
+        fingerprint.push(layout.canonical(version), &checksum.0);
+    }
+    Checksum(fingerprint.sum())
+}

@@ -1,0 +1,96 @@
+//! What a run did.
+
+use std::fmt;
+use std::time::Duration;
+
+/// One migration that a run applied.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Applied {
+    /// The sortable key at the front of the name.
+    pub version: String,
+    /// The full name.
+    pub name: String,
+    /// How long it took, its record included, in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// What a run did, also when it stopped half-way; it prints itself.
+///
+/// With feature `serde` it serialises to `{"applied": […], "skipped", "warnings", "lock_wait_ms", "duration_ms", "run_id"}`.
+#[derive(Debug, Clone, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Report {
+    pub(crate) applied: Vec<Applied>,
+    pub(crate) skipped: usize,
+    pub(crate) warnings: Vec<String>,
+    #[cfg_attr(feature = "serde", serde(rename = "lock_wait_ms", serialize_with = "milliseconds"))]
+    pub(crate) lock_wait: Duration,
+    #[cfg_attr(feature = "serde", serde(rename = "duration_ms", serialize_with = "milliseconds"))]
+    pub(crate) duration: Duration,
+    pub(crate) run_id: String,
+}
+
+impl Report {
+    /// What this run applied, in order.
+    pub fn applied(&self) -> &[Applied] {
+        &self.applied
+    }
+
+    /// How many migrations of the set were applied before.
+    pub fn skipped(&self) -> usize {
+        self.skipped
+    }
+
+    /// What was worth a word: policies that warn, a database that is ahead.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// How long it waited for the migration lock. Zero when nothing was pending: then no lock is taken.
+    pub fn lock_wait(&self) -> Duration {
+        self.lock_wait
+    }
+
+    /// How long the whole run took.
+    pub fn duration(&self) -> Duration {
+        self.duration
+    }
+
+    /// The run's name in the history; empty when nothing was pending.
+    pub fn run_id(&self) -> &str {
+        &self.run_id
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.applied.len() {
+            0 => write!(f, "nothing pending, {} applied before", migrations(self.skipped))?,
+            count => {
+                write!(f, "applied {} in {} ms", migrations(count), self.duration.as_millis())?;
+                if self.skipped > 0 {
+                    write!(f, ", {} applied before", self.skipped)?;
+                }
+                if self.lock_wait.as_millis() > 0 {
+                    write!(f, ", waited {} ms for the lock", self.lock_wait.as_millis())?;
+                }
+            }
+        }
+        for applied in &self.applied {
+            write!(f, "\n  {}  {} ms", applied.name, applied.duration_ms)?;
+        }
+        self.warnings.iter().try_for_each(|warning| write!(f, "\n  warning: {warning}"))
+    }
+}
+
+/// `1 migration`, `2 migrations`.
+pub(crate) fn migrations(count: usize) -> String {
+    format!("{count} migration{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(feature = "serde")]
+fn milliseconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,134 @@
+//! The session of the migrating connection: set up before the lock, restored after each script, left as it was found.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::QueryResult;
+use diesel::connection::LoadConnection;
+
+use crate::dialect::Dialect;
+use crate::error::Error;
+
+/// What a host runs on the migrating connection: SQL (`&str`, `String`) or a closure; `()` is nothing.
+pub trait SessionStep<C>: sealed::Sealed<C> {
+    #[doc(hidden)]
+    fn into_step(self) -> Step<C>;
+}
+
+/// One half of [`Migrator::session`](crate::Migrator::session).
+#[doc(hidden)]
+pub enum Step<C> {
+    Nothing,
+    Sql(Arc<str>),
+    Call(Arc<dyn Fn(&mut C) -> QueryResult<()> + Send + Sync>),
+}
+
+mod sealed {
+    pub trait Sealed<C> {}
+    impl<C> Sealed<C> for &str {}
+    impl<C> Sealed<C> for String {}
+    impl<C> Sealed<C> for () {}
+    impl<C, F: Fn(&mut C) -> diesel::QueryResult<()> + Send + Sync + 'static> Sealed<C> for F {}
+}
+
+impl<C> SessionStep<C> for () {
+    fn into_step(self) -> Step<C> {
+        Step::Nothing
+    }
+}
+
+impl<C> SessionStep<C> for &str {
+    fn into_step(self) -> Step<C> {
+        self.to_owned().into_step()
+    }
+}
+
+impl<C> SessionStep<C> for String {
+    fn into_step(self) -> Step<C> {
+        // An empty text never reaches a client: on MySQL it is not even memory-safe.
+        if self.trim().is_empty() { Step::Nothing } else { Step::Sql(self.into()) }
+    }
+}
+
+impl<C, F: Fn(&mut C) -> QueryResult<()> + Send + Sync + 'static> SessionStep<C> for F {
+    fn into_step(self) -> Step<C> {
+        Step::Call(Arc::new(self))
+    }
+}
+
+impl<C> Clone for Step<C> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Nothing => Self::Nothing,
+            Self::Sql(sql) => Self::Sql(Arc::clone(sql)),
+            Self::Call(call) => Self::Call(Arc::clone(call)),
+        }
+    }
+}
+
+impl<C> fmt::Debug for Step<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The SQL may hold a secret.
+        f.write_str(match self {
+            Self::Nothing => "Nothing",
+            Self::Sql(_) => "Sql",
+            Self::Call(_) => "Call",
+        })
+    }
+}
+
+impl<C: LoadConnection> Step<C> {
+    fn run(&self, conn: &mut C) -> QueryResult<()> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Sql(sql) => conn.batch_execute(sql),
+            Self::Call(call) => call(conn),
+        }
+    }
+}
+
+/// Runs `body` in a session that is set up for migrations, and leaves the session as it was found, also after an error or a
+/// panic. `body` gets the SQL that undoes what a script changed in the session.
+pub(crate) fn with_session<C, R>(
+    conn: &mut C,
+    [setup, teardown]: [&Step<C>; 2],
+    statement_lock_timeout: Duration,
+    body: impl FnOnce(&mut C, &str) -> Result<R, Error>,
+) -> Result<R, Error>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let looking = |error| Error::database("tell the session's settings", error);
+    let found = C::Backend::session(conn, statement_lock_timeout).map_err(looking)?;
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        send(conn, &found.enter).map_err(|error| Error::database("set the session up", error))?;
+        setup.run(conn).map_err(|error| {
+            Error::new("session_setup", "the session's set-up failed", "correct the SQL or closure given to session()")
+                .with_source(error)
+        })?;
+        // Taken after the set-up, so that a restore brings back what the set-up chose, and the set-up itself runs once: what it
+        // locked is not locked twice.
+        let chosen = C::Backend::session(conn, statement_lock_timeout).map_err(looking)?;
+        body(conn, &chosen.leave)
+    }));
+    let torn_down = teardown.run(conn);
+    let left = send(conn, &found.leave);
+    match result {
+        Err(panic) => resume_unwind(panic),
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(done)) => {
+            if let Err(error) = torn_down.and(left) {
+                // What was migrated is committed; a session that could not be restored does not undo it.
+                tracing::warn!(target: "migrator", %error, "the session could not be restored after the run");
+            }
+            Ok(done)
+        }
+    }
+}
+
+/// Sends SQL unless there is none: an empty text never reaches a client.
+pub(crate) fn send<C: LoadConnection>(conn: &mut C, sql: &str) -> QueryResult<()> {
+    if sql.trim().is_empty() { Ok(()) } else { conn.batch_execute(sql) }
+}

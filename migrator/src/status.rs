@@ -1,0 +1,375 @@
+//! Facts: where each migration stands. Never writes.
+
+use std::fmt;
+
+use migrator_source::layout::Layout;
+
+use crate::migration::{Checksum, MigrationSet};
+use crate::record::{History, Past, Standing};
+
+/// Where one migration stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum State {
+    /// In the set and in the history, finished, checksum equal.
+    Applied,
+    /// Recorded as applied without being run.
+    Baselined,
+    /// In the set, not applied, newer than everything applied.
+    Pending,
+    /// In the set, not applied, older than something applied.
+    OutOfOrder,
+    /// Applied, but the checksum differs.
+    Changed,
+    /// Applied, not newer than the set's latest, not in the set.
+    Missing,
+    /// Applied and newer than the set's latest: the database is newer than the binary.
+    Ahead,
+    /// Partly applied or in doubt.
+    Failed,
+    /// Undone, or an operator said that it did not take; it will run again.
+    RolledBack,
+}
+
+impl State {
+    /// The word for it in text and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Baselined => "baselined",
+            Self::Pending => "pending",
+            Self::OutOfOrder => "out_of_order",
+            Self::Changed => "changed",
+            Self::Missing => "missing",
+            Self::Ahead => "ahead",
+            Self::Failed => "failed",
+            Self::RolledBack => "rolled_back",
+        }
+    }
+}
+
+/// Where a database stands as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum DatabaseState {
+    /// Every migration of the set is applied, and nothing else.
+    UpToDate,
+    /// A run would apply something.
+    Pending,
+    /// Everything is applied, and more: the database is newer than the binary.
+    Ahead,
+    /// A run would be refused; the problems say why.
+    Blocked,
+    /// There is no history yet.
+    Uninitialized,
+}
+
+impl DatabaseState {
+    /// The word for it in text and JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UpToDate => "up_to_date",
+            Self::Pending => "pending",
+            Self::Ahead => "ahead",
+            Self::Blocked => "blocked",
+            Self::Uninitialized => "uninitialized",
+        }
+    }
+}
+
+/// One row of a [`Status`].
+#[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct MigrationStatus {
+    /// The sortable key at the front of the name.
+    pub version: String,
+    /// The full name.
+    pub name: String,
+    /// Where it stands.
+    pub state: State,
+    /// When it was applied, RFC 3339 UTC by the database's clock.
+    pub applied_at: Option<String>,
+    /// How long it took, in milliseconds.
+    pub duration_ms: Option<u64>,
+    /// The set's checksum of the up script; the recorded one for a migration that is not in the set.
+    pub checksum: Option<Checksum>,
+    /// Whether it has a down script that can run.
+    pub reversible: bool,
+}
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Problem {
+    /// The stable name of the kind, which is also the code of the error that a run would give.
+    pub code: &'static str,
+    /// The first version that it is about.
+    pub version: Option<String>,
+    /// What it is, in one line.
+    pub message: String,
+    /// What to do next.
+    pub help: String,
+}
+
+/// Where a database stands against a set; it prints itself.
+///
+/// With feature `serde` it serialises to `{"dialect", "database", "state", "applied", "pending", "migrations": […],
+/// "problems": […]}`.
+#[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Status {
+    pub(crate) dialect: &'static str,
+    pub(crate) database: String,
+    pub(crate) state: DatabaseState,
+    pub(crate) applied: usize,
+    pub(crate) pending: usize,
+    pub(crate) migrations: Vec<MigrationStatus>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+impl Status {
+    /// Where the database stands as a whole.
+    pub fn state(&self) -> DatabaseState {
+        self.state
+    }
+
+    /// The database's name, or the file of a SQLite database.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// How many migrations of the set are applied.
+    pub fn applied(&self) -> usize {
+        self.applied
+    }
+
+    /// How many migrations of the set are not applied.
+    pub fn pending(&self) -> usize {
+        self.pending
+    }
+
+    /// Each migration of the set, and each applied one that is not in it, in order.
+    pub fn migrations(&self) -> &[MigrationStatus] {
+        &self.migrations
+    }
+
+    /// What is not as it should be.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { dialect, database, applied, pending, .. } = self;
+        write!(f, "{dialect} {database}: {}, {applied} applied, {pending} pending", self.state.name())?;
+        let width = self.migrations.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
+        for row in &self.migrations {
+            write!(f, "\n  {:<12}  {:<width$}", row.state.name(), row.name)?;
+            if let Some(at) = &row.applied_at {
+                write!(f, "  {at}")?;
+            }
+            if let Some(duration) = row.duration_ms {
+                write!(f, "  {duration} ms")?;
+            }
+        }
+        let problems = &mut self.problems.iter();
+        problems.try_for_each(|problem| write!(f, "\n{}: {}\n  next: {}", problem.code, problem.message, problem.help))
+    }
+}
+
+/// Where one migration of the set stands, for decisions.
+pub(crate) struct Entry {
+    pub(crate) position: usize,
+    pub(crate) state: State,
+    pub(crate) standing: Standing,
+}
+
+/// Where everything stands.
+pub(crate) struct States<'a> {
+    pub(crate) set: &'a MigrationSet,
+    /// One for each migration of the set, in order.
+    pub(crate) of_set: Vec<Entry>,
+    /// What the history holds besides.
+    pub(crate) others: Vec<(Past<'a>, State)>,
+    pasts: std::collections::BTreeMap<&'a str, Past<'a>>,
+}
+
+impl States<'_> {
+    /// How many migrations of the set are applied.
+    pub(crate) fn applied(&self) -> usize {
+        self.of_set.iter().filter(|entry| entry.state.is_applied()).count()
+    }
+}
+
+/// Joins the set and the history.
+pub(crate) fn states<'a>(set: &'a MigrationSet, history: &'a History) -> States<'a> {
+    let layout = set.layout();
+    let pasts = history.pasts(layout);
+    let taken = |standing| matches!(standing, Standing::Applied | Standing::Baselined | Standing::Partial(_));
+    let newest = pasts
+        .iter()
+        .filter(|(_, past)| matches!(past.standing, Standing::Applied | Standing::Baselined))
+        .map(|(version, _)| *version)
+        .max_by(|a, b| layout.order(a, b));
+    let of_set: Vec<Entry> = set
+        .iter()
+        .map(|migration| {
+            let past = pasts.get(migration.canonical());
+            let standing = past.map_or(Standing::Pending, |past| past.standing);
+            let older = newest.is_some_and(|newest| layout.order(migration.version(), newest).is_lt());
+            let state = match standing {
+                Standing::Applied | Standing::Baselined
+                    if past.and_then(|past| past.record.checksum) != Some(migration.checksum()) =>
+                {
+                    State::Changed
+                }
+                Standing::Applied => State::Applied,
+                Standing::Baselined => State::Baselined,
+                Standing::Partial(_) => State::Failed,
+                Standing::RolledBack => State::RolledBack,
+                Standing::Pending if older => State::OutOfOrder,
+                Standing::Pending => State::Pending,
+            };
+            Entry { position: migration.position(), state, standing }
+        })
+        .collect();
+    let latest = set.len().checked_sub(1).map(|at| set.at(at));
+    let known: std::collections::HashSet<&str> = set.iter().map(|migration| migration.canonical()).collect();
+    let mut others: Vec<(Past<'_>, State)> = pasts
+        .iter()
+        .filter(|(version, past)| !known.contains(**version) && taken(past.standing))
+        .map(|(version, past)| {
+            let newer = latest.is_none_or(|latest| layout.order(version, latest.version()).is_gt());
+            let state = match past.standing {
+                Standing::Partial(_) => State::Failed,
+                _ if newer => State::Ahead,
+                _ => State::Missing,
+            };
+            (past.clone(), state)
+        })
+        .collect();
+    others.sort_by(|(a, _), (b, _)| layout.order(&a.record.version, &b.record.version));
+    States { set, of_set, others, pasts }
+}
+
+/// What is not as it should be, each kind once, the worst first.
+pub(crate) fn problems(states: &States<'_>, history: &History, layout: Layout) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if let Some(message) = history.tampered(layout) {
+        let help = "restore __migrator_history and __migrator_meta from a backup; nothing is run on a history that is not whole";
+        problems.push(Problem { code: "history_tampered", version: None, message, help: help.to_owned() });
+    }
+    let named = |state: State| -> Vec<(&str, &str)> {
+        let of_set = states.of_set.iter().filter(|entry| entry.state == state).map(|entry| {
+            let migration = states.set.at(entry.position);
+            (migration.version(), migration.name())
+        });
+        let others = states.others.iter().filter(|(_, other)| *other == state);
+        of_set.chain(others.map(|(past, _)| (past.record.version.as_str(), past.record.name.as_str()))).collect()
+    };
+    for (state, what, help) in PROBLEMS {
+        let names = named(state);
+        let Some((version, _)) = names.first() else { continue };
+        problems.push(Problem {
+            code: state.name(),
+            version: Some((*version).to_owned()),
+            message: format!("{}: {}", what, list(names.iter().map(|(_, name)| *name))),
+            help: help.replace("{version}", version),
+        });
+    }
+    problems
+}
+
+/// State, what it means, and what to do next.
+const PROBLEMS: [(State, &str, &str); 5] = [
+    (
+        State::Failed,
+        "partly applied, or nobody knows whether it took",
+        "correct the statement that failed and run again (migrator run goes on at it); or say what is true: migrator resolve \
+         --applied {version} | --rolled-back {version} | --resume-at {version}:K",
+    ),
+    (
+        State::Changed,
+        "edited after it was applied",
+        "put the old text back (version control has it) and write the change as a new migration: migrator new NAME",
+    ),
+    (
+        State::Missing,
+        "applied to this database, but not in the set",
+        "put the migration back, or deploy the branch that has it; migrator status shows when it was applied",
+    ),
+    (
+        State::OutOfOrder,
+        "not applied, and older than something that is",
+        "give it a version newer than the last applied one, or allow it: Migrator::out_of_order(Policy::Allow)",
+    ),
+    (
+        State::Ahead,
+        "the database is newer than this binary, it has",
+        "nothing, while a rolling deploy is under way; else deploy the newer binary",
+    ),
+];
+
+/// The status of a database that has a history, or of one that has none yet.
+pub(crate) fn status(
+    set: &MigrationSet,
+    history: Option<&History>,
+    dialect: &'static str,
+    database: String,
+) -> Status {
+    let nothing = History::default();
+    let states = states(set, history.unwrap_or(&nothing));
+    let problems = problems(&states, history.unwrap_or(&nothing), set.layout());
+    let mut migrations: Vec<MigrationStatus> = states.of_set.iter().map(|entry| row(&states, entry)).collect();
+    for (past, state) in &states.others {
+        let at = migrations.partition_point(|row| set.layout().order(&row.version, &past.record.version).is_lt());
+        migrations.insert(
+            at,
+            MigrationStatus {
+                version: past.record.version.clone(),
+                name: past.record.name.clone(),
+                state: *state,
+                applied_at: Some(past.record.recorded_at.clone()),
+                duration_ms: past.record.duration_ms,
+                checksum: past.record.checksum,
+                reversible: false,
+            },
+        );
+    }
+    let applied = states.applied();
+    let pending = set.len() - applied;
+    let state = match () {
+        () if history.is_none() => DatabaseState::Uninitialized,
+        () if problems.iter().any(|problem| problem.code != State::Ahead.name()) => DatabaseState::Blocked,
+        () if pending > 0 => DatabaseState::Pending,
+        () if !problems.is_empty() => DatabaseState::Ahead,
+        () => DatabaseState::UpToDate,
+    };
+    Status { dialect, database, state, applied, pending, migrations, problems }
+}
+
+fn row(states: &States<'_>, entry: &Entry) -> MigrationStatus {
+    let migration = states.set.at(entry.position);
+    let past = states.pasts.get(migration.canonical()).filter(|_| entry.state.is_applied());
+    MigrationStatus {
+        version: migration.version().to_owned(),
+        name: migration.name().to_owned(),
+        state: entry.state,
+        applied_at: past.map(|past| past.record.recorded_at.clone()),
+        duration_ms: past.and_then(|past| past.record.duration_ms),
+        checksum: Some(migration.checksum()),
+        reversible: migration.is_reversible(),
+    }
+}
+
+/// The first five names, and how many more there are.
+pub(crate) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    let shown = names.iter().take(5).copied().collect::<Vec<_>>().join(", ");
+    if names.len() > 5 { format!("{shown} and {} more", names.len() - 5) } else { shown }
+}
