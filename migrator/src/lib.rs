@@ -37,6 +37,9 @@ mod session;
 mod stale;
 mod status;
 
+#[cfg(feature = "cli")]
+pub mod cli;
+
 pub use dialect::Dialect;
 pub use environment::Environment;
 pub use error::{Error, Place};

@@ -1,0 +1,262 @@
+//! The command line. The only module that prints or exits.
+
+mod connect;
+mod output;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use diesel::connection::LoadConnection;
+
+use crate::cli::connect::{Purpose, Url, Verb};
+use crate::{Dialect, Environment, Error, Layout, Migrator, MigrationSet, Policy, SqlDialect, Status, Target};
+
+/// Brings a database to where its migrations directory is.
+///
+/// Exit codes: 0 clean, 1 could not run, refused or failed, 2 findings (something is pending or not as it should be).
+#[derive(Debug, Parser)]
+#[command(
+    name = "migrator",
+    version,
+    after_help = "Example:\n  migrator status --database-url sqlite:app.db --dir migrations\n  migrator run --database-url postgres://app@localhost/app"
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+struct Global {
+    /// The database: sqlite:PATH, postgres://…, mysql://… [env: MIGRATION_DATABASE_URL, DATABASE_URL].
+    #[arg(long, global = true, value_name = "URL")]
+    database_url: Option<String>,
+    /// The migrations directory [default: migrations, else prisma/migrations].
+    #[arg(long, global = true, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// One JSON document on stdout; what happens meanwhile goes to stderr.
+    #[arg(long, global = true)]
+    json: bool,
+    /// What this database is for: development, test, staging or production.
+    #[arg(long, global = true, value_name = "ENV", env = "MIGRATOR_ENV")]
+    env: Option<Environment>,
+    /// How long to wait for the migration lock.
+    #[arg(long, global = true, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+    lock_timeout: Duration,
+    /// SQL for the migrating connection, before the lock is taken.
+    #[arg(long, global = true, value_name = "SQL")]
+    session_sql: Option<String>,
+    /// The directory's layout, when it is not to be detected: diesel, prisma or flat.
+    #[arg(long, global = true)]
+    layout: Option<Layout>,
+    /// The dialect that the scripts are written in: sqlite, postgres or mysql.
+    #[arg(long, global = true)]
+    dialect: Option<SqlDialect>,
+    /// Say nothing but the answer.
+    #[arg(long, global = true)]
+    quiet: bool,
+    /// Answer yes to every question.
+    #[arg(long, global = true)]
+    yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Apply what is pending. Exits 0 when it is done or nothing was to do, else 1.
+    #[command(visible_aliases = ["deploy", "up"], after_help = "Example:\n  migrator run --target 20240131120000")]
+    Run(RunArgs),
+    /// Show what `run` would do, and change nothing. Exits 2 when something is pending.
+    #[command(after_help = "Example:\n  migrator plan --sql")]
+    Plan {
+        /// Print the statements too.
+        #[arg(long)]
+        sql: bool,
+    },
+    /// Show where each migration stands. Exits 0 only when the database is up to date.
+    #[command(after_help = "Example:\n  migrator status --json")]
+    Status,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// Stop after this migration: its version, its full name, or a prefix that fits one.
+    #[arg(long, value_name = "V", conflicts_with = "steps")]
+    target: Option<String>,
+    /// Stop after this many migrations.
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+    /// Show what would be done, and change nothing. Exits 2 when something is pending.
+    #[arg(long)]
+    dry_run: bool,
+    /// Run on a database that has tables and no history.
+    #[arg(long)]
+    allow_non_empty: bool,
+}
+
+/// Reads the arguments, does what they say, and returns the exit code.
+pub fn main() -> ExitCode {
+    // clap would end with 2, which here means findings.
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let asked_for = !error.use_stderr();
+            let _nobody_reads_it = error.print();
+            return if asked_for { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+    };
+    match cli.answer() {
+        Ok(code) => code,
+        Err(error) => {
+            output::error(&error, cli.global.json);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Something is pending, or not as it should be.
+const FINDINGS: u8 = 2;
+
+impl Cli {
+    fn answer(&self) -> Result<ExitCode, Error> {
+        let set = self.global.set()?;
+        if !self.global.quiet {
+            set.warnings().for_each(|warning| output::note(&format!("warning: {warning}")));
+        }
+        let url = Url::parse(&self.global.url()?)?;
+        match &self.command {
+            Command::Run(run) if run.dry_run => {
+                let target = run.target();
+                url.connect(Purpose::Read, PlanVerb { cli: self, set: &set, target, sql: false, non_empty: run.non_empty() })
+            }
+            Command::Run(run) => url.connect(Purpose::Write, RunVerb { cli: self, set: &set, run, url: &url }),
+            Command::Plan { sql } => {
+                let target = Target::Latest;
+                url.connect(Purpose::Read, PlanVerb { cli: self, set: &set, target, sql: *sql, non_empty: Policy::Refuse })
+            }
+            Command::Status => url.connect(Purpose::Read, StatusVerb { cli: self, set: &set, url: &url }),
+        }
+    }
+
+    fn migrator<C: LoadConnection<Backend: Dialect>>(&self, set: &MigrationSet) -> Migrator<C> {
+        let mut migrator = Migrator::new(set).lock_timeout(self.global.lock_timeout);
+        if let Some(sql) = &self.global.session_sql {
+            migrator = migrator.session(sql.as_str(), ());
+        }
+        if let Some(environment) = self.global.env {
+            migrator = migrator.environment(environment);
+        }
+        if !self.global.quiet {
+            migrator = migrator.on_event(|event| output::event(&event));
+        }
+        migrator
+    }
+}
+
+impl Global {
+    fn set(&self) -> Result<MigrationSet, Error> {
+        let dir = self.dir.clone().unwrap_or_else(|| {
+            let usual = ["migrations", "prisma/migrations"].map(PathBuf::from);
+            let [first, _] = &usual;
+            usual.iter().find(|dir| dir.is_dir()).unwrap_or(first).clone()
+        });
+        MigrationSet::from_path_with(dir, self.layout, self.dialect)
+    }
+
+    fn url(&self) -> Result<String, Error> {
+        let named = |name: &str| std::env::var(name).ok().filter(|url| !url.is_empty());
+        let url = self.database_url.clone().or_else(|| named("MIGRATION_DATABASE_URL")).or_else(|| named("DATABASE_URL"));
+        url.ok_or_else(|| Error::new("no_database_url", "no database is named", "give --database-url URL, or set DATABASE_URL"))
+    }
+}
+
+impl RunArgs {
+    fn target(&self) -> Target {
+        match (&self.target, self.steps) {
+            (Some(version), _) => Target::version(version),
+            (None, Some(steps)) => Target::Steps(steps),
+            (None, None) => Target::Latest,
+        }
+    }
+
+    fn non_empty(&self) -> Policy {
+        if self.allow_non_empty { Policy::Allow } else { Policy::Refuse }
+    }
+}
+
+struct RunVerb<'a> {
+    cli: &'a Cli,
+    set: &'a MigrationSet,
+    run: &'a RunArgs,
+    url: &'a Url,
+}
+
+impl Verb for RunVerb<'_> {
+    fn call<C: LoadConnection<Backend: Dialect>>(self, conn: &mut C) -> Result<ExitCode, Error> {
+        let Global { json, quiet, .. } = self.cli.global;
+        if !quiet {
+            output::note(&format!("database: {}", self.url));
+        }
+        let migrator = self.cli.migrator::<C>(self.set).non_empty(self.run.non_empty());
+        match migrator.run_to(conn, self.run.target()) {
+            Ok(report) if json => output::json(&output::run(Some(&report), None)),
+            Ok(report) => output::answer(&report),
+            Err(error) if json => {
+                output::json(&output::run(error.report(), Some(&error)));
+                return Ok(ExitCode::FAILURE);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+struct PlanVerb<'a> {
+    cli: &'a Cli,
+    set: &'a MigrationSet,
+    target: Target,
+    sql: bool,
+    non_empty: Policy,
+}
+
+impl Verb for PlanVerb<'_> {
+    fn call<C: LoadConnection<Backend: Dialect>>(self, conn: &mut C) -> Result<ExitCode, Error> {
+        let migrator = self.cli.migrator::<C>(self.set).non_empty(self.non_empty);
+        let plan = migrator.plan(conn, self.target)?;
+        let scripts = plan.steps().iter().map(|step| output::Statements::of(self.set, step, C::Backend::SQL));
+        let scripts = scripts.collect::<Result<Vec<_>, Error>>()?;
+        if self.cli.global.json {
+            output::json(&output::plan(&plan, &scripts, self.sql));
+        } else {
+            output::answer(&plan);
+            scripts.iter().for_each(|script| script.print(self.sql));
+        }
+        Ok(if plan.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
+    }
+}
+
+struct StatusVerb<'a> {
+    cli: &'a Cli,
+    set: &'a MigrationSet,
+    url: &'a Url,
+}
+
+impl Verb for StatusVerb<'_> {
+    fn call<C: LoadConnection<Backend: Dialect>>(self, conn: &mut C) -> Result<ExitCode, Error> {
+        let mut status: Status = self.cli.migrator::<C>(self.set).status(conn)?;
+        // A SQLite file that is not there was read as an empty database, and not created.
+        if status.database() == ":memory:" {
+            status.database = self.url.to_string();
+        }
+        if self.cli.global.json {
+            output::json(&serde_json::json!(status));
+        } else {
+            output::answer(&status);
+        }
+        let clean = status.state() == crate::DatabaseState::UpToDate;
+        Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
+    }
+}

@@ -1,0 +1,115 @@
+//! What is printed: the answer on stdout, everything else on stderr.
+
+use std::fmt::Display;
+use std::io::Write;
+
+use serde_json::{Value, json};
+
+use crate::plan::script;
+use crate::{Error, Event, MigrationSet, Plan, Report, SqlDialect, Step};
+
+/// Prints the answer. A reader that went away is no failure.
+pub(super) fn answer(answer: &impl Display) {
+    let _reader_gone = writeln!(std::io::stdout(), "{answer}");
+}
+
+/// Prints something besides the answer.
+pub(super) fn note(text: &str) {
+    let _reader_gone = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Prints one JSON document.
+pub(super) fn json(document: &Value) {
+    answer(&format_args!("{document:#}"));
+}
+
+/// Prints why nothing could be answered.
+pub(super) fn error(error: &Error, as_json: bool) {
+    if as_json {
+        json(&json!({ "error": error_json(error) }));
+    }
+    note(&format!("error: {error}"));
+}
+
+pub(super) fn event(event: &Event<'_>) {
+    match event {
+        Event::Waiting { holder, .. } => {
+            note(&format!("waiting for the migration lock, held by {}", holder.unwrap_or("another process")));
+        }
+        Event::Started { name, step, steps, .. } => note(&format!("applying {name} ({step} of {steps})")),
+        Event::Retrying { attempt, .. } => note(&format!("others hold what it needs; try {attempt} follows")),
+        Event::Warning { message } => note(&format!("warning: {message}")),
+        _ => {}
+    }
+}
+
+/// The document of `run`.
+pub(super) fn run(report: Option<&Report>, error: Option<&Error>) -> Value {
+    json!({
+        "applied": report.map(Report::applied).unwrap_or_default(),
+        "skipped": report.map_or(0, Report::skipped),
+        "warnings": report.map(Report::warnings).unwrap_or_default(),
+        "lock_wait_ms": report.map_or(0, |report| report.lock_wait().as_millis()),
+        "duration_ms": report.map_or(0, |report| report.duration().as_millis()),
+        "run_id": report.map(Report::run_id),
+        "error": error.map(error_json),
+    })
+}
+
+fn error_json(error: &Error) -> Value {
+    let place = error.place();
+    json!({
+        "code": error.code(),
+        "version": error.version(),
+        "file": place.map(|place| place.file.as_str()),
+        "line": place.map(|place| place.line),
+        "column": place.map(|place| place.column),
+        "statement": place.map(|place| place.statement.as_str()),
+        "message": match error.database_words() {
+            Some(words) => format!("{}: {words}", error.message()),
+            None => error.message().to_owned(),
+        },
+        "help": error.remedy(),
+    })
+}
+
+/// The statements of one step that would run.
+pub(super) struct Statements {
+    file: String,
+    statements: Vec<(usize, usize, String)>,
+}
+
+impl Statements {
+    pub(super) fn of(set: &MigrationSet, step: &Step, dialect: SqlDialect) -> Result<Self, Error> {
+        let migration = set.at(step.position);
+        let script = script(&migration, dialect)?;
+        let from = step.resume_at.unwrap_or(1) - 1;
+        let statements = script.statements().iter().enumerate().skip(from);
+        let statements = statements.map(|(at, statement)| {
+            let line = migrator_source::sql::position(migration.up(), statement.start).line;
+            (at + 1, line, statement.text.to_owned())
+        });
+        Ok(Self { file: migration.path(), statements: statements.collect() })
+    }
+
+    pub(super) fn print(&self, sql: bool) {
+        if !sql {
+            return;
+        }
+        for (number, line, text) in &self.statements {
+            answer(&format_args!("\n-- {}:{line}, statement {number}\n{text};", self.file));
+        }
+    }
+}
+
+/// The document of `plan` and of `run --dry-run`.
+pub(super) fn plan(plan: &Plan, scripts: &[Statements], sql: bool) -> Value {
+    let mut document = json!(plan);
+    if let (true, Some(steps)) = (sql, document["steps"].as_array_mut()) {
+        for (step, script) in steps.iter_mut().zip(scripts) {
+            let statements = script.statements.iter();
+            step["sql"] = statements.map(|(number, line, text)| json!({"statement": number, "line": line, "sql": text})).collect();
+        }
+    }
+    document
+}
