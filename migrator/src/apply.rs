@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use diesel::connection::{LoadConnection, SimpleConnection, TransactionManager};
+use diesel::connection::{LoadConnection, TransactionManager};
 use diesel::result::Error as DatabaseError;
 use migrator_source::sql::{Kind, Mode, Script, Statement};
 

@@ -1,6 +1,6 @@
 //! The history tables: read, created, and written under the fence.
 
-use diesel::connection::{LoadConnection, SimpleConnection};
+use diesel::connection::LoadConnection;
 use migrator_source::checksum::Fingerprint;
 use migrator_source::layout::Layout;
 

@@ -98,6 +98,8 @@ pub struct MigrationStatus {
     pub checksum: Option<Checksum>,
     /// Whether it has a down script that can run.
     pub reversible: bool,
+    /// The database's words at the last attempt, while it is not applied.
+    pub error: Option<String>,
 }
 
 /// Something that is not as it should be.
@@ -175,6 +177,9 @@ impl fmt::Display for Status {
             }
             if let Some(duration) = row.duration_ms {
                 write!(f, "  {duration} ms")?;
+            }
+            if let Some(error) = row.error.as_deref().and_then(|error| error.lines().next()) {
+                write!(f, "  last attempt: {error}")?;
             }
         }
         let problems = &mut self.problems.iter();
@@ -338,6 +343,7 @@ pub(crate) fn status(
                 duration_ms: past.record.duration_ms,
                 checksum: past.record.checksum,
                 reversible: false,
+                error: past.error.map(str::to_owned),
             },
         );
     }
@@ -355,7 +361,8 @@ pub(crate) fn status(
 
 fn row(states: &States<'_>, entry: &Entry) -> MigrationStatus {
     let migration = states.set.at(entry.position);
-    let past = states.pasts.get(migration.canonical()).filter(|_| entry.state.is_applied());
+    let any = states.pasts.get(migration.canonical());
+    let past = any.filter(|_| entry.state.is_applied());
     MigrationStatus {
         version: migration.version().to_owned(),
         name: migration.name().to_owned(),
@@ -364,6 +371,7 @@ fn row(states: &States<'_>, entry: &Entry) -> MigrationStatus {
         duration_ms: past.and_then(|past| past.record.duration_ms),
         checksum: Some(migration.checksum()),
         reversible: migration.is_reversible(),
+        error: any.and_then(|past| past.error).map(str::to_owned),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use diesel::connection::{LoadConnection, SimpleConnection, TransactionManager};
+use diesel::connection::{LoadConnection, TransactionManager};
 use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::sql::SqlDialect;

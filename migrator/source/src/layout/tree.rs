@@ -22,20 +22,21 @@ impl File {
     }
 }
 
-/// Reads a migrations directory from the disk, two levels deep; symbolic links are followed.
+/// Reads a migrations directory from the disk; symbolic links are followed.
 ///
-/// Only the contents of `.sql`, `.toml` and `.json` files are read.
+/// Only the contents of `.sql` and `.toml` files are read, and only two levels deep; the names of the third level tell that
+/// the directory above was named.
 ///
 /// # Errors
 /// When the directory is missing or something in it cannot be read, or a name is not UTF-8.
 pub fn files(dir: &Path) -> Result<Vec<File>, Fault> {
     let mut found = Vec::new();
-    walk(dir, "", &mut found)?;
+    walk(dir, "", 1, &mut found)?;
     found.sort_by(|a: &File, b: &File| a.path.cmp(&b.path));
     Ok(found)
 }
 
-fn walk(dir: &Path, below: &str, found: &mut Vec<File>) -> Result<(), Fault> {
+fn walk(dir: &Path, below: &str, level: usize, found: &mut Vec<File>) -> Result<(), Fault> {
     let unreadable = |path: &str, error: io::Error| {
         let code = if error.kind() == io::ErrorKind::NotFound { "directory_missing" } else { "unreadable" };
         let help = match code {
@@ -53,11 +54,11 @@ fn walk(dir: &Path, below: &str, found: &mut Vec<File>) -> Result<(), Fault> {
         let path = if below.is_empty() { name } else { format!("{below}/{name}") };
         let kind = std::fs::metadata(item.path()).map_err(|error| unreadable(&path, error))?;
         if kind.is_file() {
-            let read = [".sql", ".toml", ".json"].iter().any(|ending| path.ends_with(ending));
+            let read = level <= 2 && [".sql", ".toml"].iter().any(|ending| path.ends_with(ending));
             let bytes = if read { std::fs::read(item.path()).map_err(|error| unreadable(&path, error))? } else { Vec::new() };
             found.push(File { path, bytes });
-        } else if below.is_empty() && !path.starts_with('.') {
-            walk(&item.path(), &path, found)?;
+        } else if level <= 2 && !path.starts_with('.') {
+            walk(&item.path(), &path, level + 1, found)?;
         }
     }
     Ok(())
