@@ -24,7 +24,13 @@ impl Parse for Args {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let krate = input.call(Path::parse_mod_style)?;
         input.parse::<Token![;]>()?;
-        let mut args = Self { krate, dir: "migrations".to_owned(), span: Span::call_site(), layout: None, dialect: None };
+        let mut args = Self {
+            krate,
+            dir: "migrations".to_owned(),
+            span: Span::call_site(),
+            layout: None,
+            dialect: None,
+        };
         if input.peek(LitStr) {
             let dir: LitStr = input.parse()?;
             args.span = dir.span();
@@ -43,7 +49,10 @@ impl Parse for Args {
             } else if key == "dialect" {
                 set(&mut args.dialect, &key, &value)?;
             } else {
-                return Err(syn::Error::new(key.span(), format!("unknown argument `{key}`: it is `layout` or `dialect`")));
+                return Err(syn::Error::new(
+                    key.span(),
+                    format!("unknown argument `{key}`: it is `layout` or `dialect`"),
+                ));
             }
             if !input.is_empty() {
                 input.parse::<Token![,]>()?;
@@ -57,6 +66,11 @@ fn set<T: FromStr<Err: ToString>>(slot: &mut Option<T>, key: &Ident, value: &Lit
     if slot.is_some() {
         return Err(syn::Error::new(key.span(), format!("`{key}` is given twice")));
     }
-    *slot = Some(value.value().parse().map_err(|error: T::Err| syn::Error::new(value.span(), error.to_string()))?);
+    *slot = Some(
+        value
+            .value()
+            .parse()
+            .map_err(|error: T::Err| syn::Error::new(value.span(), error.to_string()))?,
+    );
     Ok(())
 }

@@ -52,15 +52,28 @@ pub(crate) struct Run<'a> {
     pub(crate) committed: usize,
 }
 
-/// A statement that failed, by its place in the script; `None` when it was not a statement of the script.
-struct Failure {
-    at: Option<usize>,
-    error: DatabaseError,
+/// Why a migration failed.
+enum Failure {
+    /// The statement at this place in the script.
+    Statement(usize, DatabaseError),
+    /// What is done around the script: begin, restore, record, commit.
+    Around(DatabaseError),
+    /// Every statement took, and rows are left without their parents.
+    ForeignKeys(String),
 }
 
 impl From<DatabaseError> for Failure {
     fn from(error: DatabaseError) -> Self {
-        Self { at: None, error }
+        Self::Around(error)
+    }
+}
+
+impl Failure {
+    fn class<C: LoadConnection<Backend: Dialect>>(&self) -> Class {
+        match self {
+            Self::Statement(_, error) | Self::Around(error) => class::<C>(error),
+            Self::ForeignKeys(_) => Class::Permanent,
+        }
     }
 }
 
@@ -76,7 +89,12 @@ where
         let span = tracing::info_span!(target: "migrator", "migrator.migration", version = migration.version());
         let _in_migration = span.enter();
         let (version, name) = (migration.version(), migration.name());
-        run.wait.hook.emit(Event::Started { version, name, step: at + 1, steps });
+        run.wait.hook.emit(Event::Started {
+            version,
+            name,
+            step: at + 1,
+            steps,
+        });
         let script = plan::script(&migration, C::Backend::SQL).map_err(Stop::Error)?;
         let start = Instant::now();
         let whole = script.mode() == Mode::Transaction && step.resume_at.is_none();
@@ -86,7 +104,11 @@ where
             one_by_one(conn, run, &migration, &script, step)?;
         }
         let duration_ms = millis(start.elapsed());
-        run.report.applied.push(Applied { version: version.to_owned(), name: name.to_owned(), duration_ms });
+        run.report.applied.push(Applied {
+            version: version.to_owned(),
+            name: name.to_owned(),
+            duration_ms,
+        });
         if !C::Backend::LOCK_IS_TRANSACTION {
             run.flush();
         } else if whole && run.grouping == Grouping::Each {
@@ -105,7 +127,11 @@ impl Run<'_> {
     pub(crate) fn flush(&mut self) {
         for applied in &self.report.applied[self.committed..] {
             let duration = Duration::from_millis(applied.duration_ms);
-            self.wait.hook.emit(Event::Applied { version: &applied.version, name: &applied.name, duration });
+            self.wait.hook.emit(Event::Applied {
+                version: &applied.version,
+                name: &applied.name,
+                duration,
+            });
         }
         self.committed = self.report.applied.len();
     }
@@ -127,12 +153,12 @@ where
         C::TransactionManager::begin_transaction(conn)?;
         let mut body = || -> Result<_, Failure> {
             for (at, statement) in script.statements().iter().enumerate() {
-                execute(conn, run, script, at, statement).map_err(|error| Failure { at: Some(at), error })?;
+                execute(conn, run, script, at, statement).map_err(|error| Failure::Statement(at, error))?;
             }
             if run.grouping == Grouping::Each {
                 let after = C::Backend::violations(conn)?;
                 if let Some(what) = grown(before, &after) {
-                    return Err(Failure { at: None, error: DatabaseError::QueryBuilderError(what.into()) });
+                    return Err(Failure::ForeignKeys(what));
                 }
             }
             send(conn, run.restore)?;
@@ -188,13 +214,15 @@ where
     let mut planned = run.writer.record(RecordKind::Planned, version, name);
     planned.checksum = Some(migration.checksum());
     planned.statements = Some(count);
-    write(conn, run, &planned).map_err(|error| Stop::Error(lost_or(conn, run, error)))?;
+    run.writer
+        .write(conn, &planned)
+        .map_err(|error| Stop::Error(lost_or(conn, run, error)))?;
     let from = step.resume_at.map_or(0, |number| number - 1);
     let result = (|| -> Result<(), Failure> {
         // What the applied part set in its session is gone with that session.
         for (at, statement) in script.statements().iter().enumerate().take(from) {
             if statement.kind == Kind::Session {
-                execute(conn, run, script, at, statement).map_err(|error| Failure { at: Some(at), error })?;
+                execute(conn, run, script, at, statement).map_err(|error| Failure::Statement(at, error))?;
             }
         }
         for (at, statement) in script.statements().iter().enumerate().skip(from) {
@@ -207,14 +235,19 @@ where
                 record.statements = Some(count);
                 record
             };
-            retrying::<C, _>(conn, run, |conn, run| statement_and_outcome(conn, run, script, at, statement, &record))?;
+            retrying::<C, _>(conn, run, |conn, run| {
+                statement_and_outcome(conn, run, script, at, statement, &record)
+            })?;
         }
         if count == 0 {
-            write(conn, run, &applied(run, migration, script, start))?;
+            let record = applied(run, migration, script, start);
+            run.writer.write(conn, &record)?;
         }
         Ok(())
     })();
-    let stopped = result.err().map(|failure| failed(conn, run, migration, script, failure));
+    let stopped = result
+        .err()
+        .map(|failure| failed(conn, run, migration, script, failure));
     if C::Backend::LOCK_IS_TRANSACTION {
         resume::<C>(conn, run)?;
     }
@@ -239,7 +272,7 @@ where
     let is_last = record.kind == Some(RecordKind::Applied);
     let restore = if is_last { run.restore } else { "" };
     let (sql, written) = run.writer.sql::<C::Backend>(record);
-    let of_script = |error| Failure { at: Some(at), error };
+    let of_script = |error| Failure::Statement(at, error);
     match statement.kind {
         Kind::Plain => {
             C::TransactionManager::begin_transaction(conn)?;
@@ -270,7 +303,7 @@ where
         Kind::Session | Kind::Alone => {
             execute(conn, run, script, at, statement).map_err(of_script)?;
             send(conn, restore)?;
-            return Ok(write(conn, run, record)?);
+            return Ok(run.writer.write(conn, record)?);
         }
     }
     run.writer.wrote(written);
@@ -278,7 +311,10 @@ where
 }
 
 fn announce(run: &Run<'_>, script: &Script<'_>, at: usize, statement: &Statement<'_>) {
-    run.wait.hook.emit(Event::Statement { number: at + 1, of: script.statements().len() });
+    run.wait.hook.emit(Event::Statement {
+        number: at + 1,
+        of: script.statements().len(),
+    });
     tracing::trace!(target: "migrator", sql = statement.text, "statement");
 }
 
@@ -307,12 +343,13 @@ where
     let mut pause = Duration::from_millis(200);
     for number in 1.. {
         match attempt(conn, run) {
-            Err(failure)
-                if number < TRIES && depth(conn) == 0 && class::<C>(&failure.error).is_transient() =>
-            {
+            Err(failure) if number < TRIES && depth(conn) == 0 && failure.class::<C>().is_transient() => {
                 // Nobody queues behind a waiting DDL statement for longer than one lock timeout.
                 let pause_now = jitter(pause);
-                run.wait.hook.emit(Event::Retrying { attempt: number + 1, pause: pause_now });
+                run.wait.hook.emit(Event::Retrying {
+                    attempt: number + 1,
+                    pause: pause_now,
+                });
                 std::thread::sleep(pause_now);
                 pause *= 2;
             }
@@ -327,85 +364,92 @@ fn class<C: LoadConnection<Backend: Dialect>>(error: &DatabaseError) -> Class {
     match error {
         DatabaseError::DatabaseError(SerializationFailure, _) => Class::Conflict,
         DatabaseError::DatabaseError(ReadOnlyTransaction, _) => Class::ReadOnly,
-        DatabaseError::DatabaseError(ClosedConnection, _) | DatabaseError::BrokenTransactionManager => Class::Connection,
+        DatabaseError::DatabaseError(ClosedConnection, _) | DatabaseError::BrokenTransactionManager => {
+            Class::Connection
+        }
         error => C::Backend::class(&error.to_string()),
     }
 }
 
 /// The record that ends a migration.
 fn applied(run: &Run<'_>, migration: &Migration<'_>, script: &Script<'_>, start: Instant) -> Record {
-    let mut record = run.writer.record(RecordKind::Applied, migration.version(), migration.name());
+    let mut record = run
+        .writer
+        .record(RecordKind::Applied, migration.version(), migration.name());
     record.checksum = Some(migration.checksum());
     record.statements = Some(script.statements().len());
     record.duration_ms = Some(millis(start.elapsed()));
     record
 }
 
-/// Writes a record in a transaction of its own (a savepoint, where the lock is a transaction).
-pub(crate) fn write<C>(conn: &mut C, run: &mut Run<'_>, record: &Record) -> Result<(), DatabaseError>
-where
-    C: LoadConnection<Backend: Dialect>,
-{
-    let mut record = record.clone();
-    record.sequence = run.writer.sequence + 1;
-    let (sql, written) = run.writer.sql::<C::Backend>(&record);
-    C::TransactionManager::transaction(conn, |conn| conn.batch_execute(&sql))?;
-    run.writer.wrote(written);
-    Ok(())
-}
-
 /// Records that a migration failed, and says so.
-fn failed<C>(
-    conn: &mut C,
-    run: &mut Run<'_>,
-    migration: &Migration<'_>,
-    script: &Script<'_>,
-    failure: Failure,
-) -> Error
+fn failed<C>(conn: &mut C, run: &mut Run<'_>, migration: &Migration<'_>, script: &Script<'_>, failure: Failure) -> Error
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    let Failure { at, error } = failure;
-    let class = class::<C>(&error);
+    let class = failure.class::<C>();
     let (version, name) = (migration.version(), migration.name());
-    if class != Class::Connection && let Some(lost) = lock_lost(conn, run) {
-        return lost.with_version(version).with_source(error);
+    if class != Class::Connection
+        && let Some(lost) = lock_lost(conn, run)
+    {
+        return lost.with_version(version);
     }
-    let words = error.to_string();
+    let remedy = match (&failure, class) {
+        (Failure::ForeignKeys(_), _) => "correct the script so that each row it leaves has its parent, then run again",
+        (_, Class::Busy | Class::Conflict) => "others hold what the statement needs: run again when they are done",
+        (_, Class::Connection) => "run again: what was committed is recorded, the rest is taken up where it stopped",
+        (_, Class::ReadOnly) => "connect to the primary, as a role that may write",
+        (_, Class::DiskFull) => "make room, then run again",
+        (_, Class::Permission) => "grant the role what the statement needs, or migrate as the owner",
+        (_, Class::Permanent) => "correct the statement, then run again: it goes on at this migration",
+    };
+    let code = match (&failure, class) {
+        (Failure::ForeignKeys(_), _) => "foreign_key_violation",
+        (_, Class::Connection) => "connection_lost",
+        (_, Class::ReadOnly) => "read_only",
+        (_, Class::DiskFull) => "disk_full",
+        (_, Class::Permission) => "permission_denied",
+        (Failure::Statement(..), _) => "statement_failed",
+        (Failure::Around(_), _) => "database",
+    };
     let mut record = run.writer.record(RecordKind::Failed, version, name);
-    record.statement = at.map(|at| at + 1);
     record.statements = Some(script.statements().len());
-    record.detail = Some(words.chars().take(2000).collect());
-    // The script may have left the role or the search path changed.
-    let recorded = send(conn, run.restore).and_then(|()| write(conn, run, &record));
-    let message = match at {
-        Some(_) => format!("migration {name} failed"),
-        None => format!("migration {name} could not be recorded or committed"),
-    };
-    run.wait.hook.emit(Event::Failed { version, name, error: &words });
-    let (code, remedy) = match class {
-        Class::Busy | Class::Conflict => ("statement_failed", "others hold what the statement needs: run it when they are done"),
-        Class::Connection => ("connection_lost", "run again: what was committed is recorded, the rest is taken up where it stopped"),
-        Class::ReadOnly => ("read_only", "connect to the primary, as a role that may write"),
-        Class::DiskFull => ("disk_full", "make room, then run again"),
-        Class::Permission => ("permission_denied", "grant the role what the statement needs, or migrate as the owner"),
-        Class::Permanent if violates_foreign_key(&error) => {
-            ("foreign_key_violation", "correct the script so that each row it leaves has its parent, then run again")
+    let (error, words) = match failure {
+        Failure::Statement(at, error) => {
+            record.statement = Some(at + 1);
+            let statement = &script.statements()[at];
+            let place = Place::new(
+                migration.path(),
+                migration.up(),
+                statement.start,
+                at + 1,
+                statement.text,
+            );
+            let words = error.to_string();
+            let failed = Error::new(code, format!("migration {name} failed"), remedy);
+            (failed.with_place(place).with_source(error), words)
         }
-        Class::Permanent => ("statement_failed", "correct the statement, then run again: it goes on at this migration"),
+        Failure::Around(error) => {
+            let words = error.to_string();
+            let message = format!("migration {name} could not be recorded or committed");
+            (Error::new(code, message, remedy).with_source(error), words)
+        }
+        Failure::ForeignKeys(what) => (
+            Error::new(code, format!("migration {name} was undone: {what}"), remedy),
+            what,
+        ),
     };
-    let mut result = Error::new(code, message, remedy).with_version(version).with_source(error);
-    if let Some((at, statement)) = at.and_then(|at| script.statements().get(at).map(|statement| (at, statement))) {
-        result = result.with_place(Place::new(migration.path(), migration.up(), statement.start, at + 1, statement.text));
-    }
-    if let Err(error) = recorded {
+    record.detail = Some(words.chars().take(2000).collect());
+    run.wait.hook.emit(Event::Failed {
+        version,
+        name,
+        error: &words,
+    });
+    // The script may have left the role or the search path changed.
+    if let Err(error) = send(conn, run.restore).and_then(|()| run.writer.write(conn, &record)) {
         tracing::warn!(target: "migrator", %error, version, "the failed attempt could not be recorded");
     }
-    result
-}
-
-fn violates_foreign_key(error: &DatabaseError) -> bool {
-    matches!(error, DatabaseError::QueryBuilderError(_))
+    error.with_version(version)
 }
 
 /// An error of a write: the fence, when the lock is gone; else the database's.
@@ -430,7 +474,11 @@ where
         return None;
     }
     let message = "this connection no longer holds the migration lock; nothing more was done";
-    Some(Error::new("lock_lost", message, "a connection pooler between here and the database, or a script, gave it away: connect directly"))
+    Some(Error::new(
+        "lock_lost",
+        message,
+        "a connection pooler between here and the database, or a script, gave it away: connect directly",
+    ))
 }
 
 /// Commits what the transaction that is the lock holds, so that statements can run outside of it.
@@ -449,7 +497,16 @@ fn resume<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    lock::acquire(conn, run.key, run.facts, run.wait).map(drop).map_err(Stop::Error)
+    lock::acquire(conn, run.key, run.facts, run.wait).map_err(Stop::Error)?;
+    match run.writer.is_last(conn) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Stop::Error(Error::new(
+            "lock_lost",
+            "another process wrote to the migration history while a script ran outside of a transaction",
+            "run again: what both did is recorded",
+        ))),
+        Err(error) => Err(Stop::Error(Error::database("read the migration history", error))),
+    }
 }
 
 fn violations<C>(conn: &mut C) -> Result<Vec<Violations>, Stop>
@@ -461,10 +518,21 @@ where
 
 /// What breaks a foreign key now and did not before.
 fn grown(before: &[Violations], after: &[Violations]) -> Option<String> {
-    let known = |what: &str| before.iter().find(|known| known.what == what).map_or(0, |known| known.count);
-    let new = after.iter().find(|violations| violations.count > known(&violations.what))?;
+    let known = |what: &str| {
+        before
+            .iter()
+            .find(|known| known.what == what)
+            .map_or(0, |known| known.count)
+    };
+    let new = after
+        .iter()
+        .find(|violations| violations.count > known(&violations.what))?;
     let count = new.count - known(&new.what);
-    Some(format!("{count} row{} would break a foreign key: {}", if count == 1 { "" } else { "s" }, new.what))
+    Some(format!(
+        "{count} row{} would break a foreign key: {}",
+        if count == 1 { "" } else { "s" },
+        new.what
+    ))
 }
 
 fn millis(duration: Duration) -> u64 {

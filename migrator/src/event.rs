@@ -82,14 +82,19 @@ pub enum Event<'a> {
 
 /// The host's hook; each event is one `tracing` event too.
 #[derive(Clone, Default)]
-pub(crate) struct Hook(pub(crate) Option<Arc<dyn Fn(Event<'_>) + Send + Sync>>);
+pub(crate) struct Hook(pub(crate) Option<Arc<Listener>>);
+
+/// What a host gives to be told each event.
+pub(crate) type Listener = dyn Fn(Event<'_>) + Send + Sync;
 
 impl Hook {
     pub(crate) fn emit(&self, event: Event<'_>) {
         match event {
             Event::Warning { message } => tracing::warn!(target: "migrator", "{message}"),
             Event::Statement { number, of } => tracing::debug!(target: "migrator", number, of, "statement"),
-            Event::Failed { version, error, .. } => tracing::error!(target: "migrator", version, error, "migration failed"),
+            Event::Failed { version, error, .. } => {
+                tracing::error!(target: "migrator", version, error, "migration failed")
+            }
             Event::Waiting { attempt, holder } => {
                 tracing::info!(target: "migrator", attempt, holder, "waiting for the migration lock");
             }

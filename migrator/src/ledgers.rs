@@ -34,11 +34,14 @@ where
 {
     for (ledger, tool) in LEDGERS.iter().filter(|(ledger, _)| facts.has_table(ledger)) {
         let sql = format!("SELECT '1' FROM {} LIMIT 1", table::<C::Backend>(&facts.schema, ledger));
-        let rows = C::Backend::rows(conn, &sql).map_err(|error| Error::database("read another tool's ledger", error))?;
+        let rows =
+            C::Backend::rows(conn, &sql).map_err(|error| Error::database("read another tool's ledger", error))?;
         if !rows.is_empty() {
             return Err(Error::new(
                 "foreign_history",
-                format!("the database was migrated by {tool}: its table {ledger} has rows, and there is no history of ours"),
+                format!(
+                    "the database was migrated by {tool}: its table {ledger} has rows, and there is no history of ours"
+                ),
                 format!("go on with {tool} here; taking over its history is not yet part of this version"),
             ));
         }
@@ -49,5 +52,9 @@ where
 /// The tables that belong neither to us nor to another tool's bookkeeping.
 pub(crate) fn foreign_tables(facts: &Facts) -> impl Iterator<Item = &str> {
     let known = |table: &str| OURS.contains(&table) || LEDGERS.iter().any(|(ledger, _)| *ledger == table);
-    facts.tables.iter().map(String::as_str).filter(move |table| !known(table))
+    facts
+        .tables
+        .iter()
+        .map(String::as_str)
+        .filter(move |table| !known(table))
 }

@@ -48,7 +48,7 @@ pub use migration::{Checksum, Migration, MigrationSet, Version};
 pub use migrator::Migrator;
 pub use migrator_source::layout::Layout;
 pub use migrator_source::sql::SqlDialect;
-pub use plan::{Plan, Policy, Step, Target};
+pub use plan::{Plan, Policy, Resolution, Step, Target};
 pub use report::{Applied, Report};
 pub use session::SessionStep;
 pub use status::{DatabaseState, MigrationStatus, Problem, State, Status};

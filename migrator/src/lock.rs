@@ -19,7 +19,10 @@ impl LockKey {
     pub(crate) fn new(facts: &Facts, home: &Home) -> Self {
         let sum = digest(format!("migrator\0{}\0{}\0{}", facts.database, home.schema, home.set_name).as_bytes());
         let [a, b, c, d, e, f, g, h, ..] = sum;
-        Self { number: i64::from_be_bytes([a, b, c, d, e, f, g, h]), name: format!("migrator:{}", hex(&sum[..16])) }
+        Self {
+            number: i64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            name: format!("migrator:{}", hex(&sum[..16])),
+        }
     }
 }
 
@@ -84,15 +87,21 @@ where
             _ => error,
         }
     };
-    let held = poll(wait, |attempt| {
+    let polled = poll(wait, |attempt| {
         if C::Backend::try_lock(conn, key).map_err(asking)? {
-            return Ok(Ok(()));
+            return Ok(Answer::Yes);
         }
         // The first polls are short; asking who it is at each of them would double the traffic.
-        let holder = if attempt.is_power_of_two() { C::Backend::holder(conn, key, facts) } else { None };
-        Ok(Err(holder))
+        Ok(Answer::No(if attempt.is_power_of_two() {
+            C::Backend::holder(conn, key, facts)
+        } else {
+            None
+        }))
     })?;
-    held.map_err(|(waited, _)| timeout(waited, C::Backend::holder(conn, key, facts)))
+    match polled {
+        Polled::Held(waited) => Ok(waited),
+        Polled::TimedOut(waited) => Err(timeout(waited, C::Backend::holder(conn, key, facts))),
+    }
 }
 
 fn read_only(error: Error) -> Error {
@@ -101,29 +110,48 @@ fn read_only(error: Error) -> Error {
 
 fn timeout(waited: Duration, holder: Option<String>) -> Error {
     let holder = holder.unwrap_or_else(|| "who it is the database does not tell".to_owned());
-    let message = format!("waited {} ms for the migration lock, and another process holds it: {holder}", waited.as_millis());
-    Error::new("lock_timeout", message, "wait until it is done, or end it; a longer wait is --lock-timeout (Migrator::lock_timeout)")
+    let message = format!(
+        "waited {} ms for the migration lock, and another process holds it: {holder}",
+        waited.as_millis()
+    );
+    Error::new(
+        "lock_timeout",
+        message,
+        "wait until it is done, or end it; a longer wait is --lock-timeout (Migrator::lock_timeout)",
+    )
+}
+
+/// What one question for a lock is answered.
+enum Answer {
+    Yes,
+    /// Somebody else holds it; who, as far as that is known.
+    No(Option<String>),
+}
+
+/// How a wait for a lock ended.
+enum Polled {
+    Held(Duration),
+    TimedOut(Duration),
 }
 
 /// Asks again and again, 25 ms × 2 ± 50 %, at most a second apart, until the answer is yes or the time is up.
-#[expect(clippy::type_complexity, reason = "both outcomes are used at once, in this module only")]
-fn poll(
-    wait: &Wait,
-    mut ask: impl FnMut(u32) -> Result<Result<(), Option<String>>, Error>,
-) -> Result<Result<Duration, (Duration, Option<String>)>, Error> {
+fn poll(wait: &Wait, mut ask: impl FnMut(u32) -> Result<Answer, Error>) -> Result<Polled, Error> {
     let start = Instant::now();
     let mut pause = Duration::from_millis(25);
     for attempt in 1.. {
         let holder = match ask(attempt)? {
-            Ok(()) => return Ok(Ok(start.elapsed())),
-            Err(holder) => holder,
+            Answer::Yes => return Ok(Polled::Held(start.elapsed())),
+            Answer::No(holder) => holder,
         };
         let left = wait.timeout.saturating_sub(start.elapsed());
         if left.is_zero() {
-            return Ok(Err((start.elapsed(), holder)));
+            return Ok(Polled::TimedOut(start.elapsed()));
         }
         if attempt.is_power_of_two() {
-            wait.hook.emit(Event::Waiting { attempt, holder: holder.as_deref() });
+            wait.hook.emit(Event::Waiting {
+                attempt,
+                holder: holder.as_deref(),
+            });
         }
         std::thread::sleep(jitter(pause).min(left));
         pause = (pause * 2).min(Duration::from_secs(1));
@@ -138,7 +166,11 @@ pub(crate) fn jitter(pause: Duration) -> Duration {
 
 pub(crate) fn depth<C: LoadConnection>(conn: &mut C) -> u32 {
     let status = C::TransactionManager::transaction_manager_status_mut(conn);
-    status.transaction_depth().ok().flatten().map_or(0, std::num::NonZeroU32::get)
+    status
+        .transaction_depth()
+        .ok()
+        .flatten()
+        .map_or(0, std::num::NonZeroU32::get)
 }
 
 /// The lock of the statements that run outside of the transaction that is the lock: a file beside the database.
@@ -155,15 +187,28 @@ impl FileLock {
         }
         let path = format!("{}-migrator-lock", facts.database);
         let failed = |error: std::io::Error| {
-            Error::new("lock_file", format!("{path} cannot be locked"), "check the permissions of the folder").with_source(error)
+            Error::new(
+                "lock_file",
+                format!("{path} cannot be locked"),
+                "check the permissions of the folder",
+            )
+            .with_source(error)
         };
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-        let held = poll(wait, |_| match file.try_lock() {
-            Ok(()) => Ok(Ok(())),
-            Err(TryLockError::WouldBlock) => Ok(Err(Some(format!("the process that holds {path}")))),
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
+        let holder = || format!("the process that holds {path}");
+        let polled = poll(wait, |_| match file.try_lock() {
+            Ok(()) => Ok(Answer::Yes),
+            Err(TryLockError::WouldBlock) => Ok(Answer::No(Some(holder()))),
             Err(TryLockError::Error(error)) => Err(failed(error)),
         })?;
-        held.map_err(|(waited, holder)| timeout(waited, holder))?;
+        if let Polled::TimedOut(waited) = polled {
+            return Err(timeout(waited, Some(holder())));
+        }
         Ok(Self(Some(file)))
     }
 }

@@ -15,8 +15,8 @@ use crate::history::{self, Glance, Home, Writer};
 use crate::ledgers;
 use crate::lock::{self, FileLock, Keep, Wait, depth};
 use crate::migration::MigrationSet;
-use crate::plan::{self, Given, Plan, Policies, Policy, Target};
-use crate::record::{History, Partial, Standing};
+use crate::plan::{self, Given, Plan, Policies, Policy, Resolution, Target};
+use crate::record::{History, Partial, RecordKind, Standing};
 use crate::report::Report;
 use crate::session::{SessionStep, Step, with_session};
 use crate::status::{self, Status};
@@ -66,7 +66,10 @@ impl<C> Migrator<C> {
             set: set.clone(),
             schema: None,
             set_name: String::new(),
-            wait: Wait { timeout: Duration::from_secs(5 * 60), hook: Hook::default() },
+            wait: Wait {
+                timeout: Duration::from_secs(5 * 60),
+                hook: Hook::default(),
+            },
             statement_lock_timeout: Duration::from_secs(5),
             policies: Policies::default(),
             non_empty: Policy::Refuse,
@@ -227,7 +230,12 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let (facts, home) = self.look(conn)?;
         let history = history::load(conn, &facts, &home)?;
         self.check_place(conn, &facts, history.as_ref())?;
-        plan::plan(&self.set, &history.unwrap_or_default(), &target, self.given::<C::Backend>(&facts))
+        plan::plan(
+            &self.set,
+            &history.unwrap_or_default(),
+            &target,
+            self.given::<C::Backend>(&facts),
+        )
     }
 
     /// Where the database stands. It reads only, needs no lock, and works for a role that may only `SELECT`.
@@ -238,14 +246,69 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         self.check_dialect()?;
         let (facts, home) = self.look(conn)?;
         let history = history::load(conn, &facts, &home)?;
-        Ok(status::status(&self.set, history.as_ref(), C::Backend::SQL.name(), facts.database))
+        Ok(status::status(
+            &self.set,
+            history.as_ref(),
+            C::Backend::SQL.name(),
+            facts.database,
+        ))
+    }
+
+    /// Settles what only a person can know of a migration: that it took, that it did not, or where it goes on.
+    ///
+    /// It adds to the history and never erases, runs nothing, and needs the lock. `version` is a version, a full name, or a
+    /// prefix that fits one.
+    ///
+    /// # Errors
+    /// When the migration is applied already, when it is not [failed](crate::State::Failed) and is declared rolled back or to be
+    /// resumed, when it has no statement with that number, or when the lock is not to be had.
+    pub fn resolve(&self, conn: &mut C, version: &str, resolution: Resolution) -> Result<(), Error> {
+        self.check_dialect()?;
+        if depth(conn) > 0 {
+            return Err(open_transaction());
+        }
+        let (facts, home) = self.look(conn)?;
+        let key = LockKey::new(&facts, &home);
+        lock::with_lock(conn, &key, &facts, &self.wait, |conn, _| {
+            let settled = self.settle(conn, &facts, &home, &key, version, resolution);
+            (if settled.is_ok() { Keep::All } else { Keep::Nothing }, settled)
+        })?
+    }
+
+    fn settle(
+        &self,
+        conn: &mut C,
+        facts: &Facts,
+        home: &Home,
+        key: &LockKey,
+        version: &str,
+        resolution: Resolution,
+    ) -> Result<(), Error> {
+        let history = history::load(conn, facts, home)?;
+        let known = history.clone().unwrap_or_default();
+        let migration = plan::find(&self.set, version)?;
+        let standing = known
+            .pasts(self.set.layout())
+            .get(migration.canonical())
+            .map(|past| past.standing);
+        let (detail, statement, checksum) = plan::settle(&migration, C::Backend::SQL, standing, resolution)?;
+        let writing = |error| Error::database("write the migration history", error);
+        history::prepare(conn, home, history.as_ref(), None).map_err(writing)?;
+        let run_id = run_id();
+        let mut writer = Writer::new::<C::Backend>(home, &self.set, history.as_ref(), key, &run_id, facts);
+        let mut record = writer.record(RecordKind::Resolved, migration.version(), migration.name());
+        (record.detail, record.statement, record.checksum) = (Some(detail.to_owned()), statement, checksum);
+        writer.write(conn, &record).map_err(writing)
     }
 
     fn check_dialect(&self) -> Result<(), Error> {
         match self.set.sql_dialect() {
             Some(stated) if stated != C::Backend::SQL => Err(Error::new(
                 "dialect_mismatch",
-                format!("the migrations are written for {stated}, and the connection is to {}", C::Backend::SQL),
+                format!(
+                    "the migrations are written for {stated}, and the connection is to {}",
+                    C::Backend::SQL
+                ),
                 "connect to the database that the migrations are for, or name their directory for this one",
             )),
             _ => Ok(()),
@@ -258,21 +321,38 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             Ok(glance) => glance,
             // Whether the table is missing, or what else it is, the catalogue says: in the run that follows.
             Err(error) if C::Backend::class(&error.to_string()) != Class::Connection => return Ok(false),
-            Err(error) => return Err(Error::database("answer the first query", error).with_remedy("check that the database is up")),
+            Err(error) => {
+                return Err(
+                    Error::database("answer the first query", error).with_remedy("check that the database is up")
+                );
+            }
         };
-        let Some(Glance { fingerprint, environment }) = glance else { return Ok(false) };
+        let Some(Glance {
+            fingerprint,
+            environment,
+        }) = glance
+        else {
+            return Ok(false);
+        };
         if fingerprint != Some(self.set.fingerprint()) {
             return Ok(false);
         }
         self.check_environment(environment.as_deref(), report);
-        self.wait.hook.emit(Event::Unchanged { applied: self.set.len() });
+        self.wait.hook.emit(Event::Unchanged {
+            applied: self.set.len(),
+        });
         Ok(true)
     }
 
     fn check_environment(&self, marked: Option<&str>, report: &mut Report) {
-        let (Some(mine), Some(marked)) = (self.environment, marked) else { return };
+        let (Some(mine), Some(marked)) = (self.environment, marked) else {
+            return;
+        };
         if marked != mine.name() {
-            self.warn(report, format!("the database is marked {marked}, and this process is told that it is {mine}"));
+            self.warn(
+                report,
+                format!("the database is marked {marked}, and this process is told that it is {mine}"),
+            );
         }
     }
 
@@ -287,15 +367,27 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let facts = C::Backend::facts(conn, self.schema.as_deref())
             .map_err(|error| Error::database("tell what it is", error).with_remedy("check that the database is up"))?;
         if facts.schema.is_empty() {
-            let remedy = "name a database in the URL, or a schema that exists in the search path or in Migrator::schema";
-            return Err(Error::new("no_schema", "the connection has no current schema, so the history has no home", remedy));
+            let remedy =
+                "name a database in the URL, or a schema that exists in the search path or in Migrator::schema";
+            return Err(Error::new(
+                "no_schema",
+                "the connection has no current schema, so the history has no home",
+                remedy,
+            ));
         }
-        let home = Home { schema: facts.schema.clone(), set_name: self.set_name.clone() };
+        let home = Home {
+            schema: facts.schema.clone(),
+            set_name: self.set_name.clone(),
+        };
         Ok((facts, home))
     }
 
     fn given<D: Dialect>(&self, facts: &Facts) -> Given {
-        Given { dialect: D::SQL, started: facts.started, policies: self.policies }
+        Given {
+            dialect: D::SQL,
+            started: facts.started,
+            policies: self.policies,
+        }
     }
 
     /// Refuses a database without a history that is not empty: it may be somebody else's.
@@ -308,7 +400,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         if theirs.is_empty() || history.is_some() || self.non_empty == Policy::Allow {
             return Ok(());
         }
-        let message = format!("the database has no migration history, and it is not empty: {}", status::list(theirs.into_iter()));
+        let message = format!(
+            "the database has no migration history, and it is not empty: {}",
+            status::list(theirs.into_iter())
+        );
         if self.non_empty == Policy::Warn {
             self.wait.hook.emit(Event::Warning { message: &message });
             return Ok(());
@@ -328,24 +423,49 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let plan = plan::plan(&self.set, &known, target, self.given::<C::Backend>(&facts))?;
         report.skipped = plan.skipped;
         if plan.is_empty() {
-            plan.warnings.iter().for_each(|warning| self.warn(report, warning.clone()));
+            plan.warnings
+                .iter()
+                .for_each(|warning| self.warn(report, warning.clone()));
             self.wait.hook.emit(Event::Unchanged { applied: plan.skipped });
             return Ok(());
         }
         if let Some(reason) = &facts.read_only {
-            let message = format!("{} to apply, and nothing can be written: {reason}", crate::report::migrations(plan.steps.len()));
-            return Err(Error::new("read_only", message, "connect to the primary, as a role that may write"));
+            let message = format!(
+                "{} to apply, and nothing can be written: {reason}",
+                crate::report::migrations(plan.steps.len())
+            );
+            return Err(Error::new(
+                "read_only",
+                message,
+                "connect to the primary, as a role that may write",
+            ));
         }
         if let Some(reason) = &facts.unsupported {
             let message = format!("no migration lock can be trusted here: {reason}");
-            return Err(Error::new("unsupported", message, "let a single job run the migrations, on a server with a lock that holds"));
+            return Err(Error::new(
+                "unsupported",
+                message,
+                "let a single job run the migrations, on a server with a lock that holds",
+            ));
         }
         let key = LockKey::new(&facts, &home);
         let needs_file = self.needs_file(&known, &plan);
-        with_session(conn, [&self.setup, &self.teardown], self.statement_lock_timeout, |conn, restore| {
-            let job = Job { migrator: self, facts: &facts, home: &home, key: &key, restore, target };
-            job.run(conn, needs_file, report)
-        })
+        with_session(
+            conn,
+            [&self.setup, &self.teardown],
+            self.statement_lock_timeout,
+            |conn, restore| {
+                let job = Job {
+                    migrator: self,
+                    facts: &facts,
+                    home: &home,
+                    key: &key,
+                    restore,
+                    target,
+                };
+                job.run(conn, needs_file, report)
+            },
+        )
     }
 
     /// Whether statements will run outside of the transaction that is the lock, or another process may be at it now.
@@ -353,7 +473,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let unfinished = |standing| matches!(standing, Standing::Partial(Partial { in_doubt: true, .. }));
         C::Backend::LOCK_IS_TRANSACTION
             && (plan.steps.iter().any(|step| !step.transaction)
-                || history.pasts(self.set.layout()).values().any(|past| unfinished(past.standing)))
+                || history
+                    .pasts(self.set.layout())
+                    .values()
+                    .any(|past| unfinished(past.standing)))
     }
 }
 
@@ -419,7 +542,11 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             for applied in &report.applied {
                 let duration = Duration::from_millis(applied.duration_ms);
                 let (version, name) = (applied.version.as_str(), applied.name.as_str());
-                self.migrator.wait.hook.emit(Event::Applied { version, name, duration });
+                self.migrator.wait.hook.emit(Event::Applied {
+                    version,
+                    name,
+                    duration,
+                });
             }
         }
         error.map_or(Ok(()), Err)
@@ -433,7 +560,8 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         let history = history::load(conn, &facts, self.home)?;
         let marked = migrator.environment.map(Environment::name);
         history::prepare(conn, self.home, history.as_ref(), marked).map_err(|error| {
-            let remedy = "the role needs the right to create tables in the schema once; or let the owner run the migrations";
+            let remedy =
+                "the role needs the right to create tables in the schema once; or let the owner run the migrations";
             Error::database("make the history tables", error).with_remedy(remedy)
         })?;
         let known = history.clone().unwrap_or_default();
@@ -441,13 +569,23 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         if !has_file && migrator.needs_file(&known, &plan) {
             return Ok(Turn::Again(grouping, true));
         }
-        plan.warnings.iter().for_each(|warning| migrator.warn(report, warning.clone()));
+        plan.warnings
+            .iter()
+            .for_each(|warning| migrator.warn(report, warning.clone()));
         report.skipped = plan.skipped;
         report.run_id = run_id();
         report.applied.clear();
-        migrator.wait.hook.emit(Event::Planned { steps: plan.steps.len() });
-        let writer =
-            Writer::new::<C::Backend>(self.home, &migrator.set, history.as_ref(), self.key, &report.run_id.clone(), &facts);
+        migrator.wait.hook.emit(Event::Planned {
+            steps: plan.steps.len(),
+        });
+        let writer = Writer::new::<C::Backend>(
+            self.home,
+            &migrator.set,
+            history.as_ref(),
+            self.key,
+            &report.run_id.clone(),
+            &facts,
+        );
         let mut run = Run {
             set: &migrator.set,
             facts: self.facts,
@@ -474,7 +612,11 @@ fn run_id() -> String {
 
 fn open_transaction() -> Error {
     let message = "a transaction is open on the connection, and a migration must decide by itself what it commits";
-    Error::new("open_transaction", message, "commit or roll back first, or give it a connection of its own")
+    Error::new(
+        "open_transaction",
+        message,
+        "commit or roll back first, or give it a connection of its own",
+    )
 }
 
 impl<C> Clone for Migrator<C> {
@@ -496,6 +638,9 @@ impl<C> Clone for Migrator<C> {
 
 impl<C> fmt::Debug for Migrator<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Migrator").field("set", &self.set).field("schema", &self.schema).finish_non_exhaustive()
+        f.debug_struct("Migrator")
+            .field("set", &self.set)
+            .field("schema", &self.schema)
+            .finish_non_exhaustive()
     }
 }

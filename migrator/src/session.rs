@@ -22,8 +22,10 @@ pub trait SessionStep<C>: sealed::Sealed<C> {
 pub enum Step<C> {
     Nothing,
     Sql(Arc<str>),
-    Call(Arc<dyn Fn(&mut C) -> QueryResult<()> + Send + Sync>),
+    Call(Arc<Call<C>>),
 }
+
+type Call<C> = dyn Fn(&mut C) -> QueryResult<()> + Send + Sync;
 
 mod sealed {
     pub trait Sealed<C> {}
@@ -48,7 +50,11 @@ impl<C> SessionStep<C> for &str {
 impl<C> SessionStep<C> for String {
     fn into_step(self) -> Step<C> {
         // An empty text never reaches a client: on MySQL it is not even memory-safe.
-        if self.trim().is_empty() { Step::Nothing } else { Step::Sql(self.into()) }
+        if self.trim().is_empty() {
+            Step::Nothing
+        } else {
+            Step::Sql(self.into())
+        }
     }
 }
 
@@ -105,8 +111,12 @@ where
     let result = catch_unwind(AssertUnwindSafe(|| {
         send(conn, &found.enter).map_err(|error| Error::database("set the session up", error))?;
         setup.run(conn).map_err(|error| {
-            Error::new("session_setup", "the session's set-up failed", "correct the SQL or closure given to session()")
-                .with_source(error)
+            Error::new(
+                "session_setup",
+                "the session's set-up failed",
+                "correct the SQL or closure given to session()",
+            )
+            .with_source(error)
         })?;
         // Taken after the set-up, so that a restore brings back what the set-up chose, and the set-up itself runs once: what it
         // locked is not locked twice.
@@ -130,5 +140,9 @@ where
 
 /// Sends SQL unless there is none: an empty text never reaches a client.
 pub(crate) fn send<C: LoadConnection>(conn: &mut C, sql: &str) -> QueryResult<()> {
-    if sql.trim().is_empty() { Ok(()) } else { conn.batch_execute(sql) }
+    if sql.trim().is_empty() {
+        Ok(())
+    } else {
+        conn.batch_execute(sql)
+    }
 }

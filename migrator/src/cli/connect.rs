@@ -32,7 +32,12 @@ impl Url {
     /// Tells the database by the scheme; what has no scheme is a path of SQLite.
     pub(super) fn parse(text: &str) -> Result<Self, Error> {
         let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
-        let of = |dialect, text: &str| Ok(Self { dialect, text: text.to_owned() });
+        let of = |dialect, text: &str| {
+            Ok(Self {
+                dialect,
+                text: text.to_owned(),
+            })
+        };
         match scheme {
             "postgres" | "postgresql" => of(SqlDialect::Postgres, text),
             "mysql" => of(SqlDialect::Mysql, text),
@@ -58,7 +63,11 @@ impl Url {
             SqlDialect::Sqlite => {
                 let is_file = self.text != ":memory:" && !self.text.starts_with("file:");
                 let missing = is_file && !std::path::Path::new(&self.text).exists();
-                let path = if missing && purpose == Purpose::Read { ":memory:" } else { &self.text };
+                let path = if missing && purpose == Purpose::Read {
+                    ":memory:"
+                } else {
+                    &self.text
+                };
                 verb.call(&mut self.establish::<diesel::SqliteConnection>(path)?)
             }
             #[cfg(feature = "postgres")]
@@ -79,7 +88,12 @@ impl Url {
         C::establish(text).map_err(|error| {
             // libpq and libmariadb do not repeat a password; nothing but their words is shown, and the URL without it.
             let message = format!("cannot connect to {self}");
-            Error::new("connection_failed", message, "check that the database is up and that the URL is right").with_source(error)
+            Error::new(
+                "connection_failed",
+                message,
+                "check that the database is up and that the URL is right",
+            )
+            .with_source(error)
         })
     }
 }
@@ -89,7 +103,9 @@ impl fmt::Display for Url {
         if self.dialect == SqlDialect::Sqlite {
             return write!(f, "sqlite:{}", self.text.split('?').next().unwrap_or(""));
         }
-        let Ok(mut url) = url::Url::parse(&self.text) else { return write!(f, "{}://…", self.dialect) };
+        let Ok(mut url) = url::Url::parse(&self.text) else {
+            return write!(f, "{}://…", self.dialect);
+        };
         if url.password().is_some() && url.set_password(Some("***")).is_err() {
             return write!(f, "{}://…", self.dialect);
         }

@@ -11,7 +11,9 @@ use clap::{Args, Parser, Subcommand};
 use diesel::connection::LoadConnection;
 
 use crate::cli::connect::{Purpose, Url, Verb};
-use crate::{Dialect, Environment, Error, Layout, Migrator, MigrationSet, Policy, SqlDialect, Status, Target};
+use crate::{
+    Dialect, Environment, Error, Layout, MigrationSet, Migrator, Policy, Resolution, SqlDialect, Status, Target,
+};
 
 /// Brings a database to where its migrations directory is.
 ///
@@ -79,6 +81,31 @@ enum Command {
     /// Show where each migration stands. Exits 0 only when the database is up to date.
     #[command(after_help = "Example:\n  migrator status --json")]
     Status,
+    /// Settle what only a person can know of a migration that stopped half-way.
+    #[command(after_help = "Example:\n  migrator resolve --resume-at 20240131120000:3")]
+    Resolve(ResolveArgs),
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct ResolveArgs {
+    /// All of it took.
+    #[arg(long, value_name = "V")]
+    applied: Option<String>,
+    /// Nothing of it is there: it runs from its first statement.
+    #[arg(long, value_name = "V")]
+    rolled_back: Option<String>,
+    /// Its statements before number K took: it goes on at K.
+    #[arg(long, value_name = "V:K", value_parser = resume_at)]
+    resume_at: Option<(String, usize)>,
+}
+
+fn resume_at(text: &str) -> Result<(String, usize), String> {
+    let (version, number) = text.rsplit_once(':').ok_or("write V:K, for example 20240131120000:3")?;
+    let number = number
+        .parse()
+        .map_err(|_| format!("`{number}` is no number of a statement"))?;
+    Ok((version.to_owned(), number))
 }
 
 #[derive(Debug, Args)]
@@ -105,7 +132,11 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let asked_for = !error.use_stderr();
             let _nobody_reads_it = error.print();
-            return if asked_for { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+            return if asked_for {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            };
         }
     };
     match cli.answer() {
@@ -124,20 +155,63 @@ impl Cli {
     fn answer(&self) -> Result<ExitCode, Error> {
         let set = self.global.set()?;
         if !self.global.quiet {
-            set.warnings().for_each(|warning| output::note(&format!("warning: {warning}")));
+            set.warnings()
+                .for_each(|warning| output::note(&format!("warning: {warning}")));
         }
         let url = Url::parse(&self.global.url()?)?;
         match &self.command {
             Command::Run(run) if run.dry_run => {
                 let target = run.target();
-                url.connect(Purpose::Read, PlanVerb { cli: self, set: &set, target, sql: false, non_empty: run.non_empty() })
+                url.connect(
+                    Purpose::Read,
+                    PlanVerb {
+                        cli: self,
+                        set: &set,
+                        target,
+                        sql: false,
+                        non_empty: run.non_empty(),
+                    },
+                )
             }
-            Command::Run(run) => url.connect(Purpose::Write, RunVerb { cli: self, set: &set, run, url: &url }),
+            Command::Run(run) => url.connect(
+                Purpose::Write,
+                RunVerb {
+                    cli: self,
+                    set: &set,
+                    run,
+                    url: &url,
+                },
+            ),
             Command::Plan { sql } => {
                 let target = Target::Latest;
-                url.connect(Purpose::Read, PlanVerb { cli: self, set: &set, target, sql: *sql, non_empty: Policy::Refuse })
+                url.connect(
+                    Purpose::Read,
+                    PlanVerb {
+                        cli: self,
+                        set: &set,
+                        target,
+                        sql: *sql,
+                        non_empty: Policy::Refuse,
+                    },
+                )
             }
-            Command::Status => url.connect(Purpose::Read, StatusVerb { cli: self, set: &set, url: &url }),
+            Command::Resolve(resolve) => url.connect(
+                Purpose::Write,
+                ResolveVerb {
+                    cli: self,
+                    set: &set,
+                    resolve,
+                    url: &url,
+                },
+            ),
+            Command::Status => url.connect(
+                Purpose::Read,
+                StatusVerb {
+                    cli: self,
+                    set: &set,
+                    url: &url,
+                },
+            ),
         }
     }
 
@@ -168,8 +242,18 @@ impl Global {
 
     fn url(&self) -> Result<String, Error> {
         let named = |name: &str| std::env::var(name).ok().filter(|url| !url.is_empty());
-        let url = self.database_url.clone().or_else(|| named("MIGRATION_DATABASE_URL")).or_else(|| named("DATABASE_URL"));
-        url.ok_or_else(|| Error::new("no_database_url", "no database is named", "give --database-url URL, or set DATABASE_URL"))
+        let url = self
+            .database_url
+            .clone()
+            .or_else(|| named("MIGRATION_DATABASE_URL"))
+            .or_else(|| named("DATABASE_URL"));
+        url.ok_or_else(|| {
+            Error::new(
+                "no_database_url",
+                "no database is named",
+                "give --database-url URL, or set DATABASE_URL",
+            )
+        })
     }
 }
 
@@ -183,7 +267,11 @@ impl RunArgs {
     }
 
     fn non_empty(&self) -> Policy {
-        if self.allow_non_empty { Policy::Allow } else { Policy::Refuse }
+        if self.allow_non_empty {
+            Policy::Allow
+        } else {
+            Policy::Refuse
+        }
     }
 }
 
@@ -226,7 +314,10 @@ impl Verb for PlanVerb<'_> {
     fn call<C: LoadConnection<Backend: Dialect>>(self, conn: &mut C) -> Result<ExitCode, Error> {
         let migrator = self.cli.migrator::<C>(self.set).non_empty(self.non_empty);
         let plan = migrator.plan(conn, self.target)?;
-        let scripts = plan.steps().iter().map(|step| output::Statements::of(self.set, step, C::Backend::SQL));
+        let scripts = plan
+            .steps()
+            .iter()
+            .map(|step| output::Statements::of(self.set, step, C::Backend::SQL));
         let scripts = scripts.collect::<Result<Vec<_>, Error>>()?;
         if self.cli.global.json {
             output::json(&output::plan(&plan, &scripts, self.sql));
@@ -234,7 +325,51 @@ impl Verb for PlanVerb<'_> {
             output::answer(&plan);
             scripts.iter().for_each(|script| script.print(self.sql));
         }
-        Ok(if plan.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
+        Ok(if plan.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(FINDINGS)
+        })
+    }
+}
+
+struct ResolveVerb<'a> {
+    cli: &'a Cli,
+    set: &'a MigrationSet,
+    resolve: &'a ResolveArgs,
+    url: &'a Url,
+}
+
+impl Verb for ResolveVerb<'_> {
+    fn call<C: LoadConnection<Backend: Dialect>>(self, conn: &mut C) -> Result<ExitCode, Error> {
+        let (version, resolution, said) = match self.resolve {
+            ResolveArgs {
+                applied: Some(version), ..
+            } => (version, Resolution::Applied, "applied".to_owned()),
+            ResolveArgs {
+                rolled_back: Some(version),
+                ..
+            } => (version, Resolution::RolledBack, "rolled back".to_owned()),
+            ResolveArgs {
+                resume_at: Some((version, number)),
+                ..
+            } => (
+                version,
+                Resolution::ResumeAt(*number),
+                format!("to be resumed at statement {number}"),
+            ),
+            ResolveArgs { .. } => unreachable!("clap requires one of the three"),
+        };
+        if !self.cli.global.quiet {
+            output::note(&format!("database: {}", self.url));
+        }
+        self.cli.migrator::<C>(self.set).resolve(conn, version, resolution)?;
+        if self.cli.global.json {
+            output::json(&serde_json::json!({ "resolved": { "version": version, "as": said } }));
+        } else {
+            output::answer(&format_args!("{version} is recorded as {said}"));
+        }
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -257,6 +392,10 @@ impl Verb for StatusVerb<'_> {
             output::answer(&status);
         }
         let clean = status.state() == crate::DatabaseState::UpToDate;
-        Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
+        Ok(if clean {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(FINDINGS)
+        })
     }
 }

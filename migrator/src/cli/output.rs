@@ -34,7 +34,10 @@ pub(super) fn error(error: &Error, as_json: bool) {
 pub(super) fn event(event: &Event<'_>) {
     match event {
         Event::Waiting { holder, .. } => {
-            note(&format!("waiting for the migration lock, held by {}", holder.unwrap_or("another process")));
+            note(&format!(
+                "waiting for the migration lock, held by {}",
+                holder.unwrap_or("another process")
+            ));
         }
         Event::Started { name, step, steps, .. } => note(&format!("applying {name} ({step} of {steps})")),
         Event::Retrying { attempt, .. } => note(&format!("others hold what it needs; try {attempt} follows")),
@@ -89,7 +92,10 @@ impl Statements {
             let line = migrator_source::sql::position(migration.up(), statement.start).line;
             (at + 1, line, statement.text.to_owned())
         });
-        Ok(Self { file: migration.path(), statements: statements.collect() })
+        Ok(Self {
+            file: migration.path(),
+            statements: statements.collect(),
+        })
     }
 
     pub(super) fn print(&self, sql: bool) {
@@ -108,7 +114,9 @@ pub(super) fn plan(plan: &Plan, scripts: &[Statements], sql: bool) -> Value {
     if let (true, Some(steps)) = (sql, document["steps"].as_array_mut()) {
         for (step, script) in steps.iter_mut().zip(scripts) {
             let statements = script.statements.iter();
-            step["sql"] = statements.map(|(number, line, text)| json!({"statement": number, "line": line, "sql": text})).collect();
+            step["sql"] = statements
+                .map(|(number, line, text)| json!({"statement": number, "line": line, "sql": text}))
+                .collect();
         }
     }
     document

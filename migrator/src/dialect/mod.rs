@@ -126,7 +126,10 @@ where
     fn build<'a>(row: &impl NamedRow<'a, DB>) -> deserialize::Result<Self> {
         let cells = (0..row.field_count()).map(|at| {
             let field = Row::get(row, at).ok_or("a column is gone")?;
-            field.value().map(|value| <String as FromSql<Text, DB>>::from_sql(value)).transpose()
+            field
+                .value()
+                .map(|value| <String as FromSql<Text, DB>>::from_sql(value))
+                .transpose()
         });
         cells.collect::<deserialize::Result<Vec<_>>>().map(Self)
     }
@@ -207,7 +210,9 @@ impl Class {
     /// Finds the first class of which one of the texts occurs.
     fn find(words: &str, table: &[(Self, &[&str])]) -> Self {
         let words = words.to_lowercase();
-        let hit = table.iter().find(|(_, texts)| texts.iter().any(|text| words.contains(text)));
+        let hit = table
+            .iter()
+            .find(|(_, texts)| texts.iter().any(|text| words.contains(text)));
         hit.map_or(Self::Permanent, |(class, _)| *class)
     }
 }

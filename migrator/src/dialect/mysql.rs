@@ -38,7 +38,9 @@ impl Dialect for Mysql {
     fn text(column: &str, time: bool) -> String {
         let column = Self::ident(column);
         if time {
-            return format!("CONCAT(DATE_FORMAT({column}, '%Y-%m-%dT%H:%i:%s.'), LPAD(MICROSECOND({column}) DIV 1000, 3, '0'), 'Z')");
+            return format!(
+                "CONCAT(DATE_FORMAT({column}, '%Y-%m-%dT%H:%i:%s.'), LPAD(MICROSECOND({column}) DIV 1000, 3, '0'), 'Z')"
+            );
         }
         format!("CAST({column} AS CHAR CHARACTER SET utf8mb4)")
     }
@@ -137,12 +139,19 @@ impl Dialect for Mysql {
 
     fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey) -> QueryResult<bool> {
         // Only 1 is the lock: 0 is somebody else's, NULL an error (which is what a negative timeout gives on MariaDB).
-        let rows = Self::rows(conn, &format!("SELECT CAST(GET_LOCK({}, 0) AS CHAR)", Self::literal(&key.name)))?;
+        let rows = Self::rows(
+            conn,
+            &format!("SELECT CAST(GET_LOCK({}, 0) AS CHAR)", Self::literal(&key.name)),
+        )?;
         Ok(rows.first().is_some_and(|row| row.text(0) == "1"))
     }
 
     fn unlock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, _keep: bool) -> QueryResult<()> {
-        Self::rows(conn, &format!("SELECT CAST(RELEASE_LOCK({}) AS CHAR)", Self::literal(&key.name))).map(drop)
+        Self::rows(
+            conn,
+            &format!("SELECT CAST(RELEASE_LOCK({}) AS CHAR)", Self::literal(&key.name)),
+        )
+        .map(drop)
     }
 
     fn violations<C: LoadConnection<Backend = Self>>(_conn: &mut C) -> QueryResult<Vec<Violations>> {
@@ -171,10 +180,19 @@ impl Dialect for Mysql {
             words,
             &[
                 (Class::Busy, &["lock wait timeout exceeded"]),
-                (Class::Conflict, &["deadlock found", "record has changed since last read"]),
+                (
+                    Class::Conflict,
+                    &["deadlock found", "record has changed since last read"],
+                ),
                 (
                     Class::Connection,
-                    &["server has gone away", "lost connection to", "can't connect to", "too many connections", "connection was killed"],
+                    &[
+                        "server has gone away",
+                        "lost connection to",
+                        "can't connect to",
+                        "too many connections",
+                        "connection was killed",
+                    ],
                 ),
                 (Class::ReadOnly, &["--read-only", "read_only"]),
                 (Class::DiskFull, &["no space left on device", "disk full", "is full"]),

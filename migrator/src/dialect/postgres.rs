@@ -67,7 +67,9 @@ impl Dialect for Pg {
                 _ => None,
             };
             facts.in_transaction = row.holds(4);
-            let engine = ["CockroachDB", "Redshift"].into_iter().find(|engine| row.text(5).contains(engine));
+            let engine = ["CockroachDB", "Redshift"]
+                .into_iter()
+                .find(|engine| row.text(5).contains(engine));
             facts.unsupported = engine.map(|engine| format!("{engine} grants advisory locks that exclude nobody"));
         }
         let tables = Self::rows(
@@ -119,7 +121,11 @@ impl Dialect for Pg {
                 "search_path" | "temp_tablespaces" | "DateStyle" | "session_preload_libraries" => value.to_owned(),
                 _ => Self::literal(&format!("{value}{}", unit(row.text(2)))),
             };
-            let value = if value.trim().is_empty() { "''".to_owned() } else { value };
+            let value = if value.trim().is_empty() {
+                "''".to_owned()
+            } else {
+                value
+            };
             let _infallible = write!(leave, "SET {} = {value};", Self::ident(name));
         }
         let millis = lock_timeout.as_millis();
@@ -196,7 +202,10 @@ impl Dialect for Pg {
                 ),
                 (Class::ReadOnly, &["in a read-only transaction", "during recovery"]),
                 (Class::DiskFull, &["no space left on device"]),
-                (Class::Permission, &["permission denied", "must be owner", "must be superuser"]),
+                (
+                    Class::Permission,
+                    &["permission denied", "must be owner", "must be superuser"],
+                ),
             ],
         )
     }
