@@ -24,13 +24,8 @@ impl Parse for Args {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let krate = input.call(Path::parse_mod_style)?;
         input.parse::<Token![;]>()?;
-        let mut args = Self {
-            krate,
-            dir: "migrations".to_owned(),
-            span: Span::call_site(),
-            layout: None,
-            dialect: None,
-        };
+        let mut args =
+            Self { krate, dir: "migrations".to_owned(), span: Span::call_site(), layout: None, dialect: None };
         if input.peek(LitStr) {
             let dir: LitStr = input.parse()?;
             args.span = dir.span();
@@ -66,11 +61,6 @@ fn set<T: FromStr<Err: ToString>>(slot: &mut Option<T>, key: &Ident, value: &Lit
     if slot.is_some() {
         return Err(syn::Error::new(key.span(), format!("`{key}` is given twice")));
     }
-    *slot = Some(
-        value
-            .value()
-            .parse()
-            .map_err(|error: T::Err| syn::Error::new(value.span(), error.to_string()))?,
-    );
+    *slot = Some(value.value().parse().map_err(|error: T::Err| syn::Error::new(value.span(), error.to_string()))?);
     Ok(())
 }

@@ -26,9 +26,7 @@ pub(crate) fn set(args: &Args, embedded: &Embedded) -> TokenStream {
 /// One compile error per fault, and an empty set, so that nothing else in the crate fails for it.
 pub(crate) fn errors(args: &Args, texts: &[String]) -> TokenStream {
     let krate = &args.krate;
-    let errors = texts
-        .iter()
-        .map(|text| syn::Error::new(args.span, text).into_compile_error());
+    let errors = texts.iter().map(|text| syn::Error::new(args.span, text).into_compile_error());
     quote! {{
         #(#errors;)*
         #krate::__private::set(&#krate::__private::Packed::EMPTY)

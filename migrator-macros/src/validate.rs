@@ -27,16 +27,10 @@ pub(crate) fn validate(args: &Args) -> Result<Embedded, Vec<String>> {
         let text = "the directory is relative to the crate's Cargo.toml; an absolute path builds on one machine only";
         return Err(vec![text.to_owned()]);
     }
-    let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
-        .map(PathBuf::from)
-        .unwrap_or_default();
+    let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
     let one = |fault: migrator_source::fault::Fault| vec![text(&fault, &args.dir)];
     let files = layout::files(&manifest.join(&args.dir)).map_err(one)?;
-    let options = Options {
-        layout: args.layout,
-        dialect: args.dialect,
-        possible: possible(),
-    };
+    let options = Options { layout: args.layout, dialect: args.dialect, possible: possible() };
     let folder = layout::read(&files, options).map_err(|faults| {
         let mut texts: Vec<String> = faults.iter().take(MOST).map(|fault| text(fault, &args.dir)).collect();
         if faults.len() > MOST {
@@ -47,28 +41,15 @@ pub(crate) fn validate(args: &Args) -> Result<Embedded, Vec<String>> {
     let mut packed = Packed::new(&folder, &args.dir).map_err(|error| vec![error])?;
     packed.package = std::env::var("CARGO_PKG_NAME").unwrap_or_default().into();
     let tracked = is_tracked(&args.dir);
-    let mut warnings: Vec<String> = folder
-        .warnings
-        .iter()
-        .map(|warning| format!("{}: {warning}", args.dir))
-        .collect();
+    let mut warnings: Vec<String> = folder.warnings.iter().map(|warning| format!("{}: {warning}", args.dir)).collect();
     if !tracked {
         warnings.push(untracked(&args.dir));
     }
-    Ok(Embedded {
-        packed,
-        files: watched(files),
-        tracked,
-        warnings,
-    })
+    Ok(Embedded { packed, files: watched(files), tracked, warnings })
 }
 
 fn possible() -> &'static [SqlDialect] {
-    match (
-        cfg!(feature = "sqlite"),
-        cfg!(feature = "postgres"),
-        cfg!(feature = "mysql"),
-    ) {
+    match (cfg!(feature = "sqlite"), cfg!(feature = "postgres"), cfg!(feature = "mysql")) {
         (true, false, false) => &[SqlDialect::Sqlite],
         (false, true, false) => &[SqlDialect::Postgres],
         (false, false, true) => &[SqlDialect::Mysql],
@@ -85,11 +66,7 @@ fn text(fault: &migrator_source::fault::Fault, dir: &str) -> String {
 
 fn watched(files: Vec<File>) -> Vec<String> {
     let read = |path: &str| path.ends_with(".sql") || path.ends_with(".toml");
-    files
-        .into_iter()
-        .map(|file| file.path)
-        .filter(|path| read(path))
-        .collect()
+    files.into_iter().map(|file| file.path).filter(|path| read(path)).collect()
 }
 
 /// Whether the build script has told cargo to watch the directory, which is the only way to see *new* files.

@@ -89,12 +89,7 @@ where
         let span = tracing::info_span!(target: "migrator", "migrator.migration", version = migration.version());
         let _in_migration = span.enter();
         let (version, name) = (migration.version(), migration.name());
-        run.wait.hook.emit(Event::Started {
-            version,
-            name,
-            step: at + 1,
-            steps,
-        });
+        run.wait.hook.emit(Event::Started { version, name, step: at + 1, steps });
         let script = plan::script(&migration, C::Backend::SQL).map_err(Stop::Error)?;
         let start = Instant::now();
         let whole = script.mode() == Mode::Transaction && step.resume_at.is_none();
@@ -104,11 +99,7 @@ where
             one_by_one(conn, run, &migration, &script, step)?;
         }
         let duration_ms = millis(start.elapsed());
-        run.report.applied.push(Applied {
-            version: version.to_owned(),
-            name: name.to_owned(),
-            duration_ms,
-        });
+        run.report.applied.push(Applied { version: version.to_owned(), name: name.to_owned(), duration_ms });
         if !C::Backend::LOCK_IS_TRANSACTION {
             run.flush();
         } else if whole && run.grouping == Grouping::Each {
@@ -127,11 +118,7 @@ impl Run<'_> {
     pub(crate) fn flush(&mut self) {
         for applied in &self.report.applied[self.committed..] {
             let duration = Duration::from_millis(applied.duration_ms);
-            self.wait.hook.emit(Event::Applied {
-                version: &applied.version,
-                name: &applied.name,
-                duration,
-            });
+            self.wait.hook.emit(Event::Applied { version: &applied.version, name: &applied.name, duration });
         }
         self.committed = self.report.applied.len();
     }
@@ -214,9 +201,7 @@ where
     let mut planned = run.writer.record(RecordKind::Planned, version, name);
     planned.checksum = Some(migration.checksum());
     planned.statements = Some(count);
-    run.writer
-        .write(conn, &planned)
-        .map_err(|error| Stop::Error(lost_or(conn, run, error)))?;
+    run.writer.write(conn, &planned).map_err(|error| Stop::Error(lost_or(conn, run, error)))?;
     let from = step.resume_at.map_or(0, |number| number - 1);
     let result = (|| -> Result<(), Failure> {
         // What the applied part set in its session is gone with that session.
@@ -235,9 +220,7 @@ where
                 record.statements = Some(count);
                 record
             };
-            retrying::<C, _>(conn, run, |conn, run| {
-                statement_and_outcome(conn, run, script, at, statement, &record)
-            })?;
+            retrying::<C, _>(conn, run, |conn, run| statement_and_outcome(conn, run, script, at, statement, &record))?;
         }
         if count == 0 {
             let record = applied(run, migration, script, start);
@@ -245,9 +228,7 @@ where
         }
         Ok(())
     })();
-    let stopped = result
-        .err()
-        .map(|failure| failed(conn, run, migration, script, failure));
+    let stopped = result.err().map(|failure| failed(conn, run, migration, script, failure));
     if C::Backend::LOCK_IS_TRANSACTION {
         resume::<C>(conn, run)?;
     }
@@ -294,10 +275,17 @@ where
             // The server finishes a message whose client is gone. So the outcome is recorded whenever the statement took.
             announce(run, script, at, statement);
             let text = statement.text;
-            let message = format!("{text}\n;{restore}\nSTART TRANSACTION;\n{sql}\nCOMMIT;");
+            let message = format!(
+                "SET @migrator_took = 0;\n{text}\n;SET @migrator_took = 1;{restore}\nSTART TRANSACTION;\n{sql}\nCOMMIT;"
+            );
             if let Err(error) = conn.batch_execute(&message) {
                 let _nothing_may_be_open = conn.batch_execute("ROLLBACK");
-                return Err(of_script(error));
+                let took = C::Backend::rows(conn, "SELECT CAST(@migrator_took AS CHAR)");
+                if !took.is_ok_and(|rows| rows.first().is_some_and(|row| row.holds(0))) {
+                    return Err(of_script(error));
+                }
+                // The statement took, and its record did not: the fence, or no space. The record alone is tried once more.
+                return Ok(run.writer.write(conn, record)?);
             }
         }
         Kind::Session | Kind::Alone => {
@@ -311,10 +299,7 @@ where
 }
 
 fn announce(run: &Run<'_>, script: &Script<'_>, at: usize, statement: &Statement<'_>) {
-    run.wait.hook.emit(Event::Statement {
-        number: at + 1,
-        of: script.statements().len(),
-    });
+    run.wait.hook.emit(Event::Statement { number: at + 1, of: script.statements().len() });
     tracing::trace!(target: "migrator", sql = statement.text, "statement");
 }
 
@@ -346,10 +331,7 @@ where
             Err(failure) if number < TRIES && depth(conn) == 0 && failure.class::<C>().is_transient() => {
                 // Nobody queues behind a waiting DDL statement for longer than one lock timeout.
                 let pause_now = jitter(pause);
-                run.wait.hook.emit(Event::Retrying {
-                    attempt: number + 1,
-                    pause: pause_now,
-                });
+                run.wait.hook.emit(Event::Retrying { attempt: number + 1, pause: pause_now });
                 std::thread::sleep(pause_now);
                 pause *= 2;
             }
@@ -373,9 +355,7 @@ fn class<C: LoadConnection<Backend: Dialect>>(error: &DatabaseError) -> Class {
 
 /// The record that ends a migration.
 fn applied(run: &Run<'_>, migration: &Migration<'_>, script: &Script<'_>, start: Instant) -> Record {
-    let mut record = run
-        .writer
-        .record(RecordKind::Applied, migration.version(), migration.name());
+    let mut record = run.writer.record(RecordKind::Applied, migration.version(), migration.name());
     record.checksum = Some(migration.checksum());
     record.statements = Some(script.statements().len());
     record.duration_ms = Some(millis(start.elapsed()));
@@ -418,13 +398,7 @@ where
         Failure::Statement(at, error) => {
             record.statement = Some(at + 1);
             let statement = &script.statements()[at];
-            let place = Place::new(
-                migration.path(),
-                migration.up(),
-                statement.start,
-                at + 1,
-                statement.text,
-            );
+            let place = Place::new(migration.path(), migration.up(), statement.start, at + 1, statement.text);
             let words = error.to_string();
             let failed = Error::new(code, format!("migration {name} failed"), remedy);
             (failed.with_place(place).with_source(error), words)
@@ -434,17 +408,10 @@ where
             let message = format!("migration {name} could not be recorded or committed");
             (Error::new(code, message, remedy).with_source(error), words)
         }
-        Failure::ForeignKeys(what) => (
-            Error::new(code, format!("migration {name} was undone: {what}"), remedy),
-            what,
-        ),
+        Failure::ForeignKeys(what) => (Error::new(code, format!("migration {name} was undone: {what}"), remedy), what),
     };
     record.detail = Some(words.chars().take(2000).collect());
-    run.wait.hook.emit(Event::Failed {
-        version,
-        name,
-        error: &words,
-    });
+    run.wait.hook.emit(Event::Failed { version, name, error: &words });
     // The script may have left the role or the search path changed.
     if let Err(error) = send(conn, run.restore).and_then(|()| run.writer.write(conn, &record)) {
         tracing::warn!(target: "migrator", %error, version, "the failed attempt could not be recorded");
@@ -518,21 +485,10 @@ where
 
 /// What breaks a foreign key now and did not before.
 fn grown(before: &[Violations], after: &[Violations]) -> Option<String> {
-    let known = |what: &str| {
-        before
-            .iter()
-            .find(|known| known.what == what)
-            .map_or(0, |known| known.count)
-    };
-    let new = after
-        .iter()
-        .find(|violations| violations.count > known(&violations.what))?;
+    let known = |what: &str| before.iter().find(|known| known.what == what).map_or(0, |known| known.count);
+    let new = after.iter().find(|violations| violations.count > known(&violations.what))?;
     let count = new.count - known(&new.what);
-    Some(format!(
-        "{count} row{} would break a foreign key: {}",
-        if count == 1 { "" } else { "s" },
-        new.what
-    ))
+    Some(format!("{count} row{} would break a foreign key: {}", if count == 1 { "" } else { "s" }, new.what))
 }
 
 fn millis(duration: Duration) -> u64 {

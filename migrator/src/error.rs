@@ -49,13 +49,7 @@ impl Place {
             Some((end, _)) => format!("{}…", &statement[..end]),
             None => statement.to_owned(),
         };
-        Self {
-            file,
-            line,
-            column,
-            number,
-            statement,
-        }
+        Self { file, line, column, number, statement }
     }
 }
 
@@ -150,10 +144,7 @@ impl Error {
 
     /// The history and the set do not fit together (changed, missing, out of order, in doubt …) and the policies refuse it.
     pub fn is_blocked(&self) -> bool {
-        matches!(
-            self.0.code,
-            "changed" | "missing" | "out_of_order" | "ahead" | "failed" | "history_tampered"
-        )
+        matches!(self.0.code, "changed" | "missing" | "out_of_order" | "ahead" | "failed" | "history_tampered")
     }
 
     /// The migrations directory itself has a fault.
@@ -167,20 +158,12 @@ impl fmt::Display for Error {
         let inner = &self.0;
         f.write_str(&inner.message)?;
         if let Some(place) = &inner.place {
-            write!(
-                f,
-                "\n  --> {}:{}:{}, statement {}",
-                place.file, place.line, place.column, place.number
-            )?;
+            write!(f, "\n  --> {}:{}:{}, statement {}", place.file, place.line, place.column, place.number)?;
             let lines: Vec<&str> = place.statement.lines().collect();
             let width = (place.line + lines.len().min(SNIPPET)).to_string().len();
             for (at, line) in lines.iter().take(SNIPPET).enumerate() {
                 // The first line stands where it stands in its file, so that the caret points at it.
-                let indent = if at == 0 {
-                    " ".repeat(place.column - 1)
-                } else {
-                    String::new()
-                };
+                let indent = if at == 0 { " ".repeat(place.column - 1) } else { String::new() };
                 write!(f, "\n{:>width$} | {indent}{line}", place.line + at)?;
                 if at == 0 {
                     write!(f, "\n{:>width$} | {indent}^", "")?;
@@ -214,9 +197,6 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0
-            .source
-            .as_deref()
-            .map(|source| source as &(dyn StdError + 'static))
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
 }

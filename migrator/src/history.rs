@@ -84,9 +84,7 @@ where
         C::Backend::literal(set_name),
     );
     let rows = C::Backend::rows(conn, &sql)?;
-    let row = rows
-        .first()
-        .filter(|row| row.optional(2).is_some() && row.optional(2) == row.optional(3));
+    let row = rows.first().filter(|row| row.optional(2).is_some() && row.optional(2) == row.optional(3));
     Ok(row.map(|row| Glance {
         fingerprint: row.optional(0).and_then(Checksum::from_hex),
         environment: row.optional(1).map(str::to_owned),
@@ -158,6 +156,14 @@ where
     Ok(Some(History { records, meta }))
 }
 
+/// Whether both tables are there.
+pub(crate) fn exists<C>(conn: &mut C, home: &Home) -> bool
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    [HISTORY, META].into_iter().all(|name| column_names::<C>(conn, home, name).is_ok_and(|columns| !columns.is_empty()))
+}
+
 /// Selects columns of one of our tables; columns that an older format lacks come back as NULL.
 fn read<C>(
     conn: &mut C,
@@ -169,11 +175,7 @@ fn read<C>(
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    let present = if old {
-        column_names::<C>(conn, home, name)?
-    } else {
-        Vec::new()
-    };
+    let present = if old { column_names::<C>(conn, home, name)? } else { Vec::new() };
     let select: Vec<String> = columns
         .iter()
         .map(|column| match old && !present.iter().any(|present| present == column) {
@@ -211,12 +213,7 @@ where
 {
     let meta = history.and_then(|history| history.meta.as_ref());
     if history.is_none() {
-        conn.batch_execute(&create::<C::Backend>(
-            home,
-            HISTORY,
-            &HISTORY_COLUMNS,
-            "set_name, sequence",
-        ))?;
+        conn.batch_execute(&create::<C::Backend>(home, HISTORY, &HISTORY_COLUMNS, "set_name, sequence"))?;
         conn.batch_execute(&create::<C::Backend>(home, META, &META_COLUMNS, "set_name"))?;
     } else if meta.is_some_and(|meta| meta.format < FORMAT) {
         upgrade::<C>(conn, home, HISTORY, &HISTORY_COLUMNS)?;
@@ -229,10 +226,8 @@ where
         None => {
             let columns: Vec<String> = META_COLUMNS.iter().map(|(name, _)| ident(name)).collect();
             let [now, _] = C::Backend::NOW_AND_USER;
-            let (fingerprint, schema) = (
-                literal(&Checksum(Fingerprint::default().sum()).to_string()),
-                literal(&home.schema),
-            );
+            let (fingerprint, schema) =
+                (literal(&Checksum(Fingerprint::default().sum()).to_string()), literal(&home.schema));
             let environment = environment.map_or_else(|| "NULL".to_owned(), literal);
             conn.batch_execute(&format!(
                 "INSERT INTO {meta_table} ({}) VALUES ({set}, {FORMAT}, {fingerprint}, 0, {schema}, {environment}, {now})",
@@ -253,19 +248,12 @@ fn create<D: Dialect>(home: &Home, name: &str, columns: &[(&str, usize)], key: &
     let columns: Vec<String> = columns
         .iter()
         .map(|(name, kind)| {
-            let (ident, required) = (
-                D::ident(name),
-                if key.contains(&D::ident(name)) { " NOT NULL" } else { "" },
-            );
+            let (ident, required) = (D::ident(name), if key.contains(&D::ident(name)) { " NOT NULL" } else { "" });
             format!("{ident} {}{required}", D::TYPES[*kind])
         })
         .collect();
-    let (table, columns, key, options) = (
-        table::<D>(&home.schema, name),
-        columns.join(", "),
-        key.join(", "),
-        D::TABLE_OPTIONS,
-    );
+    let (table, columns, key, options) =
+        (table::<D>(&home.schema, name), columns.join(", "), key.join(", "), D::TABLE_OPTIONS);
     format!("CREATE TABLE IF NOT EXISTS {table} ({columns}, PRIMARY KEY ({key})){options}")
 }
 
@@ -274,15 +262,9 @@ where
     C: LoadConnection<Backend: Dialect>,
 {
     let present = column_names::<C>(conn, home, name)?;
-    for (column, kind) in columns
-        .iter()
-        .filter(|(column, _)| !present.iter().any(|present| present == column))
-    {
+    for (column, kind) in columns.iter().filter(|(column, _)| !present.iter().any(|present| present == column)) {
         let (table, ident) = (table::<C::Backend>(&home.schema, name), C::Backend::ident(column));
-        conn.batch_execute(&format!(
-            "ALTER TABLE {table} ADD COLUMN {ident} {}",
-            C::Backend::TYPES[*kind]
-        ))?;
+        conn.batch_execute(&format!("ALTER TABLE {table} ADD COLUMN {ident} {}", C::Backend::TYPES[*kind]))?;
     }
     Ok(())
 }
@@ -324,9 +306,7 @@ impl Writer {
             owned: D::owned(key),
             run_id: run_id.to_owned(),
             started: facts.started,
-            sequence: history
-                .and_then(|history| history.records.last())
-                .map_or(0, |record| record.sequence),
+            sequence: history.and_then(|history| history.records.last()).map_or(0, |record| record.sequence),
             applied,
             running: Fingerprint::default(),
         };
@@ -376,9 +356,7 @@ impl Writer {
             number(record.statements.map(|count| count as u64)),
             number(record.duration_ms),
             D::literal(&record.run_id),
-            record
-                .started
-                .map_or_else(|| "NULL".to_owned(), |started| started.to_string()),
+            record.started.map_or_else(|| "NULL".to_owned(), |started| started.to_string()),
             literal(record.detail.as_deref()),
             user.to_owned(),
             D::literal(concat!("migrator ", env!("CARGO_PKG_VERSION"))),
@@ -411,13 +389,7 @@ impl Writer {
             D::ident("set_name"),
             D::literal(&self.home.set_name),
         );
-        (
-            sql,
-            Written {
-                sequence: record.sequence,
-                applied,
-            },
-        )
+        (sql, Written { sequence: record.sequence, applied })
     }
 
     /// Writes a record in a transaction of its own (a savepoint, where the lock is a transaction).
@@ -425,10 +397,7 @@ impl Writer {
     where
         C: LoadConnection<Backend: Dialect>,
     {
-        let record = Record {
-            sequence: self.sequence + 1,
-            ..record.clone()
-        };
+        let record = Record { sequence: self.sequence + 1, ..record.clone() };
         let (sql, written) = self.sql::<C::Backend>(&record);
         C::TransactionManager::transaction(conn, |conn| conn.batch_execute(&sql))?;
         self.wrote(written);
@@ -467,9 +436,7 @@ impl Writer {
     }
 
     fn is_newest(&self, version: &str) -> bool {
-        self.applied
-            .last()
-            .is_none_or(|(last, _)| self.layout.order(last, version).is_lt())
+        self.applied.last().is_none_or(|(last, _)| self.layout.order(last, version).is_lt())
     }
 }
 

@@ -12,9 +12,7 @@ use crate::migration::{Migration, MigrationSet};
 
 impl<DB: Dialect> MigrationSource<DB> for &MigrationSet {
     fn migrations(&self) -> migration::Result<Vec<Box<dyn migration::Migration<DB>>>> {
-        let boxed = self
-            .iter()
-            .map(|migration| Box::new(Harnessed::new(self, &migration, DB::SQL)) as _);
+        let boxed = self.iter().map(|migration| Box::new(Harnessed::new(self, &migration, DB::SQL)) as _);
         Ok(boxed.collect())
     }
 }
@@ -46,10 +44,7 @@ impl Harnessed {
         Self {
             set: set.clone(),
             position: migration.position(),
-            name: Name {
-                name: migration.name().to_owned(),
-                version: migration.version().to_owned(),
-            },
+            name: Name { name: migration.name().to_owned(), version: migration.version().to_owned() },
             metadata: Metadata(mode),
             dialect,
         }
@@ -63,10 +58,7 @@ impl Harnessed {
         declared: Option<Mode>,
     ) -> migration::Result<()> {
         let script = Script::parse(script, self.dialect, declared).map_err(|faults| {
-            let texts: Vec<String> = faults
-                .iter()
-                .map(|fault| format!("{}: {}", fault.code, fault.message))
-                .collect();
+            let texts: Vec<String> = faults.iter().map(|fault| format!("{}: {}", fault.code, fault.message)).collect();
             format!("{}: {}", self.name.name, texts.join("; "))
         })?;
         for statement in script.statements() {

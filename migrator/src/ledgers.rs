@@ -52,9 +52,5 @@ where
 /// The tables that belong neither to us nor to another tool's bookkeeping.
 pub(crate) fn foreign_tables(facts: &Facts) -> impl Iterator<Item = &str> {
     let known = |table: &str| OURS.contains(&table) || LEDGERS.iter().any(|(ledger, _)| *ledger == table);
-    facts
-        .tables
-        .iter()
-        .map(String::as_str)
-        .filter(move |table| !known(table))
+    facts.tables.iter().map(String::as_str).filter(move |table| !known(table))
 }

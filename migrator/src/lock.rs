@@ -19,10 +19,7 @@ impl LockKey {
     pub(crate) fn new(facts: &Facts, home: &Home) -> Self {
         let sum = digest(format!("migrator\0{}\0{}\0{}", facts.database, home.schema, home.set_name).as_bytes());
         let [a, b, c, d, e, f, g, h, ..] = sum;
-        Self {
-            number: i64::from_be_bytes([a, b, c, d, e, f, g, h]),
-            name: format!("migrator:{}", hex(&sum[..16])),
-        }
+        Self { number: i64::from_be_bytes([a, b, c, d, e, f, g, h]), name: format!("migrator:{}", hex(&sum[..16])) }
     }
 }
 
@@ -92,11 +89,7 @@ where
             return Ok(Answer::Yes);
         }
         // The first polls are short; asking who it is at each of them would double the traffic.
-        Ok(Answer::No(if attempt.is_power_of_two() {
-            C::Backend::holder(conn, key, facts)
-        } else {
-            None
-        }))
+        Ok(Answer::No(if attempt.is_power_of_two() { C::Backend::holder(conn, key, facts) } else { None }))
     })?;
     match polled {
         Polled::Held(waited) => Ok(waited),
@@ -110,10 +103,8 @@ fn read_only(error: Error) -> Error {
 
 fn timeout(waited: Duration, holder: Option<String>) -> Error {
     let holder = holder.unwrap_or_else(|| "who it is the database does not tell".to_owned());
-    let message = format!(
-        "waited {} ms for the migration lock, and another process holds it: {holder}",
-        waited.as_millis()
-    );
+    let message =
+        format!("waited {} ms for the migration lock, and another process holds it: {holder}", waited.as_millis());
     Error::new(
         "lock_timeout",
         message,
@@ -148,10 +139,7 @@ fn poll(wait: &Wait, mut ask: impl FnMut(u32) -> Result<Answer, Error>) -> Resul
             return Ok(Polled::TimedOut(start.elapsed()));
         }
         if attempt.is_power_of_two() {
-            wait.hook.emit(Event::Waiting {
-                attempt,
-                holder: holder.as_deref(),
-            });
+            wait.hook.emit(Event::Waiting { attempt, holder: holder.as_deref() });
         }
         std::thread::sleep(jitter(pause).min(left));
         pause = (pause * 2).min(Duration::from_secs(1));
@@ -166,11 +154,7 @@ pub(crate) fn jitter(pause: Duration) -> Duration {
 
 pub(crate) fn depth<C: LoadConnection>(conn: &mut C) -> u32 {
     let status = C::TransactionManager::transaction_manager_status_mut(conn);
-    status
-        .transaction_depth()
-        .ok()
-        .flatten()
-        .map_or(0, std::num::NonZeroU32::get)
+    status.transaction_depth().ok().flatten().map_or(0, std::num::NonZeroU32::get)
 }
 
 /// The lock of the statements that run outside of the transaction that is the lock: a file beside the database.
@@ -187,19 +171,10 @@ impl FileLock {
         }
         let path = format!("{}-migrator-lock", facts.database);
         let failed = |error: std::io::Error| {
-            Error::new(
-                "lock_file",
-                format!("{path} cannot be locked"),
-                "check the permissions of the folder",
-            )
-            .with_source(error)
+            Error::new("lock_file", format!("{path} cannot be locked"), "check the permissions of the folder")
+                .with_source(error)
         };
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(failed)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(failed)?;
         let holder = || format!("the process that holds {path}");
         let polled = poll(wait, |_| match file.try_lock() {
             Ok(()) => Ok(Answer::Yes),

@@ -183,11 +183,7 @@ impl MigrationSet {
     }
 
     fn read(files: &[File], dir: &str, layout: Option<Layout>, dialect: Option<SqlDialect>) -> Result<Self, Error> {
-        let options = layout::Options {
-            layout,
-            dialect,
-            possible: &[],
-        };
+        let options = layout::Options { layout, dialect, possible: &[] };
         let folder = layout::read(files, options).map_err(|faults| folder_error(dir, &faults))?;
         let packed = Packed::new(&folder, dir).map_err(|error| Error::new("folder", format!("{dir}: {error}"), ""))?;
         Ok(Self(Blobs::Read(Arc::new(packed))))
@@ -205,9 +201,7 @@ impl MigrationSet {
             std::env::var_os("CARGO_MANIFEST_DIR").map_or(dir.as_ref().to_owned(), |base| Path::new(&base).join(&dir));
         let on_disk = Self::from_path_with(&dir, Some(self.layout()), self.sql_dialect())?;
         let known = |set: &Self| -> Vec<(String, Checksum)> {
-            set.iter()
-                .map(|migration| (migration.name().to_owned(), migration.checksum()))
-                .collect()
+            set.iter().map(|migration| (migration.name().to_owned(), migration.checksum())).collect()
         };
         let (mine, theirs) = (known(self), known(&on_disk));
         let Some(at) = (0..mine.len().max(theirs.len())).find(|&at| mine.get(at) != theirs.get(at)) else {
@@ -278,34 +272,21 @@ impl MigrationSet {
 
     /// The migration at a place that is known to exist.
     pub(crate) fn at(&self, position: usize) -> Migration<'_> {
-        self.get(position)
-            .unwrap_or_else(|| unreachable!("no migration at {position} of {}", self.len()))
+        self.get(position).unwrap_or_else(|| unreachable!("no migration at {position} of {}", self.len()))
     }
 }
 
 impl fmt::Debug for MigrationSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "MigrationSet({} migrations, {}, {})",
-            self.len(),
-            self.layout(),
-            self.fingerprint()
-        )
+        write!(f, "MigrationSet({} migrations, {}, {})", self.len(), self.layout(), self.fingerprint())
     }
 }
 
 fn collect(dir: &include_dir::Dir<'_>, base: &Path, files: &mut Vec<File>) {
     for file in dir.files() {
         let path = file.path().strip_prefix(base).unwrap_or(file.path());
-        let parts: Vec<_> = path
-            .components()
-            .map(|part| part.as_os_str().to_string_lossy())
-            .collect();
-        files.push(File {
-            path: parts.join("/"),
-            bytes: file.contents().to_vec(),
-        });
+        let parts: Vec<_> = path.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+        files.push(File { path: parts.join("/"), bytes: file.contents().to_vec() });
     }
     dir.dirs().for_each(|inner| collect(inner, base, files));
 }
@@ -313,15 +294,7 @@ fn collect(dir: &include_dir::Dir<'_>, base: &Path, files: &mut Vec<File>) {
 fn folder_error(dir: &str, faults: &[Fault]) -> Error {
     let texts: Vec<String> = faults
         .iter()
-        .map(|fault| {
-            format!(
-                "{}: {} [{}]\n  help: {}",
-                fault.place(dir),
-                fault.message,
-                fault.code,
-                fault.help
-            )
-        })
+        .map(|fault| format!("{}: {} [{}]\n  help: {}", fault.place(dir), fault.message, fault.code, fault.help))
         .collect();
     let remedy = match texts.len() {
         1 => "correct the directory, then try again".to_owned(),

@@ -18,7 +18,7 @@ use crate::migration::MigrationSet;
 use crate::plan::{self, Given, Plan, Policies, Policy, Resolution, Target};
 use crate::record::{History, Partial, RecordKind, Standing};
 use crate::report::Report;
-use crate::session::{SessionStep, Step, with_session};
+use crate::session::{self, SessionStep, Step, with_session};
 use crate::status::{self, Status};
 
 /// Brings a database to where a [`MigrationSet`] is: options first, then a verb.
@@ -66,10 +66,7 @@ impl<C> Migrator<C> {
             set: set.clone(),
             schema: None,
             set_name: String::new(),
-            wait: Wait {
-                timeout: Duration::from_secs(5 * 60),
-                hook: Hook::default(),
-            },
+            wait: Wait { timeout: Duration::from_secs(5 * 60), hook: Hook::default() },
             statement_lock_timeout: Duration::from_secs(5),
             policies: Policies::default(),
             non_empty: Policy::Refuse,
@@ -227,15 +224,9 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// When a run would be refused, or the database cannot be read.
     pub fn plan(&self, conn: &mut C, target: Target) -> Result<Plan, Error> {
         self.check_dialect()?;
-        let (facts, home) = self.look(conn)?;
-        let history = history::load(conn, &facts, &home)?;
+        let (facts, _, history) = self.read(conn)?;
         self.check_place(conn, &facts, history.as_ref())?;
-        plan::plan(
-            &self.set,
-            &history.unwrap_or_default(),
-            &target,
-            self.given::<C::Backend>(&facts),
-        )
+        plan::plan(&self.set, &history.unwrap_or_default(), &target, self.given::<C::Backend>(&facts))
     }
 
     /// Where the database stands. It reads only, needs no lock, and works for a role that may only `SELECT`.
@@ -244,14 +235,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// When the database cannot be read, or one of the history's tables is gone.
     pub fn status(&self, conn: &mut C) -> Result<Status, Error> {
         self.check_dialect()?;
-        let (facts, home) = self.look(conn)?;
-        let history = history::load(conn, &facts, &home)?;
-        Ok(status::status(
-            &self.set,
-            history.as_ref(),
-            C::Backend::SQL.name(),
-            facts.database,
-        ))
+        let (facts, _, history) = self.read(conn)?;
+        Ok(status::status(&self.set, history.as_ref(), C::Backend::SQL.name(), facts.database))
     }
 
     /// Settles what only a person can know of a migration: that it took, that it did not, or where it goes on.
@@ -267,7 +252,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         if depth(conn) > 0 {
             return Err(open_transaction());
         }
-        let (facts, home) = self.look(conn)?;
+        let (facts, home, _) = self.read(conn)?;
         let key = LockKey::new(&facts, &home);
         lock::with_lock(conn, &key, &facts, &self.wait, |conn, _| {
             let settled = self.settle(conn, &facts, &home, &key, version, resolution);
@@ -287,10 +272,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let history = history::load(conn, facts, home)?;
         let known = history.clone().unwrap_or_default();
         let migration = plan::find(&self.set, version)?;
-        let standing = known
-            .pasts(self.set.layout())
-            .get(migration.canonical())
-            .map(|past| past.standing);
+        let standing = known.pasts(self.set.layout()).get(migration.canonical()).map(|past| past.standing);
         let (detail, statement, checksum) = plan::settle(&migration, C::Backend::SQL, standing, resolution)?;
         let writing = |error| Error::database("write the migration history", error);
         history::prepare(conn, home, history.as_ref(), None).map_err(writing)?;
@@ -305,10 +287,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         match self.set.sql_dialect() {
             Some(stated) if stated != C::Backend::SQL => Err(Error::new(
                 "dialect_mismatch",
-                format!(
-                    "the migrations are written for {stated}, and the connection is to {}",
-                    C::Backend::SQL
-                ),
+                format!("the migrations are written for {stated}, and the connection is to {}", C::Backend::SQL),
                 "connect to the database that the migrations are for, or name their directory for this one",
             )),
             _ => Ok(()),
@@ -327,20 +306,14 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
                 );
             }
         };
-        let Some(Glance {
-            fingerprint,
-            environment,
-        }) = glance
-        else {
+        let Some(Glance { fingerprint, environment }) = glance else {
             return Ok(false);
         };
         if fingerprint != Some(self.set.fingerprint()) {
             return Ok(false);
         }
         self.check_environment(environment.as_deref(), report);
-        self.wait.hook.emit(Event::Unchanged {
-            applied: self.set.len(),
-        });
+        self.wait.hook.emit(Event::Unchanged { applied: self.set.len() });
         Ok(true)
     }
 
@@ -349,10 +322,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             return;
         };
         if marked != mine.name() {
-            self.warn(
-                report,
-                format!("the database is marked {marked}, and this process is told that it is {mine}"),
-            );
+            self.warn(report, format!("the database is marked {marked}, and this process is told that it is {mine}"));
         }
     }
 
@@ -363,9 +333,22 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         }
     }
 
+    /// Reads what there is to know, and the history. A writer that keeps readers out for a moment is waited for.
+    fn read(&self, conn: &mut C) -> Result<(Facts, Home, Option<History>), Error> {
+        let telling = |error| Error::database("tell what it is", error).with_remedy("check that the database is up");
+        let patience = C::Backend::patience(conn, self.wait.timeout).map_err(telling)?;
+        session::send(conn, &patience.enter).map_err(telling)?;
+        let read = self.look(conn).and_then(|(facts, home)| {
+            let history = history::load(conn, &facts, &home)?;
+            Ok((facts, home, history))
+        });
+        session::send(conn, &patience.leave).map_err(telling)?;
+        read
+    }
+
     fn look(&self, conn: &mut C) -> Result<(Facts, Home), Error> {
-        let facts = C::Backend::facts(conn, self.schema.as_deref())
-            .map_err(|error| Error::database("tell what it is", error).with_remedy("check that the database is up"))?;
+        let telling = |error| Error::database("tell what it is", error).with_remedy("check that the database is up");
+        let facts = C::Backend::facts(conn, self.schema.as_deref()).map_err(telling)?;
         if facts.schema.is_empty() {
             let remedy =
                 "name a database in the URL, or a schema that exists in the search path or in Migrator::schema";
@@ -375,19 +358,12 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
                 remedy,
             ));
         }
-        let home = Home {
-            schema: facts.schema.clone(),
-            set_name: self.set_name.clone(),
-        };
+        let home = Home { schema: facts.schema.clone(), set_name: self.set_name.clone() };
         Ok((facts, home))
     }
 
     fn given<D: Dialect>(&self, facts: &Facts) -> Given {
-        Given {
-            dialect: D::SQL,
-            started: facts.started,
-            policies: self.policies,
-        }
+        Given { dialect: D::SQL, started: facts.started, policies: self.policies }
     }
 
     /// Refuses a database without a history that is not empty: it may be somebody else's.
@@ -400,10 +376,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         if theirs.is_empty() || history.is_some() || self.non_empty == Policy::Allow {
             return Ok(());
         }
-        let message = format!(
-            "the database has no migration history, and it is not empty: {}",
-            status::list(theirs.into_iter())
-        );
+        let message =
+            format!("the database has no migration history, and it is not empty: {}", status::list(theirs.into_iter()));
         if self.non_empty == Policy::Warn {
             self.wait.hook.emit(Event::Warning { message: &message });
             return Ok(());
@@ -413,19 +387,16 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     }
 
     fn run_pending(&self, conn: &mut C, target: &Target, report: &mut Report) -> Result<(), Error> {
-        let (facts, home) = self.look(conn)?;
+        let (facts, home, history) = self.read(conn)?;
         if facts.in_transaction {
             return Err(open_transaction());
         }
-        let history = history::load(conn, &facts, &home)?;
         self.check_place(conn, &facts, history.as_ref())?;
         let known = history.unwrap_or_default();
         let plan = plan::plan(&self.set, &known, target, self.given::<C::Backend>(&facts))?;
         report.skipped = plan.skipped;
         if plan.is_empty() {
-            plan.warnings
-                .iter()
-                .for_each(|warning| self.warn(report, warning.clone()));
+            plan.warnings.iter().for_each(|warning| self.warn(report, warning.clone()));
             self.wait.hook.emit(Event::Unchanged { applied: plan.skipped });
             return Ok(());
         }
@@ -434,11 +405,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
                 "{} to apply, and nothing can be written: {reason}",
                 crate::report::migrations(plan.steps.len())
             );
-            return Err(Error::new(
-                "read_only",
-                message,
-                "connect to the primary, as a role that may write",
-            ));
+            return Err(Error::new("read_only", message, "connect to the primary, as a role that may write"));
         }
         if let Some(reason) = &facts.unsupported {
             let message = format!("no migration lock can be trusted here: {reason}");
@@ -450,22 +417,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         }
         let key = LockKey::new(&facts, &home);
         let needs_file = self.needs_file(&known, &plan);
-        with_session(
-            conn,
-            [&self.setup, &self.teardown],
-            self.statement_lock_timeout,
-            |conn, restore| {
-                let job = Job {
-                    migrator: self,
-                    facts: &facts,
-                    home: &home,
-                    key: &key,
-                    restore,
-                    target,
-                };
-                job.run(conn, needs_file, report)
-            },
-        )
+        with_session(conn, [&self.setup, &self.teardown], self.statement_lock_timeout, |conn, restore| {
+            let job = Job { migrator: self, facts: &facts, home: &home, key: &key, restore, target };
+            job.run(conn, needs_file, report)
+        })
     }
 
     /// Whether statements will run outside of the transaction that is the lock, or another process may be at it now.
@@ -473,10 +428,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let unfinished = |standing| matches!(standing, Standing::Partial(Partial { in_doubt: true, .. }));
         C::Backend::LOCK_IS_TRANSACTION
             && (plan.steps.iter().any(|step| !step.transaction)
-                || history
-                    .pasts(self.set.layout())
-                    .values()
-                    .any(|past| unfinished(past.standing)))
+                || history.pasts(self.set.layout()).values().any(|past| unfinished(past.standing)))
     }
 }
 
@@ -542,11 +494,7 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             for applied in &report.applied {
                 let duration = Duration::from_millis(applied.duration_ms);
                 let (version, name) = (applied.version.as_str(), applied.name.as_str());
-                self.migrator.wait.hook.emit(Event::Applied {
-                    version,
-                    name,
-                    duration,
-                });
+                self.migrator.wait.hook.emit(Event::Applied { version, name, duration });
             }
         }
         error.map_or(Ok(()), Err)
@@ -559,25 +507,26 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             .map_err(|error| Error::database("tell what it is", error))?;
         let history = history::load(conn, &facts, self.home)?;
         let marked = migrator.environment.map(Environment::name);
-        history::prepare(conn, self.home, history.as_ref(), marked).map_err(|error| {
-            let remedy =
-                "the role needs the right to create tables in the schema once; or let the owner run the migrations";
-            Error::database("make the history tables", error).with_remedy(remedy)
-        })?;
+        if let Err(error) = history::prepare(conn, self.home, history.as_ref(), marked) {
+            // Another set has a lock of its own, and may have made the tables at the same moment.
+            let made = history.is_none() && history::exists(conn, self.home);
+            let again = made.then(|| history::prepare(conn, self.home, Some(&History::default()), marked));
+            again.unwrap_or(Err(error)).map_err(|error| {
+                let remedy =
+                    "the role needs the right to create tables in the schema once; or let the owner run the migrations";
+                Error::database("make the history tables", error).with_remedy(remedy)
+            })?;
+        }
         let known = history.clone().unwrap_or_default();
         let plan = plan::plan(&migrator.set, &known, self.target, migrator.given::<C::Backend>(&facts))?;
         if !has_file && migrator.needs_file(&known, &plan) {
             return Ok(Turn::Again(grouping, true));
         }
-        plan.warnings
-            .iter()
-            .for_each(|warning| migrator.warn(report, warning.clone()));
+        plan.warnings.iter().for_each(|warning| migrator.warn(report, warning.clone()));
         report.skipped = plan.skipped;
         report.run_id = run_id();
         report.applied.clear();
-        migrator.wait.hook.emit(Event::Planned {
-            steps: plan.steps.len(),
-        });
+        migrator.wait.hook.emit(Event::Planned { steps: plan.steps.len() });
         let writer = Writer::new::<C::Backend>(
             self.home,
             &migrator.set,
@@ -612,11 +561,7 @@ fn run_id() -> String {
 
 fn open_transaction() -> Error {
     let message = "a transaction is open on the connection, and a migration must decide by itself what it commits";
-    Error::new(
-        "open_transaction",
-        message,
-        "commit or roll back first, or give it a connection of its own",
-    )
+    Error::new("open_transaction", message, "commit or roll back first, or give it a connection of its own")
 }
 
 impl<C> Clone for Migrator<C> {
@@ -638,9 +583,6 @@ impl<C> Clone for Migrator<C> {
 
 impl<C> fmt::Debug for Migrator<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Migrator")
-            .field("set", &self.set)
-            .field("schema", &self.schema)
-            .finish_non_exhaustive()
+        f.debug_struct("Migrator").field("set", &self.set).field("schema", &self.schema).finish_non_exhaustive()
     }
 }

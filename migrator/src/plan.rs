@@ -65,13 +65,7 @@ impl Default for Policies {
     fn default() -> Self {
         let refuse = Policy::Refuse;
         // In a rolling deploy the older binary starts on the newer database, and that is no accident.
-        Self {
-            out_of_order: refuse,
-            changed: refuse,
-            missing: refuse,
-            ahead: Policy::Warn,
-            failed: refuse,
-        }
+        Self { out_of_order: refuse, changed: refuse, missing: refuse, ahead: Policy::Warn, failed: refuse }
     }
 }
 
@@ -135,12 +129,7 @@ impl fmt::Display for Plan {
         }
         for step in &self.steps {
             let count = step.statements;
-            write!(
-                f,
-                "\n  {}  {count} statement{}",
-                step.name,
-                if count == 1 { "" } else { "s" }
-            )?;
+            write!(f, "\n  {}  {count} statement{}", step.name, if count == 1 { "" } else { "s" })?;
             if !step.transaction {
                 f.write_str(", without a transaction")?;
             }
@@ -148,9 +137,7 @@ impl fmt::Display for Plan {
                 write!(f, ", resumes at statement {at}")?;
             }
         }
-        self.warnings
-            .iter()
-            .try_for_each(|warning| write!(f, "\n  warning: {warning}"))
+        self.warnings.iter().try_for_each(|warning| write!(f, "\n  warning: {warning}"))
     }
 }
 
@@ -169,10 +156,7 @@ pub(crate) struct Given {
 /// When a policy refuses what it finds, the target is unknown, or a script has a fault in this dialect.
 pub(crate) fn plan(set: &MigrationSet, history: &History, target: &Target, given: Given) -> Result<Plan, Error> {
     let states = status::states(set, history);
-    let mut plan = Plan {
-        skipped: states.applied(),
-        ..Plan::default()
-    };
+    let mut plan = Plan { skipped: states.applied(), ..Plan::default() };
     for problem in status::problems(&states, history, set.layout()) {
         judge(&problem, given.policies, &mut plan.warnings)?;
     }
@@ -180,29 +164,15 @@ pub(crate) fn plan(set: &MigrationSet, history: &History, target: &Target, given
         Target::Version(wanted) => find(set, wanted.as_str())?.position(),
         Target::Latest | Target::Steps(_) => set.len().saturating_sub(1),
     };
-    let most = if let Target::Steps(count) = target {
-        *count
-    } else {
-        usize::MAX
-    };
-    let open = states
-        .of_set
-        .iter()
-        .filter(|entry| !entry.state.is_applied() && entry.position <= last);
+    let most = if let Target::Steps(count) = target { *count } else { usize::MAX };
+    let open = states.of_set.iter().filter(|entry| !entry.state.is_applied() && entry.position <= last);
     for entry in open.take(most) {
         let migration = set.at(entry.position);
         let script = script(&migration, given.dialect)?;
         let from = match entry.standing {
             Standing::Partial(partial) => {
                 let in_doubt = partial.in_doubt && is_in_doubt(&script, partial, history, &migration, given);
-                resume(
-                    &migration,
-                    &script,
-                    partial,
-                    in_doubt,
-                    given.policies,
-                    &mut plan.warnings,
-                )?
+                resume(&migration, &script, partial, in_doubt, given.policies, &mut plan.warnings)?
             }
             _ => 0,
         };
@@ -230,10 +200,7 @@ pub(crate) fn script<'a>(migration: &Migration<'a>, dialect: SqlDialect) -> Resu
             .map(|fault| {
                 let place = migrator_source::sql::position(migration.up(), fault.offset);
                 let (file, help) = (migration.path(), &fault.help);
-                format!(
-                    "{file}:{}:{}: {} [{}]\n  help: {help}",
-                    place.line, place.column, fault.message, fault.code
-                )
+                format!("{file}:{}:{}: {} [{}]\n  help: {help}", place.line, place.column, fault.message, fault.code)
             })
             .collect();
         Error::new("folder", texts.join("\n"), "correct the script, then try again").with_version(migration.version())
@@ -282,11 +249,7 @@ fn is_in_doubt(
         // Done twice is the same as done once.
         Some(Kind::Alone) => given.dialect != SqlDialect::Sqlite,
         Some(Kind::Commits) => {
-            let last = history
-                .records
-                .iter()
-                .rev()
-                .find(|record| record.name == migration.name());
+            let last = history.records.iter().rev().find(|record| record.name == migration.name());
             let then = last.and_then(|record| record.started);
             // The server's clock and its uptime are cut to seconds each.
             !matches!((then, given.started), (Some(then), Some(now)) if then.abs_diff(now) <= 2)
@@ -307,21 +270,14 @@ fn resume(
     let failed = |message: String, remedy: String| Error::new("failed", message, remedy).with_version(version);
     if partial.done > 0 && prefix(migration.up(), script, partial.done) != partial.prefix {
         return Err(failed(
-            format!(
-                "{}: one of the first {} statements was edited after it had taken",
-                migration.path(),
-                partial.done
-            ),
+            format!("{}: one of the first {} statements was edited after it had taken", migration.path(), partial.done),
             format!(
                 "put the text of those statements back, or say what is true: migrator resolve --rolled-back {version}"
             ),
         ));
     }
     if in_doubt {
-        let message = format!(
-            "{}: statement {number} was started and nobody knows whether it took",
-            migration.path()
-        );
+        let message = format!("{}: statement {number} was started and nobody knows whether it took", migration.path());
         match policies.failed {
             Policy::Refuse => {
                 return Err(failed(
@@ -367,11 +323,7 @@ pub(crate) fn settle(
             if number == 0 || number > count {
                 return refuse(format!("{name} has {count} statements, and {number} is none of them"));
             }
-            Ok((
-                RESOLVED_RESUME,
-                Some(number),
-                prefix(migration.up(), &script, number - 1),
-            ))
+            Ok((RESOLVED_RESUME, Some(number), prefix(migration.up(), &script, number - 1)))
         }
     }
 }
@@ -399,11 +351,9 @@ pub(crate) fn find<'a>(set: &'a MigrationSet, wanted: &str) -> Result<Migration<
     let fitting: Vec<Migration<'_>> = set.iter().filter(fits).collect();
     match fitting.as_slice() {
         [one] if !wanted.is_empty() => Ok(*one),
-        [] => Err(Error::new(
-            "target_unknown",
-            format!("no migration is called {wanted}"),
-            "migrator status lists them",
-        )),
+        [] => {
+            Err(Error::new("target_unknown", format!("no migration is called {wanted}"), "migrator status lists them"))
+        }
         several => {
             let names = list(several.iter().map(Migration::name));
             let message = format!("`{wanted}` fits {}: {names}", migrations(several.len()));

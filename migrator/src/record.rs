@@ -27,15 +27,8 @@ pub(crate) enum RecordKind {
 }
 
 impl RecordKind {
-    const ALL: [Self; 7] = [
-        Self::Planned,
-        Self::Statement,
-        Self::Applied,
-        Self::Failed,
-        Self::Reverted,
-        Self::Baselined,
-        Self::Resolved,
-    ];
+    const ALL: [Self; 7] =
+        [Self::Planned, Self::Statement, Self::Applied, Self::Failed, Self::Reverted, Self::Baselined, Self::Resolved];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -189,10 +182,9 @@ impl History {
         let rows = i64::try_from(self.records.len()).ok()?;
         match &self.meta {
             None if rows > 0 => Some("the history has rows, and the meta row is gone".to_owned()),
-            Some(meta) if meta.sequence != rows => Some(format!(
-                "the history has {rows} rows, and {} were written",
-                meta.sequence
-            )),
+            Some(meta) if meta.sequence != rows => {
+                Some(format!("the history has {rows} rows, and {} were written", meta.sequence))
+            }
             Some(meta) if meta.fingerprint != Some(self.fingerprint(layout)) => {
                 Some("a version or checksum in the history is not the one that was written".to_owned())
             }
@@ -211,29 +203,17 @@ impl Past<'_> {
                     Standing::Partial(Partial { done, prefix, .. }) => (done, prefix),
                     _ => (0, None),
                 };
-                self.standing = Standing::Partial(Partial {
-                    done,
-                    prefix,
-                    in_doubt: true,
-                });
+                self.standing = Standing::Partial(Partial { done, prefix, in_doubt: true });
             }
             RecordKind::Statement => {
                 let done = record.statement.unwrap_or(0);
-                self.standing = Standing::Partial(Partial {
-                    done,
-                    prefix: record.checksum,
-                    in_doubt: true,
-                });
+                self.standing = Standing::Partial(Partial { done, prefix: record.checksum, in_doubt: true });
             }
             RecordKind::Failed => {
                 if let Standing::Partial(Partial { done, prefix, .. }) = self.standing {
                     self.standing = match done {
                         0 => Standing::Pending,
-                        _ => Standing::Partial(Partial {
-                            done,
-                            prefix,
-                            in_doubt: false,
-                        }),
+                        _ => Standing::Partial(Partial { done, prefix, in_doubt: false }),
                     };
                 }
             }
@@ -252,9 +232,7 @@ impl Past<'_> {
                 };
             }
         }
-        self.error = (kind == RecordKind::Failed)
-            .then_some(record.detail.as_deref())
-            .flatten();
+        self.error = (kind == RecordKind::Failed).then_some(record.detail.as_deref()).flatten();
     }
 }
 

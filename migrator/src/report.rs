@@ -81,9 +81,7 @@ impl fmt::Display for Report {
         for applied in &self.applied {
             write!(f, "\n  {}  {} ms", applied.name, applied.duration_ms)?;
         }
-        self.warnings
-            .iter()
-            .try_for_each(|warning| write!(f, "\n  warning: {warning}"))
+        self.warnings.iter().try_for_each(|warning| write!(f, "\n  warning: {warning}"))
     }
 }
 

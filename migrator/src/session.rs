@@ -50,11 +50,7 @@ impl<C> SessionStep<C> for &str {
 impl<C> SessionStep<C> for String {
     fn into_step(self) -> Step<C> {
         // An empty text never reaches a client: on MySQL it is not even memory-safe.
-        if self.trim().is_empty() {
-            Step::Nothing
-        } else {
-            Step::Sql(self.into())
-        }
+        if self.trim().is_empty() { Step::Nothing } else { Step::Sql(self.into()) }
     }
 }
 
@@ -111,12 +107,8 @@ where
     let result = catch_unwind(AssertUnwindSafe(|| {
         send(conn, &found.enter).map_err(|error| Error::database("set the session up", error))?;
         setup.run(conn).map_err(|error| {
-            Error::new(
-                "session_setup",
-                "the session's set-up failed",
-                "correct the SQL or closure given to session()",
-            )
-            .with_source(error)
+            Error::new("session_setup", "the session's set-up failed", "correct the SQL or closure given to session()")
+                .with_source(error)
         })?;
         // Taken after the set-up, so that a restore brings back what the set-up chose, and the set-up itself runs once: what it
         // locked is not locked twice.
@@ -140,9 +132,5 @@ where
 
 /// Sends SQL unless there is none: an empty text never reaches a client.
 pub(crate) fn send<C: LoadConnection>(conn: &mut C, sql: &str) -> QueryResult<()> {
-    if sql.trim().is_empty() {
-        Ok(())
-    } else {
-        conn.batch_execute(sql)
-    }
+    if sql.trim().is_empty() { Ok(()) } else { conn.batch_execute(sql) }
 }

@@ -18,12 +18,7 @@ pub(crate) fn warn(set: &MigrationSet, hook: &Hook) {
         && Path::new(&manifest).join(&*packed.dir).is_dir()
         && let Err(error) = set.matches(&*packed.dir)
     {
-        let message = format!(
-            "the binary is older than {}: {}; next: {}",
-            packed.dir,
-            error.message(),
-            error.remedy()
-        );
+        let message = format!("the binary is older than {}: {}; next: {}", packed.dir, error.message(), error.remedy());
         hook.emit(Event::Warning { message: &message });
     }
 }

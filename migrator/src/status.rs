@@ -167,24 +167,9 @@ impl Status {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            dialect,
-            database,
-            applied,
-            pending,
-            ..
-        } = self;
-        write!(
-            f,
-            "{dialect} {database}: {}, {applied} applied, {pending} pending",
-            self.state.name()
-        )?;
-        let width = self
-            .migrations
-            .iter()
-            .map(|row| row.name.chars().count())
-            .max()
-            .unwrap_or(0);
+        let Self { dialect, database, applied, pending, .. } = self;
+        write!(f, "{dialect} {database}: {}, {applied} applied, {pending} pending", self.state.name())?;
+        let width = self.migrations.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
         for row in &self.migrations {
             write!(f, "\n  {:<12}  {:<width$}", row.state.name(), row.name)?;
             if let Some(at) = &row.applied_at {
@@ -255,11 +240,7 @@ pub(crate) fn states<'a>(set: &'a MigrationSet, history: &'a History) -> States<
                 Standing::Pending if older => State::OutOfOrder,
                 Standing::Pending => State::Pending,
             };
-            Entry {
-                position: migration.position(),
-                state,
-                standing,
-            }
+            Entry { position: migration.position(), state, standing }
         })
         .collect();
     let latest = set.len().checked_sub(1).map(|at| set.at(at));
@@ -278,12 +259,7 @@ pub(crate) fn states<'a>(set: &'a MigrationSet, history: &'a History) -> States<
         })
         .collect();
     others.sort_by(|(a, _), (b, _)| layout.order(&a.record.version, &b.record.version));
-    States {
-        set,
-        of_set,
-        others,
-        pasts,
-    }
+    States { set, of_set, others, pasts }
 }
 
 /// What is not as it should be, each kind once, the worst first.
@@ -291,12 +267,7 @@ pub(crate) fn problems(states: &States<'_>, history: &History, layout: Layout) -
     let mut problems = Vec::new();
     if let Some(message) = history.tampered(layout) {
         let help = "restore __migrator_history and __migrator_meta from a backup; nothing is run on a history that is not whole";
-        problems.push(Problem {
-            code: "history_tampered",
-            version: None,
-            message,
-            help: help.to_owned(),
-        });
+        problems.push(Problem { code: "history_tampered", version: None, message, help: help.to_owned() });
     }
     let named = |state: State| -> Vec<(&str, &str)> {
         let of_set = states.of_set.iter().filter(|entry| entry.state == state).map(|entry| {
@@ -304,9 +275,7 @@ pub(crate) fn problems(states: &States<'_>, history: &History, layout: Layout) -
             (migration.version(), migration.name())
         });
         let others = states.others.iter().filter(|(_, other)| *other == state);
-        of_set
-            .chain(others.map(|(past, _)| (past.record.version.as_str(), past.record.name.as_str())))
-            .collect()
+        of_set.chain(others.map(|(past, _)| (past.record.version.as_str(), past.record.name.as_str()))).collect()
     };
     for (state, what, help) in PROBLEMS {
         let names = named(state);
@@ -382,15 +351,7 @@ pub(crate) fn status(set: &MigrationSet, history: Option<&History>, dialect: &'s
         () if !problems.is_empty() => DatabaseState::Ahead,
         () => DatabaseState::UpToDate,
     };
-    Status {
-        dialect,
-        database,
-        state,
-        applied,
-        pending,
-        migrations,
-        problems,
-    }
+    Status { dialect, database, state, applied, pending, migrations, problems }
 }
 
 fn row(states: &States<'_>, entry: &Entry) -> MigrationStatus {
@@ -413,9 +374,5 @@ fn row(states: &States<'_>, entry: &Entry) -> MigrationStatus {
 pub(crate) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();
     let shown = names.iter().take(5).copied().collect::<Vec<_>>().join(", ");
-    if names.len() > 5 {
-        format!("{shown} and {} more", names.len() - 5)
-    } else {
-        shown
-    }
+    if names.len() > 5 { format!("{shown} and {} more", names.len() - 5) } else { shown }
 }

@@ -25,11 +25,7 @@ fn main() -> ExitCode {
         };
         match Script::parse(&text, dialect, None) {
             Ok(script) => {
-                println!(
-                    "== {path}: {:?}, {} statements",
-                    script.mode(),
-                    script.statements().len()
-                );
+                println!("== {path}: {:?}, {} statements", script.mode(), script.statements().len());
                 for statement in script.statements() {
                     let place = position(&text, statement.start);
                     println!("-- {place} {:?}\n{};", statement.kind, statement.text);
@@ -37,11 +33,7 @@ fn main() -> ExitCode {
             }
             Err(faults) => {
                 for fault in faults {
-                    println!(
-                        "{path}:{}: {fault}\n  help: {}",
-                        position(&text, fault.offset),
-                        fault.help
-                    );
+                    println!("{path}:{}: {fault}\n  help: {}", position(&text, fault.offset), fault.help);
                 }
                 code = code.max(2);
             }

@@ -30,11 +30,7 @@ pub fn normalise(bytes: &[u8]) -> Result<Cow<'_, str>, NotText> {
     }
     let text = std::str::from_utf8(bytes).map_err(|error| NotText::InvalidUtf8(error.valid_up_to()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    Ok(if text.contains("\r\n") {
-        Cow::Owned(text.replace("\r\n", "\n"))
-    } else {
-        Cow::Borrowed(text)
-    })
+    Ok(if text.contains("\r\n") { Cow::Owned(text.replace("\r\n", "\n")) } else { Cow::Borrowed(text) })
 }
 
 /// The digest of a text.
@@ -82,11 +78,7 @@ pub fn from_hex(text: &str) -> Option<Sum> {
     let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
     let mut sum = [0; 32];
     for (byte, pair) in sum.iter_mut().zip(digits.chunks_exact(2)) {
-        let nibble = |digit: u8| {
-            char::from(digit)
-                .to_digit(16)
-                .and_then(|value| u8::try_from(value).ok())
-        };
+        let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
         *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
     }
     Some(sum)

@@ -22,13 +22,7 @@ pub struct Fault {
 impl Fault {
     /// A fault of a whole file or folder.
     pub fn new(code: &'static str, path: &str, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self {
-            code,
-            path: path.to_owned(),
-            position: None,
-            message: message.into(),
-            help: help.into(),
-        }
+        Self { code, path: path.to_owned(), position: None, message: message.into(), help: help.into() }
     }
 
     /// The place as `dir/path:line:column`, with `dir` as the reader knows the directory.

@@ -112,10 +112,7 @@ impl Packed {
             let row = [name_end, version_end, up_end, end(&sql)?, marks];
             index.extend(row.into_iter().flat_map(u32::to_le_bytes));
             raw_digests.extend(entry.raw_digest.iter().flatten());
-            fingerprint.push(
-                folder.layout.canonical(&entry.version),
-                &checksum::digest(entry.up.as_bytes()),
-            );
+            fingerprint.push(folder.layout.canonical(&entry.version), &checksum::digest(entry.up.as_bytes()));
         }
         let warnings: Vec<&str> = folder.warnings.iter().map(|warning| warning.message.as_str()).collect();
         Ok(Self {
@@ -146,9 +143,7 @@ impl Packed {
     pub fn get(&self, at: usize) -> Option<Item<'_>> {
         let [name_end, version_end, up_end, down_end, marks] = self.row(at)?;
         let (name_start, sql_start) = match at.checked_sub(1) {
-            Some(before) => self
-                .row(before)
-                .map(|[_, version_end, _, down_end, _]| (version_end, down_end))?,
+            Some(before) => self.row(before).map(|[_, version_end, _, down_end, _]| (version_end, down_end))?,
             None => (0, 0),
         };
         let name = cut(&self.names, name_start, name_end)?;
@@ -161,11 +156,7 @@ impl Packed {
             version,
             name,
             up: cut(&self.sql, sql_start, up_end)?,
-            down: if down_form == NO_DOWN {
-                None
-            } else {
-                Some(cut(&self.sql, up_end, down_end)?)
-            },
+            down: if down_form == NO_DOWN { None } else { Some(cut(&self.sql, up_end, down_end)?) },
             down_faulty: marks & DOWN_FAULTY != 0,
             declared: match (marks & TRANSACTION != 0, marks & NO_TRANSACTION != 0) {
                 (true, _) => Some(Mode::Transaction),
@@ -182,9 +173,7 @@ impl Packed {
     fn row(&self, at: usize) -> Option<[u32; ROW]> {
         let (numbers, _) = self.index.get(at * ROW * 4..(at + 1) * ROW * 4)?.as_chunks::<4>();
         let mut row = [0; ROW];
-        row.iter_mut()
-            .zip(numbers)
-            .for_each(|(number, bytes)| *number = u32::from_le_bytes(*bytes));
+        row.iter_mut().zip(numbers).for_each(|(number, bytes)| *number = u32::from_le_bytes(*bytes));
         Some(row)
     }
 }
@@ -219,10 +208,7 @@ fn cut(blob: &str, start: u32, end: u32) -> Option<&str> {
 fn marks(entry: &Entry) -> u32 {
     let form = |forms: &[&str], path: &str| {
         let ending = path.strip_prefix(entry.name.as_str());
-        forms
-            .iter()
-            .position(|form| Some(*form) == ending)
-            .and_then(|at| u32::try_from(at).ok())
+        forms.iter().position(|form| Some(*form) == ending).and_then(|at| u32::try_from(at).ok())
     };
     let up = form(&UP_FORMS, &entry.up_path).unwrap_or_default();
     let mut marks = up << 16;

@@ -32,12 +32,7 @@ impl Url {
     /// Tells the database by the scheme; what has no scheme is a path of SQLite.
     pub(super) fn parse(text: &str) -> Result<Self, Error> {
         let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
-        let of = |dialect, text: &str| {
-            Ok(Self {
-                dialect,
-                text: text.to_owned(),
-            })
-        };
+        let of = |dialect, text: &str| Ok(Self { dialect, text: text.to_owned() });
         match scheme {
             "postgres" | "postgresql" => of(SqlDialect::Postgres, text),
             "mysql" => of(SqlDialect::Mysql, text),
@@ -63,11 +58,7 @@ impl Url {
             SqlDialect::Sqlite => {
                 let is_file = self.text != ":memory:" && !self.text.starts_with("file:");
                 let missing = is_file && !std::path::Path::new(&self.text).exists();
-                let path = if missing && purpose == Purpose::Read {
-                    ":memory:"
-                } else {
-                    &self.text
-                };
+                let path = if missing && purpose == Purpose::Read { ":memory:" } else { &self.text };
                 verb.call(&mut self.establish::<diesel::SqliteConnection>(path)?)
             }
             #[cfg(feature = "postgres")]
@@ -88,12 +79,8 @@ impl Url {
         C::establish(text).map_err(|error| {
             // libpq and libmariadb do not repeat a password; nothing but their words is shown, and the URL without it.
             let message = format!("cannot connect to {self}");
-            Error::new(
-                "connection_failed",
-                message,
-                "check that the database is up and that the URL is right",
-            )
-            .with_source(error)
+            Error::new("connection_failed", message, "check that the database is up and that the URL is right")
+                .with_source(error)
         })
     }
 }

@@ -102,9 +102,7 @@ struct ResolveArgs {
 
 fn resume_at(text: &str) -> Result<(String, usize), String> {
     let (version, number) = text.rsplit_once(':').ok_or("write V:K, for example 20240131120000:3")?;
-    let number = number
-        .parse()
-        .map_err(|_| format!("`{number}` is no number of a statement"))?;
+    let number = number.parse().map_err(|_| format!("`{number}` is no number of a statement"))?;
     Ok((version.to_owned(), number))
 }
 
@@ -132,17 +130,19 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let asked_for = !error.use_stderr();
             let _nobody_reads_it = error.print();
-            return if asked_for {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            };
+            return if asked_for { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
     };
     match cli.answer() {
         Ok(code) => code,
         Err(error) => {
-            output::error(&error, cli.global.json);
+            if cli.global.json {
+                output::json(&match &cli.command {
+                    Command::Run(run) if !run.dry_run => output::run(error.report(), Some(&error)),
+                    _ => output::refusal(&error),
+                });
+            }
+            output::note(&format!("error: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -155,8 +155,7 @@ impl Cli {
     fn answer(&self) -> Result<ExitCode, Error> {
         let set = self.global.set()?;
         if !self.global.quiet {
-            set.warnings()
-                .for_each(|warning| output::note(&format!("warning: {warning}")));
+            set.warnings().for_each(|warning| output::note(&format!("warning: {warning}")));
         }
         let url = Url::parse(&self.global.url()?)?;
         match &self.command {
@@ -164,54 +163,21 @@ impl Cli {
                 let target = run.target();
                 url.connect(
                     Purpose::Read,
-                    PlanVerb {
-                        cli: self,
-                        set: &set,
-                        target,
-                        sql: false,
-                        non_empty: run.non_empty(),
-                    },
+                    PlanVerb { cli: self, set: &set, target, sql: false, non_empty: run.non_empty() },
                 )
             }
-            Command::Run(run) => url.connect(
-                Purpose::Write,
-                RunVerb {
-                    cli: self,
-                    set: &set,
-                    run,
-                    url: &url,
-                },
-            ),
+            Command::Run(run) => url.connect(Purpose::Write, RunVerb { cli: self, set: &set, run, url: &url }),
             Command::Plan { sql } => {
                 let target = Target::Latest;
                 url.connect(
                     Purpose::Read,
-                    PlanVerb {
-                        cli: self,
-                        set: &set,
-                        target,
-                        sql: *sql,
-                        non_empty: Policy::Refuse,
-                    },
+                    PlanVerb { cli: self, set: &set, target, sql: *sql, non_empty: Policy::Refuse },
                 )
             }
-            Command::Resolve(resolve) => url.connect(
-                Purpose::Write,
-                ResolveVerb {
-                    cli: self,
-                    set: &set,
-                    resolve,
-                    url: &url,
-                },
-            ),
-            Command::Status => url.connect(
-                Purpose::Read,
-                StatusVerb {
-                    cli: self,
-                    set: &set,
-                    url: &url,
-                },
-            ),
+            Command::Resolve(resolve) => {
+                url.connect(Purpose::Write, ResolveVerb { cli: self, set: &set, resolve, url: &url })
+            }
+            Command::Status => url.connect(Purpose::Read, StatusVerb { cli: self, set: &set, url: &url }),
         }
     }
 
@@ -242,17 +208,10 @@ impl Global {
 
     fn url(&self) -> Result<String, Error> {
         let named = |name: &str| std::env::var(name).ok().filter(|url| !url.is_empty());
-        let url = self
-            .database_url
-            .clone()
-            .or_else(|| named("MIGRATION_DATABASE_URL"))
-            .or_else(|| named("DATABASE_URL"));
+        let url =
+            self.database_url.clone().or_else(|| named("MIGRATION_DATABASE_URL")).or_else(|| named("DATABASE_URL"));
         url.ok_or_else(|| {
-            Error::new(
-                "no_database_url",
-                "no database is named",
-                "give --database-url URL, or set DATABASE_URL",
-            )
+            Error::new("no_database_url", "no database is named", "give --database-url URL, or set DATABASE_URL")
         })
     }
 }
@@ -267,11 +226,7 @@ impl RunArgs {
     }
 
     fn non_empty(&self) -> Policy {
-        if self.allow_non_empty {
-            Policy::Allow
-        } else {
-            Policy::Refuse
-        }
+        if self.allow_non_empty { Policy::Allow } else { Policy::Refuse }
     }
 }
 
@@ -289,14 +244,11 @@ impl Verb for RunVerb<'_> {
             output::note(&format!("database: {}", self.url));
         }
         let migrator = self.cli.migrator::<C>(self.set).non_empty(self.run.non_empty());
-        match migrator.run_to(conn, self.run.target()) {
-            Ok(report) if json => output::json(&output::run(Some(&report), None)),
-            Ok(report) => output::answer(&report),
-            Err(error) if json => {
-                output::json(&output::run(error.report(), Some(&error)));
-                return Ok(ExitCode::FAILURE);
-            }
-            Err(error) => return Err(error),
+        let report = migrator.run_to(conn, self.run.target())?;
+        if json {
+            output::json(&output::run(Some(&report), None));
+        } else {
+            output::answer(&report);
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -314,10 +266,7 @@ impl Verb for PlanVerb<'_> {
     fn call<C: LoadConnection<Backend: Dialect>>(self, conn: &mut C) -> Result<ExitCode, Error> {
         let migrator = self.cli.migrator::<C>(self.set).non_empty(self.non_empty);
         let plan = migrator.plan(conn, self.target)?;
-        let scripts = plan
-            .steps()
-            .iter()
-            .map(|step| output::Statements::of(self.set, step, C::Backend::SQL));
+        let scripts = plan.steps().iter().map(|step| output::Statements::of(self.set, step, C::Backend::SQL));
         let scripts = scripts.collect::<Result<Vec<_>, Error>>()?;
         if self.cli.global.json {
             output::json(&output::plan(&plan, &scripts, self.sql));
@@ -325,11 +274,7 @@ impl Verb for PlanVerb<'_> {
             output::answer(&plan);
             scripts.iter().for_each(|script| script.print(self.sql));
         }
-        Ok(if plan.is_empty() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::from(FINDINGS)
-        })
+        Ok(if plan.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
     }
 }
 
@@ -343,21 +288,13 @@ struct ResolveVerb<'a> {
 impl Verb for ResolveVerb<'_> {
     fn call<C: LoadConnection<Backend: Dialect>>(self, conn: &mut C) -> Result<ExitCode, Error> {
         let (version, resolution, said) = match self.resolve {
-            ResolveArgs {
-                applied: Some(version), ..
-            } => (version, Resolution::Applied, "applied".to_owned()),
-            ResolveArgs {
-                rolled_back: Some(version),
-                ..
-            } => (version, Resolution::RolledBack, "rolled back".to_owned()),
-            ResolveArgs {
-                resume_at: Some((version, number)),
-                ..
-            } => (
-                version,
-                Resolution::ResumeAt(*number),
-                format!("to be resumed at statement {number}"),
-            ),
+            ResolveArgs { applied: Some(version), .. } => (version, Resolution::Applied, "applied".to_owned()),
+            ResolveArgs { rolled_back: Some(version), .. } => {
+                (version, Resolution::RolledBack, "rolled back".to_owned())
+            }
+            ResolveArgs { resume_at: Some((version, number)), .. } => {
+                (version, Resolution::ResumeAt(*number), format!("to be resumed at statement {number}"))
+            }
             ResolveArgs { .. } => unreachable!("clap requires one of the three"),
         };
         if !self.cli.global.quiet {
@@ -392,10 +329,6 @@ impl Verb for StatusVerb<'_> {
             output::answer(&status);
         }
         let clean = status.state() == crate::DatabaseState::UpToDate;
-        Ok(if clean {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::from(FINDINGS)
-        })
+        Ok(if clean { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
     }
 }

@@ -23,21 +23,15 @@ pub(super) fn json(document: &Value) {
     answer(&format_args!("{document:#}"));
 }
 
-/// Prints why nothing could be answered.
-pub(super) fn error(error: &Error, as_json: bool) {
-    if as_json {
-        json(&json!({ "error": error_json(error) }));
-    }
-    note(&format!("error: {error}"));
+/// The document of a command that could not be carried out.
+pub(super) fn refusal(error: &Error) -> Value {
+    json!({ "error": error_json(error) })
 }
 
 pub(super) fn event(event: &Event<'_>) {
     match event {
         Event::Waiting { holder, .. } => {
-            note(&format!(
-                "waiting for the migration lock, held by {}",
-                holder.unwrap_or("another process")
-            ));
+            note(&format!("waiting for the migration lock, held by {}", holder.unwrap_or("another process")));
         }
         Event::Started { name, step, steps, .. } => note(&format!("applying {name} ({step} of {steps})")),
         Event::Retrying { attempt, .. } => note(&format!("others hold what it needs; try {attempt} follows")),
@@ -92,10 +86,7 @@ impl Statements {
             let line = migrator_source::sql::position(migration.up(), statement.start).line;
             (at + 1, line, statement.text.to_owned())
         });
-        Ok(Self {
-            file: migration.path(),
-            statements: statements.collect(),
-        })
+        Ok(Self { file: migration.path(), statements: statements.collect() })
     }
 
     pub(super) fn print(&self, sql: bool) {

@@ -65,6 +65,9 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// What the session is set to, as the SQL that changes it for a run and back.
     #[doc(hidden)]
     fn session<C: LoadConnection<Backend = Self>>(conn: &mut C, lock_timeout: Duration) -> QueryResult<Session>;
+    /// What makes a session wait, instead of failing, where a writer keeps readers out for a moment.
+    #[doc(hidden)]
+    fn patience<C: LoadConnection<Backend = Self>>(conn: &mut C, wait: Duration) -> QueryResult<Session>;
     /// Asks for the migration lock once, without waiting.
     #[doc(hidden)]
     fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey) -> QueryResult<bool>;
@@ -126,10 +129,7 @@ where
     fn build<'a>(row: &impl NamedRow<'a, DB>) -> deserialize::Result<Self> {
         let cells = (0..row.field_count()).map(|at| {
             let field = Row::get(row, at).ok_or("a column is gone")?;
-            field
-                .value()
-                .map(|value| <String as FromSql<Text, DB>>::from_sql(value))
-                .transpose()
+            field.value().map(|value| <String as FromSql<Text, DB>>::from_sql(value)).transpose()
         });
         cells.collect::<deserialize::Result<Vec<_>>>().map(Self)
     }
@@ -210,9 +210,7 @@ impl Class {
     /// Finds the first class of which one of the texts occurs.
     fn find(words: &str, table: &[(Self, &[&str])]) -> Self {
         let words = words.to_lowercase();
-        let hit = table
-            .iter()
-            .find(|(_, texts)| texts.iter().any(|text| words.contains(text)));
+        let hit = table.iter().find(|(_, texts)| texts.iter().any(|text| words.contains(text)));
         hit.map_or(Self::Permanent, |(class, _)| *class)
     }
 }

@@ -137,21 +137,18 @@ impl Dialect for Mysql {
         Ok(Session { enter, leave })
     }
 
+    fn patience<C: LoadConnection<Backend = Self>>(_conn: &mut C, _wait: Duration) -> QueryResult<Session> {
+        Ok(Session::default())
+    }
+
     fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey) -> QueryResult<bool> {
         // Only 1 is the lock: 0 is somebody else's, NULL an error (which is what a negative timeout gives on MariaDB).
-        let rows = Self::rows(
-            conn,
-            &format!("SELECT CAST(GET_LOCK({}, 0) AS CHAR)", Self::literal(&key.name)),
-        )?;
+        let rows = Self::rows(conn, &format!("SELECT CAST(GET_LOCK({}, 0) AS CHAR)", Self::literal(&key.name)))?;
         Ok(rows.first().is_some_and(|row| row.text(0) == "1"))
     }
 
     fn unlock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, _keep: bool) -> QueryResult<()> {
-        Self::rows(
-            conn,
-            &format!("SELECT CAST(RELEASE_LOCK({}) AS CHAR)", Self::literal(&key.name)),
-        )
-        .map(drop)
+        Self::rows(conn, &format!("SELECT CAST(RELEASE_LOCK({}) AS CHAR)", Self::literal(&key.name))).map(drop)
     }
 
     fn violations<C: LoadConnection<Backend = Self>>(_conn: &mut C) -> QueryResult<Vec<Violations>> {
@@ -180,10 +177,7 @@ impl Dialect for Mysql {
             words,
             &[
                 (Class::Busy, &["lock wait timeout exceeded"]),
-                (
-                    Class::Conflict,
-                    &["deadlock found", "record has changed since last read"],
-                ),
+                (Class::Conflict, &["deadlock found", "record has changed since last read"]),
                 (
                     Class::Connection,
                     &[

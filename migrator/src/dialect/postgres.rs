@@ -67,9 +67,7 @@ impl Dialect for Pg {
                 _ => None,
             };
             facts.in_transaction = row.holds(4);
-            let engine = ["CockroachDB", "Redshift"]
-                .into_iter()
-                .find(|engine| row.text(5).contains(engine));
+            let engine = ["CockroachDB", "Redshift"].into_iter().find(|engine| row.text(5).contains(engine));
             facts.unsupported = engine.map(|engine| format!("{engine} grants advisory locks that exclude nobody"));
         }
         let tables = Self::rows(
@@ -121,11 +119,7 @@ impl Dialect for Pg {
                 "search_path" | "temp_tablespaces" | "DateStyle" | "session_preload_libraries" => value.to_owned(),
                 _ => Self::literal(&format!("{value}{}", unit(row.text(2)))),
             };
-            let value = if value.trim().is_empty() {
-                "''".to_owned()
-            } else {
-                value
-            };
+            let value = if value.trim().is_empty() { "''".to_owned() } else { value };
             let _infallible = write!(leave, "SET {} = {value};", Self::ident(name));
         }
         let millis = lock_timeout.as_millis();
@@ -137,6 +131,10 @@ impl Dialect for Pg {
             enter.push_str("SET client_connection_check_interval = 500;");
         }
         Ok(Session { enter, leave })
+    }
+
+    fn patience<C: LoadConnection<Backend = Self>>(_conn: &mut C, _wait: Duration) -> QueryResult<Session> {
+        Ok(Session::default())
     }
 
     fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey) -> QueryResult<bool> {
@@ -202,10 +200,7 @@ impl Dialect for Pg {
                 ),
                 (Class::ReadOnly, &["in a read-only transaction", "during recovery"]),
                 (Class::DiskFull, &["no space left on device"]),
-                (
-                    Class::Permission,
-                    &["permission denied", "must be owner", "must be superuser"],
-                ),
+                (Class::Permission, &["permission denied", "must be owner", "must be superuser"]),
             ],
         )
     }

@@ -38,11 +38,7 @@ impl Dialect for Sqlite {
 
     fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, _schema: Option<&str>) -> QueryResult<Facts> {
         let file = Self::rows(conn, "SELECT file FROM pragma_database_list WHERE name = 'main'")?;
-        let database = file
-            .first()
-            .map(|row| row.text(0))
-            .filter(|file| !file.is_empty())
-            .unwrap_or(":memory:");
+        let database = file.first().map(|row| row.text(0)).filter(|file| !file.is_empty()).unwrap_or(":memory:");
         let query_only = Self::rows(conn, "SELECT query_only FROM pragma_query_only")?;
         let tables = Self::rows(
             conn,
@@ -61,11 +57,7 @@ impl Dialect for Sqlite {
     }
 
     fn columns(schema: &str, table: &str) -> String {
-        format!(
-            "SELECT name FROM pragma_table_info({}, {})",
-            Self::literal(table),
-            Self::literal(schema)
-        )
+        format!("SELECT name FROM pragma_table_info({}, {})", Self::literal(table), Self::literal(schema))
     }
 
     /// `PRAGMA foreign_keys` does nothing inside a transaction, and with it on the `DROP TABLE` of a table rebuild deletes
@@ -91,9 +83,15 @@ impl Dialect for Sqlite {
             .filter(|(_, value)| !value.is_empty())
             .map(|(name, value)| set(name, value))
             .collect();
-        let waits = lock_timeout.as_millis().min(i32::MAX.unsigned_abs().into());
-        let enter = format!("PRAGMA foreign_keys = OFF; PRAGMA busy_timeout = {waits};");
+        // What waits here is the COMMIT, for readers; it is not tried again, so it gets the time of all tries.
+        let enter = format!("PRAGMA foreign_keys = OFF; {};", busy_timeout(lock_timeout * 5));
         Ok(Session { enter, leave })
+    }
+
+    fn patience<C: LoadConnection<Backend = Self>>(conn: &mut C, wait: Duration) -> QueryResult<Session> {
+        let found = Self::rows(conn, "SELECT timeout FROM pragma_busy_timeout")?;
+        let found = found.first().map_or("0", |row| row.text(0));
+        Ok(Session { enter: busy_timeout(wait), leave: format!("PRAGMA busy_timeout = {found}") })
     }
 
     fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, _key: &LockKey) -> QueryResult<bool> {
@@ -140,10 +138,9 @@ impl Dialect for Sqlite {
                     count: row.number(2).unwrap_or(1),
                 })
                 .collect()),
-            Err(error) if error.to_string().contains("foreign key mismatch") => Ok(vec![Violations {
-                what: error.to_string(),
-                count: 1,
-            }]),
+            Err(error) if error.to_string().contains("foreign key mismatch") => {
+                Ok(vec![Violations { what: error.to_string(), count: 1 }])
+            }
             Err(error) => Err(error),
         }
     }
@@ -161,10 +158,7 @@ impl Dialect for Sqlite {
         Class::find(
             words,
             &[
-                (
-                    Class::Busy,
-                    &["database is locked", "table is locked", "schema is locked"],
-                ),
+                (Class::Busy, &["database is locked", "table is locked", "schema is locked"]),
                 (Class::ReadOnly, &["readonly database", "read-only"]),
                 (Class::DiskFull, &["database or disk is full"]),
                 (Class::Connection, &["unable to open database", "disk i/o error"]),
@@ -173,13 +167,13 @@ impl Dialect for Sqlite {
     }
 }
 
+fn busy_timeout(wait: Duration) -> String {
+    format!("PRAGMA busy_timeout = {}", wait.as_millis().min(i32::MAX.unsigned_abs().into()))
+}
+
 fn depth<C: LoadConnection>(conn: &mut C) -> u32 {
     let status = C::TransactionManager::transaction_manager_status_mut(conn);
-    status
-        .transaction_depth()
-        .ok()
-        .flatten()
-        .map_or(0, std::num::NonZeroU32::get)
+    status.transaction_depth().ok().flatten().map_or(0, std::num::NonZeroU32::get)
 }
 
 /// The process that holds a write lock on the file or on its shared memory, from `/proc/locks`.
@@ -196,10 +190,7 @@ fn holder_of(file: &str) -> Option<String> {
     let pid = locks.lines().find_map(|line| {
         let mut words = line.split_whitespace().skip_while(|word| *word != "WRITE").skip(1);
         let (pid, device_and_inode) = (words.next()?, words.next()?);
-        inodes
-            .iter()
-            .any(|inode| device_and_inode.ends_with(inode.as_str()))
-            .then(|| pid.to_owned())
+        inodes.iter().any(|inode| device_and_inode.ends_with(inode.as_str())).then(|| pid.to_owned())
     })?;
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     Some(format!("process {pid} ({})", name.trim()))

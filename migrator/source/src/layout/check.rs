@@ -18,24 +18,15 @@ pub(super) fn structure(layout: Layout, found: &mut Found<'_>) {
         let longest = layout.longest_version();
         let length = draft.version.chars().count();
         if length > longest || draft.name.len() > 255 {
-            let message = format!(
-                "the version `{}` has {length} characters, the history holds {longest}",
-                draft.version
-            );
-            found
-                .faults
-                .push(Fault::new("version_too_long", &draft.name, message, "shorten the name"));
+            let message =
+                format!("the version `{}` has {length} characters, the history holds {longest}", draft.version);
+            found.faults.push(Fault::new("version_too_long", &draft.name, message, "shorten the name"));
         }
         if let Some(other) = by_case.insert(draft.name.to_lowercase(), &draft.name)
             && other != draft.name
         {
             let message = format!("the name equals `{other}` but for case; some file systems cannot hold both");
-            found.faults.push(Fault::new(
-                "name_differs_by_case",
-                &draft.name,
-                message,
-                "rename one of the two",
-            ));
+            found.faults.push(Fault::new("name_differs_by_case", &draft.name, message, "rename one of the two"));
         }
     }
     for pair in found.drafts.windows(2) {
@@ -43,17 +34,11 @@ pub(super) fn structure(layout: Layout, found: &mut Found<'_>) {
         if layout.order(&first.version, &second.version).is_eq() {
             let message = format!("`{}` has the version {} too", first.up.path, second.version);
             let help = "give one of the two another version; only the one that was never applied anywhere can change";
-            found
-                .faults
-                .push(Fault::new("duplicate_version", &second.up.path, message, help));
+            found.faults.push(Fault::new("duplicate_version", &second.up.path, message, help));
         }
     }
     let mut stray = Counted::default();
-    found
-        .stray
-        .iter()
-        .filter(|path| !EXPECTED.contains(path))
-        .for_each(|path| stray.push(path));
+    found.stray.iter().filter(|path| !EXPECTED.contains(path)).for_each(|path| stray.push(path));
     found.warnings.extend(stray.warning(
         "stray",
         "a file beside the migrations is not part of any",
@@ -79,9 +64,7 @@ pub(super) fn texts(layout: Layout, dialects: &[SqlDialect], found: &mut Found<'
             Ok(false) => {}
             Err(faults) => found.faults.extend(faults),
         }
-        let down = draft.down.map_or(Down::None, |file| {
-            down(draft, file, dialects, &mut empty_down, &mut faulty_down)
-        });
+        let down = draft.down.map_or(Down::None, |file| down(draft, file, dialects, &mut empty_down, &mut faulty_down));
         entries.push(Entry {
             version: draft.version.clone(),
             name: draft.name.clone(),
@@ -93,35 +76,14 @@ pub(super) fn texts(layout: Layout, dialects: &[SqlDialect], found: &mut Found<'
         });
     }
     let so = "applying it changes nothing and is recorded";
-    warn(
-        found,
-        empty_up.warning(
-            "empty_up",
-            "an up script has no statement",
-            "up scripts have no statement",
-            so,
-        ),
-    );
+    warn(found, empty_up.warning("empty_up", "an up script has no statement", "up scripts have no statement", so));
     let so = "it counts as no down script";
     warn(
         found,
-        empty_down.warning(
-            "empty_down",
-            "a down script has no statement",
-            "down scripts have no statement",
-            so,
-        ),
+        empty_down.warning("empty_down", "a down script has no statement", "down scripts have no statement", so),
     );
     let so = "revert will refuse it";
-    warn(
-        found,
-        faulty_down.warning(
-            "faulty_down",
-            "a down script has a fault",
-            "down scripts have a fault",
-            so,
-        ),
-    );
+    warn(found, faulty_down.warning("faulty_down", "a down script has a fault", "down scripts have a fault", so));
     entries
 }
 
@@ -133,26 +95,17 @@ fn down(draft: &Draft<'_>, file: &File, dialects: &[SqlDialect], empty: &mut Cou
     let path = file.path.clone();
     let Ok(text) = text(file) else {
         faulty.push(&path);
-        return Down::Faulty {
-            path,
-            text: String::new(),
-        };
+        return Down::Faulty { path, text: String::new() };
     };
     match script(&path, &text, dialects, draft.declared) {
         Ok(true) => {
             empty.push(&path);
             Down::None
         }
-        Ok(false) => Down::Script {
-            path,
-            text: text.into_owned(),
-        },
+        Ok(false) => Down::Script { path, text: text.into_owned() },
         Err(_) => {
             faulty.push(&path);
-            Down::Faulty {
-                path,
-                text: text.into_owned(),
-            }
+            Down::Faulty { path, text: text.into_owned() }
         }
     }
 }
@@ -168,12 +121,7 @@ fn text(file: &File) -> Result<Cow<'_, str>, Fault> {
             let message = format!("a NUL character at byte {at}");
             Fault {
                 position: Some(position(&before, before.len())),
-                ..Fault::new(
-                    "nul",
-                    &file.path,
-                    message,
-                    "remove it; a file in UTF-16 must be saved as UTF-8",
-                )
+                ..Fault::new("nul", &file.path, message, "remove it; a file in UTF-16 must be saved as UTF-8")
             }
         }
     })
@@ -194,10 +142,7 @@ fn script(path: &str, text: &str, dialects: &[SqlDialect], declared: Option<Mode
         let same = |a: &crate::sql::Fault, b: &crate::sql::Fault| a.code == b.code && a.offset == b.offset;
         common = Some(match common {
             None => faults,
-            Some(common) => common
-                .into_iter()
-                .filter(|a| faults.iter().any(|b| same(a, b)))
-                .collect(),
+            Some(common) => common.into_iter().filter(|a| faults.iter().any(|b| same(a, b))).collect(),
         });
     }
     match common {

@@ -24,10 +24,7 @@ pub(super) fn layout(tree: &Tree<'_>, named: Option<Layout>) -> Result<Layout, F
     };
     match named {
         Some(layout) if present(layout) => Ok(layout),
-        Some(layout) => Err(unrecognised(
-            tree,
-            &format!("nothing in the directory has the layout `{layout}`"),
-        )),
+        Some(layout) => Err(unrecognised(tree, &format!("nothing in the directory has the layout `{layout}`"))),
         None if diesel && prisma => Err(Fault::new(
             "layout_ambiguous",
             "",
@@ -41,19 +38,13 @@ pub(super) fn layout(tree: &Tree<'_>, named: Option<Layout>) -> Result<Layout, F
         None if diesel => Ok(Layout::Diesel),
         None if prisma => Ok(Layout::Prisma),
         None if flat => flat_marker(tree).map_or(Ok(Layout::Flat), Err),
-        None => Err(unrecognised(
-            tree,
-            "nothing in the directory is a migration of a known layout",
-        )),
+        None => Err(unrecognised(tree, "nothing in the directory is a migration of a known layout")),
     }
 }
 
 fn first_folder<'a>(tree: &Tree<'a>, name: &str) -> &'a str {
     let holds = |files: &[&File]| files.iter().any(|file| is_named(file, name));
-    tree.folders
-        .iter()
-        .find(|(_, files)| holds(files))
-        .map_or("", |(folder, _)| folder)
+    tree.folders.iter().find(|(_, files)| holds(files)).map_or("", |(folder, _)| folder)
 }
 
 /// Files of goose and dbmate hold the way up and the way down in one script; run whole, they undo themselves.
@@ -67,10 +58,7 @@ fn flat_marker(tree: &Tree<'_>) -> Option<Fault> {
             let Some(comment) = line.trim_start().strip_prefix("--") else {
                 continue;
             };
-            if let Some((_, tool)) = MARKERS
-                .iter()
-                .find(|(marker, _)| comment.trim_start().starts_with(marker))
-            {
+            if let Some((_, tool)) = MARKERS.iter().find(|(marker, _)| comment.trim_start().starts_with(marker)) {
                 let mut fault = foreign(&file.path, tool);
                 fault.message = format!("`{}` marks a script of {tool}: up and down in one file", line.trim());
                 return Some(fault);
@@ -93,11 +81,7 @@ fn unrecognised(tree: &Tree<'_>, message: &str) -> Fault {
     let mut names: Vec<&str> = tree.loose.iter().map(|file| file.path.as_str()).collect();
     names.extend(tree.folders.keys());
     let shown = names.iter().take(3).copied().collect::<Vec<_>>().join(", ");
-    let more = if names.len() > 3 {
-        format!(" and {} more", names.len() - 3)
-    } else {
-        String::new()
-    };
+    let more = if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
     // The directory above, or one with a sub-folder for each database, was named.
     let inner = tree.folders.iter().find(|(_, files)| {
         files.iter().any(|file| {
@@ -113,10 +97,5 @@ fn unrecognised(tree: &Tree<'_>, message: &str) -> Fault {
             "the layouts are diesel (v_name/up.sql), prisma (v_name/migration.sql) and flat (v_name.sql)".to_owned()
         }
     };
-    Fault::new(
-        "layout_unrecognised",
-        "",
-        format!("{message}; it holds {shown}{more}"),
-        help,
-    )
+    Fault::new("layout_unrecognised", "", format!("{message}; it holds {shown}{more}"), help)
 }

@@ -7,21 +7,13 @@ use crate::fault::{Fault, Warning};
 use crate::sql::{Mode, position};
 
 pub(super) fn find<'a>(tree: &Tree<'a>) -> Found<'a> {
-    let mut found = Found {
-        stray: tree.loose.iter().map(|file| file.path.as_str()).collect(),
-        ..Found::default()
-    };
+    let mut found = Found { stray: tree.loose.iter().map(|file| file.path.as_str()).collect(), ..Found::default() };
     for (&folder, files) in &tree.folders {
         let named = |name| files.iter().copied().find(|file| is_named(file, name));
         let Some(up) = named("up.sql") else {
             if files.iter().any(|file| file.path.ends_with(".sql")) {
                 let help = "add up.sql, or move the folder out of the directory";
-                found.faults.push(Fault::new(
-                    "up_missing",
-                    folder,
-                    "the folder has scripts but no up.sql",
-                    help,
-                ));
+                found.faults.push(Fault::new("up_missing", folder, "the folder has scripts but no up.sql", help));
             } else {
                 found.stray.push(folder);
             }
@@ -52,21 +44,11 @@ fn metadata(file: &File, warnings: &mut Vec<Warning>) -> Result<Option<Mode>, Fa
         ..Fault::new(code, &file.path, message, help)
     };
     let text = std::str::from_utf8(&file.bytes).map_err(|error| {
-        Fault::new(
-            "metadata_broken",
-            &file.path,
-            format!("invalid UTF-8 at byte {}", error.valid_up_to()),
-            help,
-        )
+        Fault::new("metadata_broken", &file.path, format!("invalid UTF-8 at byte {}", error.valid_up_to()), help)
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let table = DeTable::parse(text).map_err(|error| {
-        fault(
-            "metadata_broken",
-            text,
-            error.span().map_or(0, |span| span.start),
-            error.message().to_owned(),
-        )
+        fault("metadata_broken", text, error.span().map_or(0, |span| span.start), error.message().to_owned())
     })?;
     let mut mode = None;
     for (key, value) in table.get_ref() {
@@ -78,12 +60,7 @@ fn metadata(file: &File, warnings: &mut Vec<Warning>) -> Result<Option<Mode>, Fa
                 return Err(fault("metadata_broken", text, value.span().start, message));
             }
             (other, _) => {
-                return Err(fault(
-                    "metadata_unknown_key",
-                    text,
-                    key.span().start,
-                    format!("unknown key `{other}`"),
-                ));
+                return Err(fault("metadata_unknown_key", text, key.span().start, format!("unknown key `{other}`")));
             }
         }
     }

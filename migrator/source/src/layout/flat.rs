@@ -18,10 +18,7 @@ pub(super) fn is_versioned(file: &File) -> bool {
 }
 
 pub(super) fn find<'a>(tree: &Tree<'a>) -> Found<'a> {
-    let mut found = Found {
-        stray: tree.folders.keys().copied().collect(),
-        ..Found::default()
-    };
+    let mut found = Found { stray: tree.folders.keys().copied().collect(), ..Found::default() };
     let mut downs: HashMap<String, (&'a File, &'a str)> = HashMap::new();
     for &file in &tree.loose {
         match parse(&file.path) {
@@ -29,9 +26,7 @@ pub(super) fn find<'a>(tree: &Tree<'a>) -> Found<'a> {
             Some(Err(parts)) => {
                 let help = "number the migrations with whole numbers, for example V2__name.sql";
                 let message = format!("the version {parts} has parts");
-                found
-                    .faults
-                    .push(Fault::new("version_parts", &file.path, message, help));
+                found.faults.push(Fault::new("version_parts", &file.path, message, help));
             }
             Some(Ok(name)) if name.down => {
                 let version = Layout::Flat.canonical(&name.version).to_owned();
@@ -89,16 +84,10 @@ fn parse(file: &str) -> Option<Result<Name<'_>, &str>> {
         return None;
     }
     // `2024-01-31-120000_name.sql`: the dashes are part of the version, as in diesel's layout.
-    let dashed = key
-        .find(|char: char| char != '-' && !char.is_ascii_digit())
-        .unwrap_or(key.len());
+    let dashed = key.find(|char: char| char != '-' && !char.is_ascii_digit()).unwrap_or(key.len());
     let dashes = key[..dashed].trim_end_matches('-');
     if dashes.contains('-') && (dashed == key.len() || key[dashed..].starts_with('_')) {
-        return Some(Ok(Name {
-            version: dashes.replace('-', ""),
-            name,
-            down,
-        }));
+        return Some(Ok(Name { version: dashes.replace('-', ""), name, down }));
     }
     // `V1.1__name.sql`, `V1_1__name.sql`, `1.1_name.sql`
     let part = rest.get(1..).map_or(0, digits);
@@ -111,9 +100,5 @@ fn parse(file: &str) -> Option<Result<Name<'_>, &str>> {
     if part > 0 && parts {
         return Some(Err(&key[..version.len() + 1 + part]));
     }
-    Some(Ok(Name {
-        version: version.to_owned(),
-        name,
-        down,
-    }))
+    Some(Ok(Name { version: version.to_owned(), name, down }))
 }

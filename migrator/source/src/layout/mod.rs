@@ -204,24 +204,13 @@ pub fn read(files: &[File], options: Options<'_>) -> Result<Folder, Vec<Fault>> 
         [only] => Some(*only),
         _ => None,
     });
-    found
-        .drafts
-        .sort_by(|a, b| layout.order(&a.version, &b.version).then_with(|| a.name.cmp(&b.name)));
+    found.drafts.sort_by(|a, b| layout.order(&a.version, &b.version).then_with(|| a.name.cmp(&b.name)));
     check::structure(layout, &mut found);
-    let possible = if options.possible.is_empty() {
-        SqlDialect::ALL
-    } else {
-        options.possible
-    };
+    let possible = if options.possible.is_empty() { SqlDialect::ALL } else { options.possible };
     let candidates = dialect.map_or(Cow::Borrowed(possible), |dialect| Cow::Owned(vec![dialect]));
     let entries = check::texts(layout, &candidates, &mut found);
     if found.faults.is_empty() {
-        Ok(Folder {
-            layout,
-            dialect,
-            entries,
-            warnings: found.warnings,
-        })
+        Ok(Folder { layout, dialect, entries, warnings: found.warnings })
     } else {
         Err(found.faults)
     }

@@ -24,13 +24,7 @@ pub(super) fn find<'a>(tree: &Tree<'a>, named: Option<SqlDialect>) -> Found<'a> 
         match files.iter().copied().find(|file| is_named(file, "migration.sql")) {
             Some(up) => {
                 let (version, name) = (folder.to_owned(), folder.to_owned());
-                found.drafts.push(Draft {
-                    version,
-                    name,
-                    up,
-                    down: None,
-                    declared: None,
-                });
+                found.drafts.push(Draft { version, name, up, down: None, declared: None });
             }
             None if files.iter().any(|file| file.path.ends_with(".sql")) => {
                 let help = "rename the script to migration.sql, or move the folder out of the directory";
@@ -51,18 +45,11 @@ pub(super) fn find<'a>(tree: &Tree<'a>, named: Option<SqlDialect>) -> Found<'a> 
 /// The dialect of the lock file; an error when it contradicts what the caller says.
 fn provider(file: &File, named: Option<SqlDialect>) -> Result<Option<SqlDialect>, Fault> {
     let help = "write provider = \"postgresql\", \"mysql\" or \"sqlite\"";
-    let broken = |position, message: String| Fault {
-        position,
-        ..Fault::new("lock_file_broken", LOCK, message, help)
-    };
+    let broken = |position, message: String| Fault { position, ..Fault::new("lock_file_broken", LOCK, message, help) };
     let text = std::str::from_utf8(&file.bytes)
         .map_err(|error| broken(None, format!("invalid UTF-8 at byte {}", error.valid_up_to())))?;
-    let table = DeTable::parse(text).map_err(|error| {
-        broken(
-            error.span().map(|span| position(text, span.start)),
-            error.message().to_owned(),
-        )
-    })?;
+    let table = DeTable::parse(text)
+        .map_err(|error| broken(error.span().map(|span| position(text, span.start)), error.message().to_owned()))?;
     let Some(value) = table.get_ref().get("provider") else {
         return Err(broken(None, "there is no provider in it".to_owned()));
     };
@@ -75,10 +62,7 @@ fn provider(file: &File, named: Option<SqlDialect>) -> Result<Option<SqlDialect>
         "mysql" => SqlDialect::Mysql,
         "sqlite" => SqlDialect::Sqlite,
         other => {
-            return Err(broken(
-                place,
-                format!("provider `{other}` is no database that can be migrated here"),
-            ));
+            return Err(broken(place, format!("provider `{other}` is no database that can be migrated here")));
         }
     };
     match named {
@@ -98,15 +82,11 @@ fn provider(file: &File, named: Option<SqlDialect>) -> Result<Option<SqlDialect>
 /// Prisma sorts names as a person's dictionary does; bytes sort `_` after digits and capitals before small letters.
 fn other_order(drafts: &[Draft<'_>]) -> Option<Warning> {
     let dictionary = |name: &str| -> Vec<(bool, char)> {
-        name.chars()
-            .map(|char| (char.is_alphanumeric(), char.to_ascii_lowercase()))
-            .collect()
+        name.chars().map(|char| (char.is_alphanumeric(), char.to_ascii_lowercase())).collect()
     };
     let mut names: Vec<&str> = drafts.iter().map(|draft| draft.name.as_str()).collect();
     names.sort_unstable();
-    let pair = names
-        .windows(2)
-        .find(|pair| dictionary(pair[0]) > dictionary(pair[1]))?;
+    let pair = names.windows(2).find(|pair| dictionary(pair[0]) > dictionary(pair[1]))?;
     Some(Warning {
         code: "prisma_order",
         message: format!(

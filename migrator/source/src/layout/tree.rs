@@ -38,11 +38,7 @@ pub fn files(dir: &Path) -> Result<Vec<File>, Fault> {
 
 fn walk(dir: &Path, below: &str, level: usize, found: &mut Vec<File>) -> Result<(), Fault> {
     let unreadable = |path: &str, error: io::Error| {
-        let code = if error.kind() == io::ErrorKind::NotFound {
-            "directory_missing"
-        } else {
-            "unreadable"
-        };
+        let code = if error.kind() == io::ErrorKind::NotFound { "directory_missing" } else { "unreadable" };
         let help = match code {
             "directory_missing" => "create it with the first migration in it, or name the directory that holds them",
             _ => "check the permissions of the file",
@@ -53,26 +49,14 @@ fn walk(dir: &Path, below: &str, level: usize, found: &mut Vec<File>) -> Result<
         let item = item.map_err(|error| unreadable(below, error))?;
         let Ok(name) = item.file_name().into_string() else {
             let shown = item.file_name().to_string_lossy().into_owned();
-            return Err(Fault::new(
-                "name_not_utf8",
-                &shown,
-                "the name is not valid UTF-8",
-                "rename it",
-            ));
+            return Err(Fault::new("name_not_utf8", &shown, "the name is not valid UTF-8", "rename it"));
         };
-        let path = if below.is_empty() {
-            name
-        } else {
-            format!("{below}/{name}")
-        };
+        let path = if below.is_empty() { name } else { format!("{below}/{name}") };
         let kind = std::fs::metadata(item.path()).map_err(|error| unreadable(&path, error))?;
         if kind.is_file() {
             let read = level <= 2 && [".sql", ".toml"].iter().any(|ending| path.ends_with(ending));
-            let bytes = if read {
-                std::fs::read(item.path()).map_err(|error| unreadable(&path, error))?
-            } else {
-                Vec::new()
-            };
+            let bytes =
+                if read { std::fs::read(item.path()).map_err(|error| unreadable(&path, error))? } else { Vec::new() };
             found.push(File { path, bytes });
         } else if level <= 2 && !path.starts_with('.') {
             walk(&item.path(), &path, level + 1, found)?;
@@ -89,10 +73,7 @@ pub(super) struct Tree<'a> {
 
 impl<'a> Tree<'a> {
     pub(super) fn new(files: &'a [File]) -> Self {
-        let mut tree = Tree {
-            loose: Vec::new(),
-            folders: BTreeMap::new(),
-        };
+        let mut tree = Tree { loose: Vec::new(), folders: BTreeMap::new() };
         for file in files {
             match file.path.split_once('/') {
                 None => tree.loose.push(file),

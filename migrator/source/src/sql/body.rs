@@ -77,10 +77,7 @@ impl Trigger {
             // SQLite accepts `end` as a column's name, so that only `END` behind a `;` closes, where no statement of a
             // trigger can begin with it. The `END` of a CASE never stands there.
             if self.behind_semicolon && token.is("END") {
-                *self = Trigger {
-                    head: TriggerHead::Flat,
-                    ..Trigger::default()
-                };
+                *self = Trigger { head: TriggerHead::Flat, ..Trigger::default() };
             }
             self.behind_semicolon = false;
             return;
@@ -182,10 +179,7 @@ impl Routine {
         } else if token.is("END") && self.cases > 0 {
             self.cases -= 1;
         } else if token.is("END") && last == Last::Boundary {
-            *self = Routine {
-                head: RoutineHead::Flat,
-                ..Routine::default()
-            };
+            *self = Routine { head: RoutineHead::Flat, ..Routine::default() };
         }
     }
 

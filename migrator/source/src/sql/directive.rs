@@ -21,10 +21,7 @@ impl<'a> Directive<'a> {
     pub(super) fn read(offset: usize, comment: &'a str) -> Option<Self> {
         let comment = comment.trim();
         let mark = comment.get(..MARK.len())?;
-        mark.eq_ignore_ascii_case(MARK).then(|| Directive {
-            offset,
-            word: comment[MARK.len()..].trim(),
-        })
+        mark.eq_ignore_ascii_case(MARK).then(|| Directive { offset, word: comment[MARK.len()..].trim() })
     }
 
     /// Whether this directive counts in a script whose first statement begins at `first`, and asks for no transaction.
@@ -37,9 +34,7 @@ impl<'a> Directive<'a> {
         if !self.word.eq_ignore_ascii_case(NO_TRANSACTION) {
             return Some(Fault::unknown_directive(self.offset, self.word));
         }
-        first
-            .filter(|first| self.offset > *first)
-            .map(|_| Fault::misplaced_directive(self.offset))
+        first.filter(|first| self.offset > *first).map(|_| Fault::misplaced_directive(self.offset))
     }
 }
 

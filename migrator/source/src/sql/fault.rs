@@ -25,12 +25,7 @@ impl std::fmt::Display for Fault {
 
 impl Fault {
     fn new(code: &'static str, offset: usize, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Fault {
-            code,
-            offset,
-            message: message.into(),
-            help: help.into(),
-        }
+        Fault { code, offset, message: message.into(), help: help.into() }
     }
 
     pub(super) fn unterminated_string(offset: usize, quote: u8, escapes: bool) -> Self {
@@ -39,12 +34,7 @@ impl Fault {
         if escapes {
             help.push_str(", and a backslash protects the character behind it");
         }
-        Fault::new(
-            "unterminated_string",
-            offset,
-            format!("the string that begins here with {quote} never ends"),
-            help,
-        )
+        Fault::new("unterminated_string", offset, format!("the string that begins here with {quote} never ends"), help)
     }
 
     pub(super) fn unterminated_identifier(offset: usize, quote: char) -> Self {
@@ -66,12 +56,7 @@ impl Fault {
     }
 
     pub(super) fn unterminated_comment(offset: usize) -> Self {
-        Fault::new(
-            "unterminated_comment",
-            offset,
-            "the comment that begins here never ends",
-            "close it with */",
-        )
+        Fault::new("unterminated_comment", offset, "the comment that begins here never ends", "close it with */")
     }
 
     pub(super) fn unterminated_body(offset: usize) -> Self {
@@ -84,12 +69,7 @@ impl Fault {
     }
 
     pub(super) fn transaction_control(offset: usize, words: &str, help: &str) -> Self {
-        Fault::new(
-            "transaction_control",
-            offset,
-            format!("{words} controls the transaction that migrator keeps"),
-            help,
-        )
+        Fault::new("transaction_control", offset, format!("{words} controls the transaction that migrator keeps"), help)
     }
 
     pub(super) fn client_command(offset: usize, dialect: SqlDialect, line: &str) -> Self {
@@ -126,11 +106,7 @@ impl Fault {
     }
 
     pub(super) fn drizzle_breakpoint(offset: usize, more: usize) -> Self {
-        let more = if more == 0 {
-            String::new()
-        } else {
-            format!(" ({more} more in this script)")
-        };
+        let more = if more == 0 { String::new() } else { format!(" ({more} more in this script)") };
         Fault::new(
             "drizzle_breakpoint",
             offset,
@@ -145,12 +121,7 @@ impl Fault {
         } else {
             "move it to a migration of its own, or write `-- migrator: no-transaction` in the first line"
         };
-        Fault::new(
-            "not_in_transaction",
-            offset,
-            format!("{words} cannot run inside a transaction"),
-            help,
-        )
+        Fault::new("not_in_transaction", offset, format!("{words} cannot run inside a transaction"), help)
     }
 
     pub(super) fn unknown_directive(offset: usize, word: &str) -> Self {
@@ -158,12 +129,7 @@ impl Fault {
             "" => "the directive behind `migrator:` is missing".to_owned(),
             _ => format!("there is no directive `{word}`"),
         };
-        Fault::new(
-            "unknown_directive",
-            offset,
-            message,
-            "write `-- migrator: no-transaction`, or remove the comment",
-        )
+        Fault::new("unknown_directive", offset, message, "write `-- migrator: no-transaction`, or remove the comment")
     }
 
     pub(super) fn misplaced_directive(offset: usize) -> Self {

@@ -105,13 +105,7 @@ const MYSQL_PLAIN: &[&[&str]] = &[
     &["ANALYZE", "FORMAT"],
 ];
 
-const MYSQL_SESSION: &[&[&str]] = &[
-    &["SET"],
-    &["USE"],
-    &["PREPARE"],
-    &["DEALLOCATE", "PREPARE"],
-    &["DROP", "PREPARE"],
-];
+const MYSQL_SESSION: &[&[&str]] = &[&["SET"], &["USE"], &["PREPARE"], &["DEALLOCATE", "PREPARE"], &["DROP", "PREPARE"]];
 
 /// MySQL: begins with SET, but writes the tables of grants.
 const MYSQL_SET_COMMITS: &[&[&str]] = &[&["SET", "PASSWORD"], &["SET", "DEFAULT", "ROLE"]];
@@ -141,11 +135,7 @@ impl<'a> Head<'a> {
             SqlDialect::Postgres => self.postgres(),
             SqlDialect::Mysql => self.mysql(),
         };
-        Class {
-            kind,
-            control,
-            movable: kind == Kind::Session && !self.speaks_of_transactions(),
-        }
+        Class { kind, control, movable: kind == Kind::Session && !self.speaks_of_transactions() }
     }
 
     fn is(&self, index: usize, word: &str) -> bool {
@@ -156,10 +146,7 @@ impl<'a> Head<'a> {
     fn is_at(&self, index: usize, words: &[&str]) -> bool {
         let tokens = self.tokens.get(index..).unwrap_or_default();
         tokens.len() >= words.len()
-            && tokens
-                .iter()
-                .zip(words)
-                .all(|(token, word)| token.text.eq_ignore_ascii_case(word))
+            && tokens.iter().zip(words).all(|(token, word)| token.text.eq_ignore_ascii_case(word))
     }
 
     fn starts(&self, lists: &[&[&str]]) -> bool {
@@ -227,25 +214,14 @@ impl<'a> Head<'a> {
         let name = if self.is_at(2, &["."]) { 3 } else { 1 };
         let given = self.is_at(name + 1, &["="]) || self.is_at(name + 1, &["("]);
         let alone = given && SQLITE_ALONE_PRAGMAS.iter().any(|word| self.is_at(name, &[word]));
-        if alone || self.is_at(name, &["wal_checkpoint"]) {
-            Kind::Alone
-        } else {
-            Kind::Session
-        }
+        if alone || self.is_at(name, &["wal_checkpoint"]) { Kind::Alone } else { Kind::Session }
     }
 
     fn mysql(&self) -> Kind {
         // MariaDB's `SET STATEMENT max_statement_time=1 FOR ALTER TABLE …` is what follows FOR.
         if self.is_at(0, &["SET", "STATEMENT"]) {
-            let inner = self
-                .tokens
-                .iter()
-                .position(|token| token.is("FOR"))
-                .map_or(self.tokens.len(), |at| at + 1);
-            return Head {
-                tokens: self.tokens[inner..].to_vec(),
-            }
-            .mysql_simple();
+            let inner = self.tokens.iter().position(|token| token.is("FOR")).map_or(self.tokens.len(), |at| at + 1);
+            return Head { tokens: self.tokens[inner..].to_vec() }.mysql_simple();
         }
         self.mysql_simple()
     }
@@ -274,10 +250,7 @@ impl<'a> Head<'a> {
     fn speaks_of_transactions(&self) -> bool {
         let named = |token: &Token<'_>| {
             let text = token.text.to_ascii_lowercase();
-            text == "transaction"
-                || ["_isolation", "_read_only", "_deferrable"]
-                    .iter()
-                    .any(|end| text.ends_with(end))
+            text == "transaction" || ["_isolation", "_read_only", "_deferrable"].iter().any(|end| text.ends_with(end))
         };
         let local = self.is(1, "LOCAL") || self.is(1, "CONSTRAINTS");
         self.is(0, "SET") && (local || self.tokens.iter().any(named))
@@ -291,26 +264,14 @@ impl<'a> Head<'a> {
                 SqlDialect::Sqlite => &["TRANSACTION", "DEFERRED", "IMMEDIATE", "EXCLUSIVE"],
                 _ => &["TRANSACTION", "WORK"],
             };
-            return Some(if self.only(modes) {
-                Control::Open
-            } else {
-                Control::Other
-            });
+            return Some(if self.only(modes) { Control::Open } else { Control::Other });
         }
         if first.is("COMMIT") || (!mysql && first.is("END")) {
-            return Some(if self.only(&["TRANSACTION", "WORK"]) {
-                Control::Close
-            } else {
-                Control::Other
-            });
+            return Some(if self.only(&["TRANSACTION", "WORK"]) { Control::Close } else { Control::Other });
         }
         if first.is("ROLLBACK") {
             // `ROLLBACK [WORK | TRANSACTION] TO [SAVEPOINT] x` stays within the transaction.
-            let to = if self.is(1, "WORK") || self.is(1, "TRANSACTION") {
-                2
-            } else {
-                1
-            };
+            let to = if self.is(1, "WORK") || self.is(1, "TRANSACTION") { 2 } else { 1 };
             return (!self.is(to, "TO")).then_some(Control::Other);
         }
         let other = match dialect {

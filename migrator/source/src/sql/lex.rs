@@ -77,21 +77,8 @@ pub(super) struct Lexer<'a> {
 impl<'a> Lexer<'a> {
     pub(super) fn new(text: &'a str, dialect: SqlDialect) -> Self {
         // An editor on Windows puts a byte order mark first; no server takes it for white space.
-        let at = if text.starts_with('\u{feff}') {
-            '\u{feff}'.len_utf8()
-        } else {
-            0
-        };
-        Lexer {
-            text,
-            dialect,
-            at,
-            peeked: None,
-            last: None,
-            hints: Vec::new(),
-            directives: vec![],
-            faults: vec![],
-        }
+        let at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        Lexer { text, dialect, at, peeked: None, last: None, hints: Vec::new(), directives: vec![], faults: vec![] }
     }
 
     /// The next token, without taking it.
@@ -137,9 +124,7 @@ impl<'a> Lexer<'a> {
     }
 
     fn line_end(&self, from: usize) -> usize {
-        self.text[from..]
-            .find('\n')
-            .map_or(self.text.len(), |found| from + found)
+        self.text[from..].find('\n').map_or(self.text.len(), |found| from + found)
     }
 
     fn byte(&self, offset: usize) -> Option<u8> {
@@ -178,11 +163,7 @@ impl<'a> Lexer<'a> {
             _ => self.take(1, TokenKind::Symbol(byte)),
         };
         self.last = Some(kind);
-        Some(Token {
-            kind,
-            start,
-            text: &self.text[start..self.at],
-        })
+        Some(Token { kind, start, text: &self.text[start..self.at] })
     }
 
     fn take(&mut self, length: usize, kind: TokenKind) -> TokenKind {
@@ -299,10 +280,7 @@ impl<'a> Lexer<'a> {
     /// `$tag$ … $tag$`, or the `$` of a parameter.
     fn dollar(&mut self) -> TokenKind {
         let rest = &self.text[self.at..];
-        let inner = rest.as_bytes()[1..]
-            .iter()
-            .take_while(|&&byte| byte != b'$' && is_tag(byte))
-            .count();
+        let inner = rest.as_bytes()[1..].iter().take_while(|&&byte| byte != b'$' && is_tag(byte)).count();
         let tag = &rest[..(inner + 2).min(rest.len())];
         // A tag does not begin with a digit: in `$1$2` there are two parameters.
         if rest.as_bytes().get(inner + 1) != Some(&b'$') || tag.as_bytes()[1].is_ascii_digit() {
@@ -344,9 +322,7 @@ impl<'a> Lexer<'a> {
     fn at_dashes(&self) -> bool {
         self.byte(self.at + 1) == Some(b'-')
             && (self.dialect != SqlDialect::Mysql
-                || self
-                    .byte(self.at + 2)
-                    .is_none_or(|byte| byte == b' ' || byte.is_ascii_control()))
+                || self.byte(self.at + 2).is_none_or(|byte| byte == b' ' || byte.is_ascii_control()))
     }
 
     fn at_breakpoint(&self) -> bool {
@@ -356,16 +332,12 @@ impl<'a> Lexer<'a> {
     fn comment_line_end(&self, from: usize) -> usize {
         // Only PostgreSQL ends a comment at a lone carriage return.
         let ends = |byte: &u8| *byte == b'\n' || (*byte == b'\r' && self.dialect == SqlDialect::Postgres);
-        self.text.as_bytes()[from..]
-            .iter()
-            .position(ends)
-            .map_or(self.text.len(), |found| from + found)
+        self.text.as_bytes()[from..].iter().position(ends).map_or(self.text.len(), |found| from + found)
     }
 
     fn line_comment(&mut self, marker: usize) {
         let (start, end) = (self.at, self.comment_line_end(self.at));
-        self.directives
-            .extend(Directive::read(start, &self.text[start + marker..end]));
+        self.directives.extend(Directive::read(start, &self.text[start + marker..end]));
         self.at = end;
     }
 
@@ -379,8 +351,7 @@ impl<'a> Lexer<'a> {
         let open_end = self.dialect == SqlDialect::Sqlite && start + 2 < self.text.len();
         match end {
             Some(end) => {
-                self.directives
-                    .extend(Directive::read(start, &self.text[start + 2..end - 2]));
+                self.directives.extend(Directive::read(start, &self.text[start + 2..end - 2]));
                 self.at = end;
             }
             None if open_end => {
@@ -411,15 +382,8 @@ fn is_tag(byte: u8) -> bool {
 
 /// How many bytes open an executable comment (`/*!`, `/*!50003`, `/*M!100100`), 0 when this is a plain comment.
 fn hint_marker(rest: &str) -> usize {
-    let marker = ["/*!", "/*M!"]
-        .into_iter()
-        .find(|marker| rest.starts_with(marker))
-        .map_or(0, str::len);
-    let digits = rest.as_bytes()[marker..]
-        .iter()
-        .take(6)
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
+    let marker = ["/*!", "/*M!"].into_iter().find(|marker| rest.starts_with(marker)).map_or(0, str::len);
+    let digits = rest.as_bytes()[marker..].iter().take(6).take_while(|byte| byte.is_ascii_digit()).count();
     let version: u32 = rest[marker..marker + digits].parse().unwrap_or(0);
     // mariadb-dump begins a file with `/*!999999\- enable the sandbox mode */`, which no server's version reaches.
     let never = version == 99_999 || version >= 990_000;

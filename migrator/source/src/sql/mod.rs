@@ -72,10 +72,7 @@ pub struct UnknownDialect {
 impl std::fmt::Display for UnknownDialect {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = &self.name;
-        write!(
-            f,
-            "unknown SQL dialect `{name}`: write sqlite, postgres (or postgresql), or mysql (or mariadb)"
-        )
+        write!(f, "unknown SQL dialect `{name}`: write sqlite, postgres (or postgresql), or mysql (or mariadb)")
     }
 }
 
@@ -130,23 +127,12 @@ impl<'a> Script<'a> {
     /// # Errors
     /// Every fault, in the order of the script.
     pub fn parse(text: &'a str, dialect: SqlDialect, declared: Option<Mode>) -> Result<Script<'a>, Vec<Fault>> {
-        let split::Pieces {
-            pieces,
-            directives,
-            mut faults,
-        } = split::split(text, dialect);
+        let split::Pieces { pieces, directives, mut faults } = split::split(text, dialect);
         let first = pieces.first().map(|piece| piece.start);
-        let directed = directives
-            .iter()
-            .filter(|directive| directive.asks_for_no_transaction(first))
-            .count()
-            > 0;
+        let directed = directives.iter().filter(|directive| directive.asks_for_no_transaction(first)).count() > 0;
         faults.extend(directives.iter().filter_map(|directive| directive.fault(first)));
 
-        let asked = mode::Asked {
-            in_script: directed || directive::begins_with_sqlx_mark(text),
-            declared,
-        };
+        let asked = mode::Asked { in_script: directed || directive::begins_with_sqlx_mark(text), declared };
         let mode = mode::mode(&pieces, asked);
         let pair = mode::enclosing_pair(&pieces, mode);
         faults.extend(mode::faults(&pieces, mode, pair, asked));
@@ -155,15 +141,9 @@ impl<'a> Script<'a> {
             return Err(faults);
         }
         let statements = pieces.into_iter().filter(|piece| piece.class.control.is_none());
-        let statements = statements.map(|piece| Statement {
-            text: piece.text,
-            start: piece.start,
-            kind: piece.class.kind,
-        });
-        Ok(Script {
-            statements: statements.collect(),
-            mode,
-        })
+        let statements =
+            statements.map(|piece| Statement { text: piece.text, start: piece.start, kind: piece.class.kind });
+        Ok(Script { statements: statements.collect(), mode })
     }
 
     /// The statements, in order, without a BEGIN and COMMIT that enclose the script.

@@ -14,10 +14,7 @@ pub(super) struct Asked {
 
 /// The mode of a script. What stands in the script outweighs what is declared beside it.
 pub(super) fn mode(pieces: &[Piece<'_>], asked: Asked) -> Mode {
-    let mut kinds = pieces
-        .iter()
-        .filter(|piece| piece.class.control.is_none())
-        .map(|piece| piece.class.kind);
+    let mut kinds = pieces.iter().filter(|piece| piece.class.control.is_none()).map(|piece| piece.class.kind);
     let commits = kinds.clone().any(|kind| kind == Kind::Commits);
     let single = kinds.next() == Some(Kind::Alone) && kinds.next().is_none();
     let alone = single && asked.declared != Some(Mode::Transaction);
@@ -33,10 +30,7 @@ pub(super) fn mode(pieces: &[Piece<'_>], asked: Asked) -> Mode {
 /// Statements of the session may stand outside: `SET lock_timeout` in front of BEGIN does the same behind it, and
 /// SQLite's `PRAGMA foreign_keys = OFF` is done by the runtime, which has to do it for scripts without BEGIN as well.
 pub(super) fn enclosing_pair(pieces: &[Piece<'_>], mode: Mode) -> Option<(usize, usize)> {
-    let mut controls = pieces
-        .iter()
-        .enumerate()
-        .filter_map(|(at, piece)| Some((at, piece.class.control?)));
+    let mut controls = pieces.iter().enumerate().filter_map(|(at, piece)| Some((at, piece.class.control?)));
     let pair = (controls.next()?, controls.next()?);
     let ((open, Control::Open), (close, Control::Close)) = pair else {
         return None;
@@ -56,16 +50,10 @@ pub(super) fn faults<'a>(
     let declared = asked.declared == Some(Mode::Transaction);
     pieces.iter().filter_map(move |piece| match piece.class.control {
         Some(_) if pair.is_some() => None,
-        Some(_) => Some(Fault::transaction_control(
-            piece.start,
-            &first_words(piece.text),
-            help(mode, asked),
-        )),
-        None if piece.class.kind == Kind::Alone && mode == Mode::Transaction => Some(Fault::not_in_transaction(
-            piece.start,
-            &first_words(piece.text),
-            declared,
-        )),
+        Some(_) => Some(Fault::transaction_control(piece.start, &first_words(piece.text), help(mode, asked))),
+        None if piece.class.kind == Kind::Alone && mode == Mode::Transaction => {
+            Some(Fault::not_in_transaction(piece.start, &first_words(piece.text), declared))
+        }
         None => None,
     })
 }

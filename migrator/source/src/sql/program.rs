@@ -209,11 +209,7 @@ impl Program {
         if token.is("BEGIN") && (fresh || self.handler) {
             self.begin(token.start);
             // MariaDB's `BEGIN NOT ATOMIC`.
-            self.skip = if next().is_some_and(|next| next.is("NOT")) {
-                2
-            } else {
-                0
-            };
+            self.skip = if next().is_some_and(|next| next.is("NOT")) { 2 } else { 0 };
             self.fresh = true;
         } else if token.is("END") {
             self.end(fresh, next());
@@ -286,9 +282,9 @@ fn is_simple_statement(token: &Token<'_>) -> bool {
 fn operand_behind(token: &Token<'_>) -> Operand {
     let wanted = match token.kind {
         TokenKind::Symbol(byte) => byte != b')',
-        TokenKind::Word => token.is_any(&[
-            "CASE", "WHEN", "THEN", "ELSE", "AND", "OR", "NOT", "XOR", "BETWEEN", "LIKE", "IN",
-        ]),
+        TokenKind::Word => {
+            token.is_any(&["CASE", "WHEN", "THEN", "ELSE", "AND", "OR", "NOT", "XOR", "BETWEEN", "LIKE", "IN"])
+        }
         _ => false,
     };
     if wanted { Operand::Wanted } else { Operand::Given }

@@ -61,12 +61,7 @@ struct Current<'a> {
 
 impl Current<'_> {
     fn new(dialect: SqlDialect) -> Self {
-        Current {
-            range: 0..0,
-            head: Head::default(),
-            body: Body::new(dialect),
-            parentheses: 0,
-        }
+        Current { range: 0..0, head: Head::default(), body: Body::new(dialect), parentheses: 0 }
     }
 }
 
@@ -99,11 +94,7 @@ impl<'a> Splitter<'a> {
         if let Some((first, more)) = self.breakpoints.split_first() {
             self.faults.push(Fault::drizzle_breakpoint(*first, more.len()));
         }
-        Pieces {
-            pieces: self.pieces,
-            directives: self.lexer.directives,
-            faults: self.faults,
-        }
+        Pieces { pieces: self.pieces, directives: self.lexer.directives, faults: self.faults }
     }
 
     fn between_statements(&self) -> bool {
@@ -116,11 +107,7 @@ impl<'a> Splitter<'a> {
             TokenKind::Symbol(b')') => self.current.parentheses = self.current.parentheses.saturating_sub(1),
             _ => {}
         }
-        let start = if self.between_statements() {
-            token.start
-        } else {
-            self.current.range.start
-        };
+        let start = if self.between_statements() { token.start } else { self.current.range.start };
         self.current.range = start..token.end();
         self.current.head.push(token, self.current.parentheses);
         self.current.body.step(token, || self.lexer.peek());
@@ -147,11 +134,7 @@ impl<'a> Splitter<'a> {
         // An executable comment with nothing in it is a comment.
         if !range.is_empty() && !head.is_empty() {
             let class = head.classify(self.dialect);
-            self.pieces.push(Piece {
-                text: &self.text[range.clone()],
-                start: range.start,
-                class,
-            });
+            self.pieces.push(Piece { text: &self.text[range.clone()], start: range.start, class });
         }
     }
 
