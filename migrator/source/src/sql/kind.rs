@@ -60,8 +60,8 @@ const POSTGRES_SESSION: &[&[&str]] = &[
     &["LISTEN"],
     &["UNLISTEN"],
     &["LOAD"],
-    &["SELECT", "set_config"],
-    &["SELECT", "pg_catalog", ".", "set_config"],
+    &["SELECT", "set_config", "("],
+    &["SELECT", "pg_catalog", ".", "set_config", "("],
 ];
 
 /// SQLite: pragmas that fail in a transaction, or change nothing there without saying so, when they are given a value.

@@ -157,8 +157,8 @@ impl<'a> Splitter<'a> {
 
     /// Whether a line for the client begins here, which no server accepts at this place.
     fn is_client_command(&self, token: &Token<'a>) -> bool {
-        let line = self.lexer.line_from(token.start);
-        let follows = |accept: fn(char) -> bool| line[token.text.len()..].starts_with(accept);
+        // Not the line itself: a script of one long line would be read once for each of its tokens.
+        let follows = |accept: fn(char) -> bool| self.text[token.end()..].starts_with(accept);
         match (token.kind, self.dialect) {
             (TokenKind::Symbol(b'\\'), SqlDialect::Postgres) => true,
             // Within a statement `\N` is NULL.
@@ -169,8 +169,8 @@ impl<'a> Splitter<'a> {
                 let starts_line = token.start == 0 || self.text.as_bytes()[token.start - 1] == b'\n';
                 self.between_statements() && starts_line && follows(|c| c.is_ascii_alphabetic())
             }
-            (TokenKind::Word, _) => {
-                self.between_statements() && token.is("DELIMITER") && !line[token.text.len()..].trim().is_empty()
+            (TokenKind::Word, _) if self.between_statements() && token.is("DELIMITER") => {
+                !self.lexer.line_from(token.end()).trim().is_empty()
             }
             _ => false,
         }
