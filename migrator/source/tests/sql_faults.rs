@@ -101,10 +101,15 @@ fn commands_of_clients_are_refused() {
         ),
         (
             Mysql,
-            "SELECT 1;\nDELIMITER $$\nCREATE PROCEDURE p() BEGIN SELECT 1; END$$\nDELIMITER ;\nSELECT 2;",
+            "SELECT 1;\nDELIMITER $$\nCREATE PROCEDURE p() BEGIN SELECT 1; END$$ COMMIT; IF 1 THEN SELECT 1;\nDELIMITER ;\nSELECT 2;",
             &["delimiter 2:1"],
         ),
         (Postgres, "delimiter //\nSELECT 1 //", &["delimiter 1:1"]),
+        (
+            Mysql,
+            "SELECT 5--1;\n------\nSELECT 2;\n--it's\n",
+            &["not_a_comment 2:1", "not_a_comment 4:1"],
+        ),
         (
             Mysql,
             "CREATE TABLE a (b INT);\n--> statement-breakpoint\nCREATE TABLE b (c INT);--> statement-breakpoint\n",

@@ -139,6 +139,15 @@ impl Fault {
         )
     }
 
+    pub(super) fn not_a_comment(offset: usize) -> Self {
+        Fault::new(
+            "not_a_comment",
+            offset,
+            "`--` without a space behind it is no comment for MySQL",
+            "write a space behind the two dashes, or begin the line with #",
+        )
+    }
+
     pub(super) fn not_in_transaction(offset: usize, words: &str, declared: bool) -> Self {
         let help = if declared {
             "remove the setting that asks for a transaction, and write `-- migrator: no-transaction` in the first line"

@@ -138,9 +138,7 @@ impl<'a> Script<'a> {
         let first = pieces.first().map(|piece| piece.start);
         let directed = directives
             .iter()
-            .filter(|directive| directive.asks_for_no_transaction(first))
-            .count()
-            > 0;
+            .any(|directive| directive.asks_for_no_transaction(first));
         faults.extend(directives.iter().filter_map(|directive| directive.fault(first)));
 
         let asked = mode::Asked {

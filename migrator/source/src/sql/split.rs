@@ -144,8 +144,8 @@ impl<'a> Splitter<'a> {
 
     fn finish(&mut self) {
         let Current { range, head, .. } = std::mem::replace(&mut self.current, Current::new(self.dialect));
-        // An executable comment with nothing in it is a comment.
-        if !range.is_empty() && !head.is_empty() {
+        // An executable comment with nothing in it is a comment; behind a DELIMITER statements are not told apart.
+        if !range.is_empty() && !head.is_empty() && self.delimiter.is_none() {
             let class = head.classify(self.dialect);
             self.pieces.push(Piece {
                 text: &self.text[range.clone()],
@@ -165,6 +165,8 @@ impl<'a> Splitter<'a> {
             (TokenKind::Symbol(b'\\'), SqlDialect::Mysql) => {
                 self.between_statements() || follows(|c| matches!(c, 'g' | 'G'))
             }
+            // The client takes a line of dashes for a comment, the server does not.
+            (TokenKind::Symbol(b'-'), SqlDialect::Mysql) => self.between_statements() && follows(|c| c == '-'),
             (TokenKind::Symbol(b'.'), SqlDialect::Sqlite) => {
                 let starts_line = token.start == 0 || self.text.as_bytes()[token.start - 1] == b'\n';
                 self.between_statements() && starts_line && follows(|c| c.is_ascii_alphabetic())
@@ -177,11 +179,13 @@ impl<'a> Splitter<'a> {
     }
 
     fn client_command(&mut self, token: &Token<'a>) {
-        if token.kind == TokenKind::Word {
-            self.delimiter.get_or_insert(token.start);
-        } else {
-            let line = self.lexer.line_from(token.start);
-            self.faults.push(Fault::client_command(token.start, self.dialect, line));
+        match token.kind {
+            TokenKind::Word => _ = self.delimiter.get_or_insert(token.start),
+            TokenKind::Symbol(b'-') => self.faults.push(Fault::not_a_comment(token.start)),
+            _ => {
+                let line = self.lexer.line_from(token.start);
+                self.faults.push(Fault::client_command(token.start, self.dialect, line));
+            }
         }
         self.lexer.skip_line();
         self.finish();
