@@ -57,6 +57,11 @@ fn what_never_ends_is_named_where_it_begins() {
             &["unterminated_body 2:1"],
         ),
         (
+            Sqlite,
+            "CREATE TRIGGER begin DELETE ON t\nBEGIN SELECT 1;",
+            &["unterminated_body 2:1"],
+        ),
+        (
             Postgres,
             "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1;",
             &["unterminated_body 1:33"],

@@ -92,6 +92,11 @@ fn comments_and_separators_are_left_out() {
             "SELECT $t$;$T$;$t$; SELECT 2",
             &["SELECT $t$;$T$;$t$", "SELECT 2"],
         ),
+        (
+            Postgres,
+            "SELECT E'a' '\\'; SELECT 2",
+            &["SELECT E'a' '\\'", "SELECT 2"],
+        ),
         (Postgres, "SELECT 1 # 2; SELECT 3", &["SELECT 1 # 2", "SELECT 3"]),
     ]);
 }
@@ -167,7 +172,7 @@ fn postgres_bodies() {
         Postgres,
         &[
             "CREATE FUNCTION f(a int) RETURNS int BEGIN ATOMIC SELECT CASE WHEN a > 1 THEN CASE a WHEN 2 THEN 3 END ELSE 4 END; \
-             SELECT 1 AS end; SELECT t.end FROM t; SELECT a end; SELECT a case; SELECT 2; END",
+             SELECT 1 AS end; SELECT t.end FROM t; SELECT a end; SELECT a case; SELECT CASE WHEN a THEN atomic END; END",
             "CREATE OR REPLACE PROCEDURE p() LANGUAGE sql BEGIN ATOMIC INSERT INTO t VALUES (1); END",
             "CREATE PROCEDURE p() BEGIN ATOMIC END",
             "CREATE FUNCTION begin(a int) RETURNS int RETURN CASE WHEN a > 1 THEN 1 END",
@@ -219,6 +224,10 @@ fn mysql_programs() {
             "CREATE PROCEDURE IF NOT EXISTS p(a INT) IF a THEN SELECT 1; ELSE IF b THEN SELECT 2; END IF; END IF",
             "CREATE PROCEDURE p() lbl: REPEAT SET @n = 1; UNTIL 1 END REPEAT lbl",
             "CREATE PROCEDURE p() WHILE @n < 3 DO SET @n = @n + 1; END WHILE",
+            "CREATE PROCEDURE p() WHILE a DO DO IF(1, 2, 3); END WHILE",
+            "CREATE PROCEDURE p() WHILE a DO SET b = CASE WHEN 1 THEN IF(1, 2, 3) ELSE REPEAT('a', 2) END; END WHILE",
+            "CREATE PROCEDURE p() WHILE a DO SET b = CASE WHEN end > 1 THEN IF(1, 2, 3) END; END WHILE",
+            "CREATE TRIGGER r BEFORE INSERT ON d.row FOR EACH ROW BEGIN SET NEW.a = 1; END",
             "CREATE PROCEDURE p() SET @x = IF(1, 2, 3), @y = 2 * IF(1, 2, 3)",
             "CREATE PROCEDURE p() SELECT IF(1, 2, 3), REPEAT('a', 2), CASE 1 WHEN 1 THEN 2 END",
             "CREATE FUNCTION f(a INT) RETURNS INT DETERMINISTIC RETURN IF(a, CASE a WHEN 2 THEN 3 ELSE 4 END, 5)",

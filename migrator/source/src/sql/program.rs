@@ -93,7 +93,6 @@ impl Program {
             self.blocks.pop();
         }
         (self.fresh, self.label, self.handler, self.routine) = (true, false, false, false);
-        (self.skip, self.operand, self.parentheses) = (0, Operand::Given, 0);
         !self.blocks.is_empty()
     }
 
