@@ -347,6 +347,19 @@ fn messages_say_what_to_type() {
             "move it to a migration of its own, or write `-- migrator: no-transaction` in the first line",
         ),
         (
+            Mysql,
+            "SET PASSWORD = 'x'; SET AUTOCOMMIT='secret'",
+            "transaction_control: SET AUTOCOMMIT controls the transaction that migrator keeps",
+            "remove it: another statement of this script commits by itself, so each is recorded by itself; \
+             what must happen together goes into a migration of its own",
+        ),
+        (
+            Mysql,
+            "/*!40101 SET AUTOCOMMIT=0 */",
+            "transaction_control: this statement controls the transaction that migrator keeps",
+            "remove it: the script runs in one transaction, and only one BEGIN and COMMIT around all of it are accepted",
+        ),
+        (
             Postgres,
             "-- migrator: no-tx",
             "unknown_directive: there is no directive `no-tx`",

@@ -167,7 +167,7 @@ fn check(text: &str) -> Result<usize, TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_text_is_split_without_loss(text in any::<String>()) {
@@ -220,10 +220,12 @@ fn time_grows_with_the_text() {
         }
         slowest
     };
-    let (short, _) = slowest(4_000);
-    let (long, piece) = slowest(64_000);
-    // Sixteen times the text; a square would be 256 times as long.
-    assert!(long < short * 100, "{piece:?}: {short:?} for 4 kB, {long:?} for 64 kB");
+    // Sixteen times the text; a square would be 256 times as long. Tried again because the machine may be busy.
+    let grown = || {
+        let ((short, _), (long, piece)) = (slowest(4_000), slowest(64_000));
+        (long > short * 100).then(|| format!("{piece:?}: {short:?} for 4 kB, {long:?} for 64 kB"))
+    };
+    assert_eq!(grown().and_then(|_| grown()).and_then(|_| grown()), None);
 }
 
 #[test]

@@ -217,7 +217,7 @@ impl<'a> Head<'a> {
         if self.starts(&[&["VACUUM"], &["DETACH"]]) {
             return Kind::Alone;
         }
-        // SQLite has long allowed ATTACH in a transaction, and a new session has to attach again.
+        // Allowed in a transaction (tried with SQLite 3.40), and a new session has to attach again.
         if self.is(0, "ATTACH") {
             return Kind::Session;
         }
