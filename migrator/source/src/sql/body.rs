@@ -114,9 +114,8 @@ pub(super) struct Routine {
     open: Option<usize>,
     /// How many `(` are open.
     parentheses: usize,
-    /// How many CASE are open in the body.
-    cases: usize,
-    last: Last,
+    /// Behind a `;` or the ATOMIC, where alone the END of the body stands.
+    boundary: bool,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -129,16 +128,6 @@ enum RoutineHead {
     Flat,
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
-enum Last {
-    #[default]
-    Other,
-    /// A `;`, or the ATOMIC that opens the body: the place where its END can stand.
-    Boundary,
-    /// `AS`, behind which every word is a name: `SELECT 1 AS end`.
-    As,
-}
-
 impl Routine {
     fn step<'a>(&mut self, token: &Token<'a>, next: impl FnOnce() -> Option<Token<'a>>) {
         match token.kind {
@@ -147,7 +136,11 @@ impl Routine {
             _ => {}
         }
         if self.open.is_some() {
-            self.inside(token);
+            // Elsewhere END ends a CASE, or is a column's label: `SELECT 1 AS end`.
+            if self.boundary && token.is("END") {
+                *self = Routine { head: RoutineHead::Flat, ..Routine::default() };
+            }
+            self.boundary &= token.is("ATOMIC");
             return;
         }
         self.head = match self.head {
@@ -157,7 +150,7 @@ impl Routine {
             RoutineHead::Create if token.is("RULE") => RoutineHead::Rule,
             RoutineHead::Routine => {
                 if token.is("BEGIN") && self.parentheses == 0 && next().is_some_and(|next| next.is("ATOMIC")) {
-                    self.open = Some(token.start);
+                    (self.open, self.boundary) = (Some(token.start), true);
                 }
                 RoutineHead::Routine
             }
@@ -166,27 +159,8 @@ impl Routine {
         };
     }
 
-    fn inside(&mut self, token: &Token<'_>) {
-        let last = std::mem::take(&mut self.last);
-        if token.is("ATOMIC") {
-            self.last = Last::Boundary;
-        } else if token.is("AS") {
-            self.last = Last::As;
-        } else if last == Last::As {
-            // A column's label.
-        } else if token.is("CASE") {
-            self.cases += 1;
-        } else if token.is("END") && self.cases > 0 {
-            self.cases -= 1;
-        } else if token.is("END") && last == Last::Boundary {
-            *self = Routine { head: RoutineHead::Flat, ..Routine::default() };
-        }
-    }
-
     fn holds_semicolon(&mut self) -> bool {
-        self.last = Last::Boundary;
-        // No CASE reaches over a `;`: what looked like one was a label without AS.
-        self.cases = 0;
+        self.boundary = true;
         self.open.is_some() || (self.head == RoutineHead::Rule && self.parentheses > 0)
     }
 }

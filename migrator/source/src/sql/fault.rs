@@ -7,7 +7,10 @@ use super::SqlDialect;
 /// Displays as `code: message`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// A stable name, such as `unterminated_string`.
+    /// A stable name. What never ends: `unterminated_string`, `unterminated_identifier`, `unterminated_dollar_quote`,
+    /// `unterminated_comment`, `unterminated_body`. What is for a client: `psql_command`, `mysql_command`,
+    /// `sqlite_command`, `copy_from_stdin`, `delimiter`, `drizzle_breakpoint`, `not_a_comment`. What contradicts the
+    /// mode: `transaction_control`, `not_in_transaction`, `unknown_directive`, `misplaced_directive`.
     pub code: &'static str,
     /// The byte where it begins: the opening quote of what is never closed, the first word of a statement.
     pub offset: usize,
@@ -112,6 +115,15 @@ impl Fault {
             offset,
             format!("`--> statement-breakpoint` is no comment for MySQL{more}"),
             "remove it, or write a space behind the dashes: `-- > statement-breakpoint`; a `;` ends each statement",
+        )
+    }
+
+    pub(super) fn not_a_comment(offset: usize) -> Self {
+        Fault::new(
+            "not_a_comment",
+            offset,
+            "`--` without a space behind it is no comment for MySQL",
+            "write a space behind the two dashes, or begin the line with #",
         )
     }
 

@@ -60,8 +60,8 @@ const POSTGRES_SESSION: &[&[&str]] = &[
     &["LISTEN"],
     &["UNLISTEN"],
     &["LOAD"],
-    &["SELECT", "set_config"],
-    &["SELECT", "pg_catalog", ".", "set_config"],
+    &["SELECT", "set_config", "("],
+    &["SELECT", "pg_catalog", ".", "set_config", "("],
 ];
 
 /// SQLite: pragmas that fail in a transaction, or change nothing there without saying so, when they are given a value.
@@ -204,7 +204,7 @@ impl<'a> Head<'a> {
         if self.starts(&[&["VACUUM"], &["DETACH"]]) {
             return Kind::Alone;
         }
-        // SQLite has long allowed ATTACH in a transaction, and a new session has to attach again.
+        // Allowed in a transaction (tried with SQLite 3.40), and a new session has to attach again.
         if self.is(0, "ATTACH") {
             return Kind::Session;
         }

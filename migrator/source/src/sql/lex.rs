@@ -231,15 +231,11 @@ impl<'a> Lexer<'a> {
     /// `E'…'` and the strings that continue it on the next lines, which PostgreSQL reads by the same rules.
     fn escape_string(&mut self, start: usize) -> TokenKind {
         loop {
-            let before = self.faults.len();
             self.string(start, true);
-            let Some(next) = self.continued() else {
-                return TokenKind::Text;
-            };
-            if self.faults.len() > before {
-                return TokenKind::Text;
+            match self.continued() {
+                Some(next) => self.at = next,
+                None => return TokenKind::Text,
             }
-            self.at = next;
         }
     }
 

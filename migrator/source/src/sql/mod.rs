@@ -129,7 +129,7 @@ impl<'a> Script<'a> {
     pub fn parse(text: &'a str, dialect: SqlDialect, declared: Option<Mode>) -> Result<Script<'a>, Vec<Fault>> {
         let split::Pieces { pieces, directives, mut faults } = split::split(text, dialect);
         let first = pieces.first().map(|piece| piece.start);
-        let directed = directives.iter().filter(|directive| directive.asks_for_no_transaction(first)).count() > 0;
+        let directed = directives.iter().any(|directive| directive.asks_for_no_transaction(first));
         faults.extend(directives.iter().filter_map(|directive| directive.fault(first)));
 
         let asked = mode::Asked { in_script: directed || directive::begins_with_sqlx_mark(text), declared };

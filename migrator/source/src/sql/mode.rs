@@ -73,9 +73,14 @@ fn help(mode: Mode, asked: Asked) -> &'static str {
     }
 }
 
-/// The begin of a statement, for a message of one line.
+/// The first words of a statement, for a message of one line. Bare words only: a value may be a secret.
 fn first_words(text: &str) -> String {
     const WORDS: usize = 4;
-    let words: Vec<&str> = text.split_whitespace().take(WORDS).collect();
-    words.join(" ").chars().take(60).collect()
+    let is_word = |next: char| next.is_alphanumeric() || next == '_' || next.is_ascii_whitespace();
+    let bare = &text[..text.find(|next| !is_word(next)).unwrap_or(text.len())];
+    let words: Vec<&str> = bare.split_ascii_whitespace().take(WORDS).collect();
+    match words.join(" ") {
+        words if words.is_empty() => "this statement".to_owned(),
+        words => words.chars().take(60).collect(),
+    }
 }

@@ -19,7 +19,7 @@ pub(super) struct Program {
     fresh: bool,
     /// Whether the last token stood where a statement can begin, so that a `:` behind it makes it a label.
     label: bool,
-    /// In `DECLARE … HANDLER FOR …`, whose statement follows without any mark.
+    /// Behind the HANDLER of `DECLARE … HANDLER FOR …`, whose statement follows without any mark.
     handler: bool,
     /// Behind the PROCEDURE or FUNCTION of a package's body, whose `AS` opens declarations.
     routine: bool,
@@ -93,7 +93,6 @@ impl Program {
             self.blocks.pop();
         }
         (self.fresh, self.label, self.handler, self.routine) = (true, false, false, false);
-        (self.skip, self.operand, self.parentheses) = (0, Operand::Given, 0);
         !self.blocks.is_empty()
     }
 

@@ -131,8 +131,8 @@ impl<'a> Splitter<'a> {
 
     fn finish(&mut self) {
         let Current { range, head, .. } = std::mem::replace(&mut self.current, Current::new(self.dialect));
-        // An executable comment with nothing in it is a comment.
-        if !range.is_empty() && !head.is_empty() {
+        // An executable comment with nothing in it is a comment; behind a DELIMITER statements are not told apart.
+        if !range.is_empty() && !head.is_empty() && self.delimiter.is_none() {
             let class = head.classify(self.dialect);
             self.pieces.push(Piece { text: &self.text[range.clone()], start: range.start, class });
         }
@@ -140,31 +140,35 @@ impl<'a> Splitter<'a> {
 
     /// Whether a line for the client begins here, which no server accepts at this place.
     fn is_client_command(&self, token: &Token<'a>) -> bool {
-        let line = self.lexer.line_from(token.start);
-        let follows = |accept: fn(char) -> bool| line[token.text.len()..].starts_with(accept);
+        // Not the line itself: a script of one long line would be read once for each of its tokens.
+        let follows = |accept: fn(char) -> bool| self.text[token.end()..].starts_with(accept);
         match (token.kind, self.dialect) {
             (TokenKind::Symbol(b'\\'), SqlDialect::Postgres) => true,
             // Within a statement `\N` is NULL.
             (TokenKind::Symbol(b'\\'), SqlDialect::Mysql) => {
                 self.between_statements() || follows(|c| matches!(c, 'g' | 'G'))
             }
+            // The client takes a line of dashes for a comment, the server does not.
+            (TokenKind::Symbol(b'-'), SqlDialect::Mysql) => self.between_statements() && follows(|c| c == '-'),
             (TokenKind::Symbol(b'.'), SqlDialect::Sqlite) => {
                 let starts_line = token.start == 0 || self.text.as_bytes()[token.start - 1] == b'\n';
                 self.between_statements() && starts_line && follows(|c| c.is_ascii_alphabetic())
             }
-            (TokenKind::Word, _) => {
-                self.between_statements() && token.is("DELIMITER") && !line[token.text.len()..].trim().is_empty()
+            (TokenKind::Word, _) if self.between_statements() && token.is("DELIMITER") => {
+                !self.lexer.line_from(token.end()).trim().is_empty()
             }
             _ => false,
         }
     }
 
     fn client_command(&mut self, token: &Token<'a>) {
-        if token.kind == TokenKind::Word {
-            self.delimiter.get_or_insert(token.start);
-        } else {
-            let line = self.lexer.line_from(token.start);
-            self.faults.push(Fault::client_command(token.start, self.dialect, line));
+        match token.kind {
+            TokenKind::Word => _ = self.delimiter.get_or_insert(token.start),
+            TokenKind::Symbol(b'-') => self.faults.push(Fault::not_a_comment(token.start)),
+            _ => {
+                let line = self.lexer.line_from(token.start);
+                self.faults.push(Fault::client_command(token.start, self.dialect, line));
+            }
         }
         self.lexer.skip_line();
         self.finish();
