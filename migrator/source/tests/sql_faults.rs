@@ -69,6 +69,7 @@ fn commands_of_clients_are_refused() {
             "COPY t (a, b) FROM STDIN;\n1\tit's\n\\.\nCOPY u FROM stdin WITH (FORMAT csv);\n",
             &["copy_from_stdin 1:1", "copy_from_stdin 4:1"],
         ),
+        (Mysql, "LOCK TABLES a WRITE;\nINSERT INTO a VALUES (1);\nUNLOCK TABLES;", &["lock_tables 1:1"]),
         (
             Mysql,
             "SELECT 1;\nDELIMITER $$\nCREATE PROCEDURE p() BEGIN SELECT 1; END$$ COMMIT; IF 1 THEN SELECT 1;\nDELIMITER ;\nSELECT 2;",

@@ -10,7 +10,7 @@ pub struct Fault {
     /// A stable name. What never ends: `unterminated_string`, `unterminated_identifier`, `unterminated_dollar_quote`,
     /// `unterminated_comment`, `unterminated_body`. What is for a client: `psql_command`, `mysql_command`,
     /// `sqlite_command`, `copy_from_stdin`, `delimiter`, `drizzle_breakpoint`, `not_a_comment`. What contradicts the
-    /// mode: `transaction_control`, `not_in_transaction`, `unknown_directive`, `misplaced_directive`.
+    /// mode: `lock_tables`, `transaction_control`, `not_in_transaction`, `unknown_directive`, `misplaced_directive`.
     pub code: &'static str,
     /// The byte where it begins: the opening quote of what is never closed, the first word of a statement.
     pub offset: usize,
@@ -96,6 +96,15 @@ impl Fault {
             offset,
             "COPY … FROM STDIN waits for data that a script cannot send",
             "write the rows as INSERT … VALUES, or load them in a seed",
+        )
+    }
+
+    pub(super) fn lock_tables(offset: usize) -> Self {
+        Fault::new(
+            "lock_tables",
+            offset,
+            "under LOCK TABLES the record of a statement cannot be written: its table is not among the locked ones",
+            "remove it and its UNLOCK TABLES: the migration lock keeps other migrations out",
         )
     }
 

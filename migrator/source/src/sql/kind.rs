@@ -128,6 +128,11 @@ impl<'a> Head<'a> {
         self.is(0, "COPY") && self.find(&["FROM", "STDIN"])
     }
 
+    /// Whether this is MySQL's `LOCK TABLES`, beside which no table can be used that it does not name.
+    pub(super) fn locks_tables(&self) -> bool {
+        self.is(0, "LOCK") && (self.is(1, "TABLES") || self.is(1, "TABLE"))
+    }
+
     pub(super) fn classify(&self, dialect: SqlDialect) -> Class {
         let control = self.control(dialect);
         let kind = match dialect {

@@ -126,6 +126,9 @@ impl<'a> Splitter<'a> {
             self.faults.push(Fault::copy_from_stdin(self.current.range.start));
             self.lexer.skip_copy_data();
         }
+        if self.dialect == SqlDialect::Mysql && self.current.head.locks_tables() {
+            self.faults.push(Fault::lock_tables(self.current.range.start));
+        }
         self.finish();
     }
 
