@@ -37,7 +37,9 @@ pub struct Traffic {
     /// Bytes that were passed on.
     pub bytes: u64,
     /// Turns: pieces of any size and number count as one until something comes the other way. To the server these are
-    /// the round trips of a protocol in which the client waits for the answer.
+    /// the round trips of a protocol in which the client waits for the answer. What wants no answer begins the turn of
+    /// what follows: `COM_STMT_CLOSE` of MySQL, the last that diesel sends as it connects. So take the number to
+    /// compare with after something else was answered.
     pub turns: u64,
 }
 
