@@ -187,7 +187,13 @@ impl Wire {
             return;
         }
         let (client, server) = (Arc::new(client), Arc::new(server));
-        self.state().open.extend([&client, &server].map(Arc::downgrade));
+        let mut state = self.state();
+        if state.closed {
+            return;
+        }
+        state.open.retain(|end| end.strong_count() > 0);
+        state.open.extend([&client, &server].map(Arc::downgrade));
+        drop(state);
         // Whose turn it was last; at first the server's, so that the client's first piece is a turn.
         let server_spoke = Arc::new(AtomicBool::new(true));
         for (direction, from, to) in [

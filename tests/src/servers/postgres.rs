@@ -29,6 +29,8 @@ const FORGETFUL: &str = "
 fsync = off
 synchronous_commit = off
 full_page_writes = off
+# Or each new database waits for megabytes of zeros.
+wal_init_zero = off
 ";
 
 impl Kind for Pg {

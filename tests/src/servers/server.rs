@@ -37,7 +37,7 @@ pub struct Server<K: Kind> {
 #[derive(Debug)]
 pub(super) struct Site<K: Kind> {
     pub(super) address: Address,
-    /// Whether the server answers, as far as we did nothing against it.
+    /// Whether the server can be asked: it was started, and no test stopped, killed or froze it since.
     pub(super) up: AtomicBool,
     kind: PhantomData<fn() -> K>,
 }
@@ -163,12 +163,12 @@ impl<K: Kind> Server<K> {
         }
     }
 
-    /// Stops the clock of the server and all its processes (`SIGSTOP`): connections stay open, nothing answers. New
+    /// Freezes the server and all its processes (`SIGSTOP`): connections stay open, nothing answers. New
     /// connections are taken by the kernel, and nothing answers there either.
     pub fn pause(&mut self) {
         self.site.up.store(false, Ordering::SeqCst);
-        self.paused = true;
         self.freeze();
+        self.paused = true;
     }
 
     /// Lets a paused server go on.

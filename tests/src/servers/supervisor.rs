@@ -84,7 +84,7 @@ impl Supervisor {
         &self.folder
     }
 
-    /// Defines how the server `$pid` is ended when it still runs at the end, and what is done when it does not.
+    /// Defines how the server `$pid` is ended when there is one at the end, and what is done after that in any case.
     pub(super) fn finish_with(&mut self, finish: &str, tidy: &str) {
         self.send(&format!("finish() {{ {finish}; }}"));
         self.send(&format!("tidy() {{ {tidy}; }}"));

@@ -5,20 +5,17 @@ use migrator_tests::{
     sqlite,
 };
 
-/// One column after the other, as [`Database::texts`] wants it.
-const DATABASES: [&str; 2] = [
-    "SELECT datname AS value FROM pg_database",
-    "SELECT schema_name AS value FROM information_schema.schemata",
-];
-
 #[test]
 fn postgres_databases_are_isolated_and_dropped() {
-    isolated_and_dropped(servers::postgres(), DATABASES[0]);
+    isolated_and_dropped(servers::postgres(), "SELECT datname AS value FROM pg_database");
 }
 
 #[test]
 fn mariadb_databases_are_isolated_and_dropped() {
-    isolated_and_dropped(servers::mariadb(), DATABASES[1]);
+    isolated_and_dropped(
+        servers::mariadb(),
+        "SELECT schema_name AS value FROM information_schema.schemata",
+    );
 }
 
 fn isolated_and_dropped<K: Kind>(server: &Server<K>, databases: &str) {
@@ -122,7 +119,7 @@ fn sqlite_dumps_compare_schemas() {
     dumps_compare_schemas(&new(), &new(), EXTRAS, TOOLS, &["crane", "heavy", "lifted"]);
 }
 
-/// Two databases come to the same schema and back apart; `EXTRAS` is written to both, `TOOLS` to one.
+/// Two databases come apart and to the same schema; `extras` is run on both, `tools` on one.
 fn dumps_compare_schemas<D: Database>(one: &D, other: &D, extras: &str, tools: &str, named: &[&str]) {
     assert_eq!(one.dump(), other.dump(), "two empty databases");
     one.execute("CREATE TABLE harbour (name varchar(20) NOT NULL)");
