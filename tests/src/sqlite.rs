@@ -1,6 +1,7 @@
 //! SQLite databases, each in a folder of its own.
 
 use std::{
+    env,
     path::{Path, PathBuf},
     sync::OnceLock,
 };
@@ -18,7 +19,7 @@ use crate::{
 pub fn fresh() -> FreshDatabase {
     // One folder per process around them all, so that `kill -9` of the process leaves nothing here either.
     static SUPERVISOR: OnceLock<Supervisor> = OnceLock::new();
-    let supervisor = SUPERVISOR.get_or_init(Supervisor::start);
+    let supervisor = SUPERVISOR.get_or_init(|| Supervisor::start(&env::temp_dir()));
     let folder = tempfile::Builder::new()
         .prefix("sqlite-")
         .tempdir_in(supervisor.folder())

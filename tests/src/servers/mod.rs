@@ -46,7 +46,7 @@ pub fn mariadb() -> &'static Mariadb {
     SERVER.get_or_init(|| Mariadb::start(Options::default()))
 }
 
-/// How a server is set up. The default is fast, forgets what the disk has not seen, and logs no statements.
+/// How a server is set up. The default is fast, syncs nothing, may live in memory, and logs no statements.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     durable: bool,
@@ -55,7 +55,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Syncs what is committed to the disk, as a server in production does.
+    /// Lives on the disk and syncs what is committed, as a server in production does.
     #[must_use]
     pub fn durable(mut self) -> Options {
         self.durable = true;

@@ -10,17 +10,17 @@ use rustix::process::Signal;
 use super::{Address, Kind, Options, Stop, binary};
 use crate::{database, dump::Table};
 
-/// Memory for 256 connections, small buffers, nothing that works in the background; locks for thousands of tables in
-/// one transaction.
+/// Room for 256 connections and for the locks of thousands of tables in one transaction; nothing that works in the
+/// background.
 const SETTINGS: &str = "
 max_connections = 256
 max_locks_per_transaction = 256
-shared_buffers = 32MB
+shared_buffers = 64MB
 min_wal_size = 32MB
 autovacuum = off
 jit = off
 listen_addresses = '127.0.0.1'
-# Not in /dev/shm, where it would stay behind after SIGKILL and which is small in a container.
+# In the data folder: as POSIX shared memory it would stay behind after SIGKILL.
 dynamic_shared_memory_type = mmap
 log_line_prefix = '%m [%p] %d %a: '
 ";
@@ -29,8 +29,6 @@ const FORGETFUL: &str = "
 fsync = off
 synchronous_commit = off
 full_page_writes = off
-# Or each new database waits for megabytes of zeros.
-wal_init_zero = off
 ";
 
 impl Kind for Pg {

@@ -1,9 +1,9 @@
 use std::{
-    fs,
+    env, fs,
     marker::PhantomData,
     net::{Ipv4Addr, SocketAddrV4},
     os::fd::OwnedFd,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -48,7 +48,7 @@ impl<K: Kind> Server<K> {
     /// # Panics
     /// When its programs are not installed, or with its log when it does not start.
     pub fn start(options: Options) -> Server<K> {
-        let supervisor = Supervisor::start();
+        let supervisor = Supervisor::start(&place(&options));
         process::give(K::SYSTEM_USER, supervisor.folder());
         let (socket, port) = reserve_port();
         let password = std::iter::repeat_with(fastrand::alphanumeric).take(24).collect();
@@ -245,6 +245,17 @@ fn reserve_port() -> (OwnedFd, u16) {
         Ok::<_, rustix::io::Errno>((socket, address.port()))
     };
     reserve().expect("find a free port on 127.0.0.1")
+}
+
+/// Where the folder of a server goes: in memory when nothing has to outlive the machine and there is room for it. On a
+/// busy disk `CREATE DATABASE` took 200 ms, where it took 20 ms in memory. A container may have 64 MB there.
+fn place(options: &Options) -> PathBuf {
+    const ROOM: u64 = 2 << 30;
+    let memory = Path::new("/dev/shm");
+    match rustix::fs::statvfs(memory) {
+        Ok(space) if !options.durable && space.f_bavail * space.f_frsize >= ROOM => memory.to_owned(),
+        _ => env::temp_dir(),
+    }
 }
 
 fn read(file: &Path) -> String {

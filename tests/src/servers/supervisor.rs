@@ -51,11 +51,11 @@ struct Shell {
 }
 
 impl Supervisor {
-    /// Makes the folder, readable by this user only.
-    pub fn start() -> Supervisor {
+    /// Makes the folder, readable by this user only, in `place`.
+    pub fn start(place: &Path) -> Supervisor {
         let mut child = Command::new("sh")
             .args(["-c", SCRIPT, "migrator-tests"])
-            .arg(std::env::temp_dir())
+            .arg(place)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // Ctrl-C in a terminal goes to a whole process group. This one has to see the others go.
