@@ -151,20 +151,20 @@ impl<K: Kind> Server<K> {
         self.launch();
     }
 
-    /// Kills the server with all its processes (`SIGKILL`), as a power cut would, and returns when they are gone.
+    /// Kills the server with all its processes (`SIGKILL`) and returns when they are gone. What they wrote and did not
+    /// sync is there at the next start, as it would not be after a power cut.
     pub fn kill(&mut self) {
         self.site.up.store(false, Ordering::SeqCst);
-        if let Some(pid) = self.pid {
+        if self.pid.is_some() {
             let pids = self.freeze();
             pids.iter().rev().for_each(|&pid| process::send(pid, Signal::KILL));
             self.paused = false;
             self.gone(&pids);
-            debug_assert!(self.pid.is_none(), "process {pid} is forgotten");
         }
     }
 
-    /// Freezes the server and all its processes (`SIGSTOP`): connections stay open, nothing answers. New
-    /// connections are taken by the kernel, and nothing answers there either.
+    /// Freezes the server and all its processes (`SIGSTOP`): connections stay open, nothing answers. New connections are
+    /// taken by the kernel, and nothing answers there either.
     pub fn pause(&mut self) {
         self.site.up.store(false, Ordering::SeqCst);
         self.freeze();
