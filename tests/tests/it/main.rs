@@ -1,0 +1,3 @@
+//! The integration tests: one binary, so that its servers are started once.
+
+mod servers;

@@ -1,0 +1,6 @@
+//! The test support itself.
+
+mod cleanup;
+mod databases;
+mod faults;
+mod proxy;
