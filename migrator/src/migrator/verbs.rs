@@ -1,181 +1,22 @@
-//! Options and verbs.
+//! The verbs, and what each of them makes sure of first.
 
-use std::fmt;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use diesel::connection::LoadConnection;
 
-use crate::apply::{self, Grouping, Run, Stop};
+use super::Migrator;
+use super::job::Job;
 use crate::dialect::{Class, Dialect, Facts, LockKey};
-use crate::environment::Environment;
 use crate::error::Error;
-use crate::event::{Event, Hook};
+use crate::event::Event;
 use crate::history::{self, Glance, Home, Writer};
 use crate::ledgers;
-use crate::lock::{self, FileLock, Keep, Wait, depth};
-use crate::migration::MigrationSet;
-use crate::plan::{self, Given, Plan, Policies, Policy, Resolution, Target};
+use crate::lock::{self, Keep, depth};
+use crate::plan::{self, Given, Plan, Policy, Resolution, Target};
 use crate::record::{History, Partial, RecordKind, Standing};
 use crate::report::Report;
-use crate::session::{self, SessionStep, Step, with_session};
+use crate::session::{self, with_session};
 use crate::status::{self, Status};
-
-/// Brings a database to where a [`MigrationSet`] is: options first, then a verb.
-///
-/// ```no_run
-/// # use diesel::prelude::*;
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let migrations = migrator::MigrationSet::from_path("migrations")?;
-/// let mut conn = SqliteConnection::establish("app.db")?;
-/// let report = migrator::Migrator::new(&migrations).run(&mut conn)?;
-/// println!("{report}");
-/// # Ok(())
-/// # }
-/// ```
-///
-/// A verb takes any diesel connection: plain, pooled by r2d2, or a wrapped one of diesel-async. It must not be inside of a
-/// transaction when the verb writes.
-///
-/// | option | default |
-/// |---|---|
-/// | [`lock_timeout`](Self::lock_timeout) | 5 minutes |
-/// | [`statement_lock_timeout`](Self::statement_lock_timeout) | 5 seconds, 5 tries |
-/// | [`changed`](Self::changed), [`missing`](Self::missing), [`out_of_order`](Self::out_of_order), [`failed`](Self::failed) | [`Policy::Refuse`] |
-/// | [`ahead`](Self::ahead) | [`Policy::Warn`] |
-/// | [`non_empty`](Self::non_empty) | [`Policy::Refuse`] |
-/// | [`schema`](Self::schema) | the connection's current schema |
-/// | [`set_name`](Self::set_name) | empty |
-pub struct Migrator<C> {
-    set: MigrationSet,
-    schema: Option<String>,
-    set_name: String,
-    wait: Wait,
-    statement_lock_timeout: Duration,
-    policies: Policies,
-    non_empty: Policy,
-    environment: Option<Environment>,
-    setup: Step<C>,
-    teardown: Step<C>,
-}
-
-impl<C> Migrator<C> {
-    /// A migrator with every option at its default.
-    pub fn new(set: &MigrationSet) -> Self {
-        Self {
-            set: set.clone(),
-            schema: None,
-            set_name: String::new(),
-            wait: Wait { timeout: Duration::from_secs(5 * 60), hook: Hook::default() },
-            statement_lock_timeout: Duration::from_secs(5),
-            policies: Policies::default(),
-            non_empty: Policy::Refuse,
-            environment: None,
-            setup: Step::Nothing,
-            teardown: Step::Nothing,
-        }
-    }
-
-    /// How long a run waits for the migration lock. Default: 5 minutes.
-    #[must_use]
-    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
-        self.wait.timeout = timeout;
-        self
-    }
-
-    /// How long a statement waits for what others hold, before its transaction is rolled back and tried again, five times in
-    /// all. Default: 5 seconds. It keeps others from queueing behind a waiting DDL statement. (PostgreSQL `lock_timeout`, MySQL
-    /// `lock_wait_timeout`, SQLite `busy_timeout`.)
-    #[must_use]
-    pub fn statement_lock_timeout(mut self, timeout: Duration) -> Self {
-        self.statement_lock_timeout = timeout;
-        self
-    }
-
-    /// The schema (PostgreSQL), or database (MySQL), in which the history lives. Default: the connection's current one. SQLite
-    /// has one only.
-    #[must_use]
-    pub fn schema(mut self, schema: impl Into<String>) -> Self {
-        self.schema = Some(schema.into());
-        self
-    }
-
-    /// Tells apart two sets whose histories share one schema. Default: empty.
-    #[must_use]
-    pub fn set_name(mut self, name: impl Into<String>) -> Self {
-        self.set_name = name.into();
-        self
-    }
-
-    /// What a run does when a migration that is not applied is older than one that is. Default: refuse.
-    #[must_use]
-    pub fn out_of_order(mut self, policy: Policy) -> Self {
-        self.policies.out_of_order = policy;
-        self
-    }
-
-    /// What a run does when the text of an applied migration differs from the recorded one. Default: refuse.
-    #[must_use]
-    pub fn changed(mut self, policy: Policy) -> Self {
-        self.policies.changed = policy;
-        self
-    }
-
-    /// What a run does when an applied migration, older than the set's latest, is not in the set. Default: refuse.
-    #[must_use]
-    pub fn missing(mut self, policy: Policy) -> Self {
-        self.policies.missing = policy;
-        self
-    }
-
-    /// What a run does when the database is newer than the set. Default: warn, and go on.
-    #[must_use]
-    pub fn ahead(mut self, policy: Policy) -> Self {
-        self.policies.ahead = policy;
-        self
-    }
-
-    /// What a run does when nobody knows whether a statement of an earlier run took. Default: refuse. To allow it is to say
-    /// that running that statement twice does no harm.
-    #[must_use]
-    pub fn failed(mut self, policy: Policy) -> Self {
-        self.policies.failed = policy;
-        self
-    }
-
-    /// What a run does when the database has tables and no history. Default: refuse, since it may be somebody else's.
-    #[must_use]
-    pub fn non_empty(mut self, policy: Policy) -> Self {
-        self.non_empty = policy;
-        self
-    }
-
-    /// What this process takes the database for. The first run that is told so marks the database; a later run that is told
-    /// otherwise says so.
-    #[must_use]
-    pub fn environment(mut self, environment: Environment) -> Self {
-        self.environment = Some(environment);
-        self
-    }
-
-    /// Runs something on the migrating connection itself: `setup` before the lock is taken and only when something is
-    /// pending, `teardown` after the lock was given back, also after an error or a panic.
-    ///
-    /// Each is SQL, a closure, or `()`. What the set-up sets in the session is set again after each script; it is not run
-    /// again.
-    #[must_use]
-    pub fn session(mut self, setup: impl SessionStep<C>, teardown: impl SessionStep<C>) -> Self {
-        (self.setup, self.teardown) = (setup.into_step(), teardown.into_step());
-        self
-    }
-
-    /// Is told each transition of a run.
-    #[must_use]
-    pub fn on_event(mut self, hook: impl Fn(Event<'_>) + Send + Sync + 'static) -> Self {
-        self.wait.hook = Hook(Some(Arc::new(hook)));
-        self
-    }
-}
 
 impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// Applies what is pending, or proves with one query that nothing is.
@@ -326,7 +167,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         }
     }
 
-    fn warn(&self, report: &mut Report, message: String) {
+    pub(super) fn warn(&self, report: &mut Report, message: String) {
         self.wait.hook.emit(Event::Warning { message: &message });
         if !report.warnings.contains(&message) {
             report.warnings.push(message);
@@ -362,7 +203,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         Ok((facts, home))
     }
 
-    fn given<D: Dialect>(&self, facts: &Facts) -> Given {
+    pub(super) fn given<D: Dialect>(&self, facts: &Facts) -> Given {
         Given { dialect: D::SQL, started: facts.started, policies: self.policies }
     }
 
@@ -424,7 +265,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     }
 
     /// Whether statements will run outside of the transaction that is the lock, or another process may be at it now.
-    fn needs_file(&self, history: &History, plan: &Plan) -> bool {
+    pub(super) fn needs_file(&self, history: &History, plan: &Plan) -> bool {
         let unfinished = |standing| matches!(standing, Standing::Partial(Partial { in_doubt: true, .. }));
         C::Backend::LOCK_IS_TRANSACTION
             && (plan.steps.iter().any(|step| !step.transaction)
@@ -432,157 +273,12 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     }
 }
 
-/// One run with work to do, inside of its session.
-struct Job<'a, C> {
-    migrator: &'a Migrator<C>,
-    facts: &'a Facts,
-    home: &'a Home,
-    key: &'a LockKey,
-    restore: &'a str,
-    target: &'a Target,
-}
-
-/// How one turn under the lock ended.
-enum Turn {
-    Done,
-    Stopped(Error),
-    /// Again, with this grouping, and with the lock file held.
-    Again(Grouping, bool),
-}
-
-impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
-    fn run(&self, conn: &mut C, needs_file: bool, report: &mut Report) -> Result<(), Error> {
-        let (mut grouping, mut needs_file) = (Grouping::All, needs_file);
-        let mut file = None;
-        let wait = &self.migrator.wait;
-        loop {
-            if needs_file && file.is_none() {
-                file = Some(FileLock::acquire(self.facts, wait)?);
-            }
-            let span = tracing::info_span!(target: "migrator", "migrator.lock");
-            let turn = span.in_scope(|| {
-                lock::with_lock(conn, self.key, self.facts, wait, |conn, waited| {
-                    report.lock_wait += waited;
-                    wait.hook.emit(Event::Locked { waited });
-                    match self.turn(conn, grouping, file.is_some(), report) {
-                        // What the run did before it stopped is kept; it is recorded.
-                        Ok(turn @ (Turn::Done | Turn::Stopped(_))) => (Keep::All, Ok(turn)),
-                        Ok(turn) => (Keep::Nothing, Ok(turn)),
-                        Err(error) => (Keep::Nothing, Err(error)),
-                    }
-                })
-            });
-            match turn {
-                Ok(Ok(Turn::Done)) => return self.finish(report, None),
-                Ok(Ok(Turn::Stopped(error))) => return self.finish(report, Some(error)),
-                Ok(Ok(Turn::Again(next, with_file))) => (grouping, needs_file) = (next, needs_file || with_file),
-                Ok(Err(error)) => return Err(error),
-                Err(error) => {
-                    // The transaction that held the whole run could not be committed: nothing of it is there.
-                    if C::Backend::LOCK_IS_TRANSACTION && grouping == Grouping::All {
-                        report.applied.clear();
-                    }
-                    return Err(error);
-                }
-            }
-        }
-    }
-
-    /// Tells of what the end of the lock committed.
-    fn finish(&self, report: &Report, error: Option<Error>) -> Result<(), Error> {
-        if C::Backend::LOCK_IS_TRANSACTION {
-            for applied in &report.applied {
-                let duration = Duration::from_millis(applied.duration_ms);
-                let (version, name) = (applied.version.as_str(), applied.name.as_str());
-                self.migrator.wait.hook.emit(Event::Applied { version, name, duration });
-            }
-        }
-        error.map_or(Ok(()), Err)
-    }
-
-    /// Reads the history again, decides again, and carries the decision out.
-    fn turn(&self, conn: &mut C, grouping: Grouping, has_file: bool, report: &mut Report) -> Result<Turn, Error> {
-        let migrator = self.migrator;
-        let facts = C::Backend::facts(conn, migrator.schema.as_deref().or(Some(&self.home.schema)))
-            .map_err(|error| Error::database("tell what it is", error))?;
-        let history = history::load(conn, &facts, self.home)?;
-        let marked = migrator.environment.map(Environment::name);
-        if let Err(error) = history::prepare(conn, self.home, history.as_ref(), marked) {
-            // Another set has a lock of its own, and may have made the tables at the same moment.
-            let made = history.is_none() && history::exists(conn, self.home);
-            let again = made.then(|| history::prepare(conn, self.home, Some(&History::default()), marked));
-            again.unwrap_or(Err(error)).map_err(|error| {
-                let remedy =
-                    "the role needs the right to create tables in the schema once; or let the owner run the migrations";
-                Error::database("make the history tables", error).with_remedy(remedy)
-            })?;
-        }
-        let known = history.clone().unwrap_or_default();
-        let plan = plan::plan(&migrator.set, &known, self.target, migrator.given::<C::Backend>(&facts))?;
-        if !has_file && migrator.needs_file(&known, &plan) {
-            return Ok(Turn::Again(grouping, true));
-        }
-        plan.warnings.iter().for_each(|warning| migrator.warn(report, warning.clone()));
-        report.skipped = plan.skipped;
-        report.run_id = run_id();
-        report.applied.clear();
-        migrator.wait.hook.emit(Event::Planned { steps: plan.steps.len() });
-        let writer = Writer::new::<C::Backend>(
-            self.home,
-            &migrator.set,
-            history.as_ref(),
-            self.key,
-            &report.run_id.clone(),
-            &facts,
-        );
-        let mut run = Run {
-            set: &migrator.set,
-            facts: self.facts,
-            key: self.key,
-            wait: &migrator.wait,
-            restore: self.restore,
-            grouping,
-            writer,
-            report,
-            committed: 0,
-        };
-        match apply::apply(conn, &mut run, &plan) {
-            Ok(()) => Ok(Turn::Done),
-            Err(Stop::Error(error)) => Ok(Turn::Stopped(error)),
-            Err(Stop::OneByOne) => Ok(Turn::Again(Grouping::Each, false)),
-        }
-    }
-}
-
 /// A name for one run: 128 random bits.
-fn run_id() -> String {
+pub(super) fn run_id() -> String {
     format!("{:032x}", fastrand::u128(..))
 }
 
 fn open_transaction() -> Error {
     let message = "a transaction is open on the connection, and a migration must decide by itself what it commits";
     Error::new("open_transaction", message, "commit or roll back first, or give it a connection of its own")
-}
-
-impl<C> Clone for Migrator<C> {
-    fn clone(&self) -> Self {
-        Self {
-            set: self.set.clone(),
-            schema: self.schema.clone(),
-            set_name: self.set_name.clone(),
-            wait: self.wait.clone(),
-            statement_lock_timeout: self.statement_lock_timeout,
-            policies: self.policies,
-            non_empty: self.non_empty,
-            environment: self.environment,
-            setup: self.setup.clone(),
-            teardown: self.teardown.clone(),
-        }
-    }
-}
-
-impl<C> fmt::Debug for Migrator<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Migrator").field("set", &self.set).field("schema", &self.schema).finish_non_exhaustive()
-    }
 }
