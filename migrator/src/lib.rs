@@ -37,6 +37,8 @@ mod session;
 mod stale;
 mod status;
 
+#[cfg(all(feature = "cli", not(any(feature = "sqlite", feature = "postgres", feature = "mysql"))))]
+compile_error!("a command line that can connect to nothing: add the feature sqlite, postgres or mysql");
 #[cfg(feature = "cli")]
 pub mod cli;
 

@@ -8,9 +8,8 @@ use migrator_source::checksum::Fingerprint;
 use crate::dialect::{Dialect, Facts, table};
 use crate::error::Error;
 use crate::migration::Checksum;
-pub(crate) use writer::Writer;
-
 use crate::record::{History, Meta, Record, RecordKind};
+pub(crate) use writer::Writer;
 
 pub(crate) const HISTORY: &str = "__migrator_history";
 pub(crate) const META: &str = "__migrator_meta";
