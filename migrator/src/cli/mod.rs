@@ -71,7 +71,9 @@ enum Command {
     /// Apply what is pending. Exits 0 when it is done or nothing was to do, else 1.
     #[command(visible_aliases = ["deploy", "up"], after_help = "Example:\n  migrator run --target 20240131120000")]
     Run(RunArgs),
-    /// Show what `run` would do, and change nothing. Exits 2 when something is pending.
+    /// Show what `run` would do, with the risk of each statement, and change nothing. Exits 2 when something is pending.
+    ///
+    /// `destroys`: data that is there is gone afterwards. `locks`: whoever uses the table waits until it is done.
     #[command(after_help = "Example:\n  migrator plan --sql")]
     Plan {
         /// Print the statements too.
