@@ -189,9 +189,10 @@ impl fmt::Display for Error {
 /// How many lines of a statement an error prints.
 const SNIPPET: usize = 6;
 
+/// As it displays: `fn main() -> Result<(), migrator::Error>` prints an error this way.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Error({}: {self})", self.0.code)
+        write!(f, "[{}] {self}", self.0.code)
     }
 }
 
