@@ -53,8 +53,6 @@ pub(crate) struct Run<'a> {
     pub(crate) grouping: Grouping,
     pub(crate) writer: Writer,
     pub(crate) report: &'a mut Report,
-    /// Whether the migrations of the report are committed up to here.
-    pub(crate) committed: usize,
 }
 
 /// Carries out a plan.
@@ -62,7 +60,7 @@ pub(crate) fn apply<C>(conn: &mut C, run: &mut Run<'_>, plan: &Plan) -> Result<(
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    let before = violations(conn)?;
+    let mut before = violations(conn)?;
     let steps = plan.steps.len();
     for (at, step) in plan.steps.iter().enumerate() {
         let migration = run.set.at(step.position);
@@ -77,6 +75,13 @@ where
             in_transaction(conn, run, &migration, &script, &before)?;
         } else {
             one_by_one(conn, run, &migration, &script, step)?;
+            let after = violations(conn)?;
+            if let Some(what) = grown(&before, &after) {
+                let message = format!("{name} ran without a transaction and cannot be undone: {what}");
+                run.wait.hook.emit(Event::Warning { message: &message });
+                run.report.warnings.push(message);
+            }
+            before = after;
         }
         let duration_ms = millis(start.elapsed());
         run.report.applied.push(Applied { version: version.to_owned(), name: name.to_owned(), duration_ms });
@@ -96,11 +101,7 @@ where
 impl Run<'_> {
     /// Tells the host about the migrations that are now committed.
     pub(crate) fn flush(&mut self) {
-        for applied in &self.report.applied[self.committed..] {
-            let duration = Duration::from_millis(applied.duration_ms);
-            self.wait.hook.emit(Event::Applied { version: &applied.version, name: &applied.name, duration });
-        }
-        self.committed = self.report.applied.len();
+        self.report.flush(&self.wait.hook);
     }
 }
 

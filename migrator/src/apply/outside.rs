@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use diesel::connection::{LoadConnection, TransactionManager};
+use diesel::result::Error as DatabaseError;
 use migrator_source::sql::{Kind, Script, Statement};
 
 use super::failure::{Failure, failed, lost_or};
 use super::{Run, Stop, announce, applied, execute, retrying};
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Outcome};
 use crate::error::Error;
 use crate::lock::{self, depth};
 use crate::migration::Migration;
@@ -45,6 +46,9 @@ where
             }
         }
         for (at, statement) in script.statements().iter().enumerate().skip(from) {
+            if step.retried && statement.kind == Kind::Alone {
+                clear(conn, statement)?;
+            }
             let record = if at + 1 == count {
                 applied(run, migration, script, start)
             } else {
@@ -56,7 +60,7 @@ where
             };
             retrying::<C, _>(conn, run, |conn, run| statement_and_outcome(conn, run, script, at, statement, &record))?;
         }
-        if count == 0 {
+        if from >= count {
             let record = applied(run, migration, script, start);
             run.writer.write(conn, &record)?;
         }
@@ -70,6 +74,18 @@ where
         Some(error) => Err(Stop::Error(error)),
         None => Ok(()),
     }
+}
+
+/// Removes what an earlier try left unusable.
+fn clear<C>(conn: &mut C, statement: &Statement<'_>) -> Result<(), DatabaseError>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    if let Outcome::Broken(remove) = C::Backend::outcome(conn, statement.text)? {
+        tracing::info!(target: "migrator", remove, "removing what an earlier try left");
+        conn.batch_execute(&remove)?;
+    }
+    Ok(())
 }
 
 /// One statement of a script that cannot be rolled back, with the record of its outcome.

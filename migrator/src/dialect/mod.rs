@@ -77,6 +77,9 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// The rows that break a foreign key, where the database does not check while it runs.
     #[doc(hidden)]
     fn violations<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Vec<Violations>>;
+    /// Whether a statement that runs outside of every transaction took, as far as the catalogue tells.
+    #[doc(hidden)]
+    fn outcome<C: LoadConnection<Backend = Self>>(conn: &mut C, statement: &str) -> QueryResult<Outcome>;
     /// A condition that holds while this very connection holds the lock.
     #[doc(hidden)]
     fn owned(key: &LockKey) -> String;
@@ -172,6 +175,19 @@ pub struct Session {
 pub struct Violations {
     pub(crate) what: String,
     pub(crate) count: u64,
+}
+
+/// Whether a statement took, as far as the catalogue tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It took.
+    Took,
+    /// It did not, or it can be done twice.
+    DidNot,
+    /// It left something unusable, which this statement removes.
+    Broken(String),
+    /// The catalogue does not tell.
+    Unknown,
 }
 
 /// The name of a migration lock.

@@ -7,7 +7,7 @@ use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::sql::SqlDialect;
 
-use super::{Cells, Class, Dialect, Facts, LockKey, Session, Violations, quoted};
+use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Violations, quoted};
 
 impl Dialect for Sqlite {
     const SQL: SqlDialect = SqlDialect::Sqlite;
@@ -143,6 +143,11 @@ impl Dialect for Sqlite {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// What cannot run in a transaction here (VACUUM, a journal mode) can be done twice.
+    fn outcome<C: LoadConnection<Backend = Self>>(_conn: &mut C, _statement: &str) -> QueryResult<Outcome> {
+        Ok(Outcome::DidNot)
     }
 
     fn owned(_key: &LockKey) -> String {

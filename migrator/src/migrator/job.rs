@@ -1,7 +1,5 @@
 //! One run with work to do: turns under the lock, until it is done or stopped.
 
-use std::time::Duration;
-
 use diesel::connection::LoadConnection;
 
 use super::Migrator;
@@ -59,31 +57,23 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
                 })
             });
             match turn {
-                Ok(Ok(Turn::Done)) => return self.finish(report, None),
-                Ok(Ok(Turn::Stopped(error))) => return self.finish(report, Some(error)),
+                Ok(Ok(Turn::Done)) => {
+                    report.flush(&wait.hook);
+                    return Ok(());
+                }
+                Ok(Ok(Turn::Stopped(error))) => {
+                    report.flush(&wait.hook);
+                    return Err(error);
+                }
                 Ok(Ok(Turn::Again(next, with_file))) => (grouping, needs_file) = (next, needs_file || with_file),
                 Ok(Err(error)) => return Err(error),
                 Err(error) => {
-                    // The transaction that held the whole run could not be committed: nothing of it is there.
-                    if C::Backend::LOCK_IS_TRANSACTION && grouping == Grouping::All {
-                        report.applied.clear();
-                    }
+                    // The transaction that held the run could not be committed: nothing of it is there.
+                    report.forget();
                     return Err(error);
                 }
             }
         }
-    }
-
-    /// Tells of what the end of the lock committed.
-    fn finish(&self, report: &Report, error: Option<Error>) -> Result<(), Error> {
-        if C::Backend::LOCK_IS_TRANSACTION {
-            for applied in &report.applied {
-                let duration = Duration::from_millis(applied.duration_ms);
-                let (version, name) = (applied.version.as_str(), applied.name.as_str());
-                self.migrator.wait.hook.emit(Event::Applied { version, name, duration });
-            }
-        }
-        error.map_or(Ok(()), Err)
     }
 
     /// Reads the history again, decides again, and carries the decision out.
@@ -104,14 +94,15 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             })?;
         }
         let known = history.clone().unwrap_or_default();
-        let plan = plan::plan(&migrator.set, &known, self.target, migrator.given::<C::Backend>(&facts))?;
+        let given = migrator.given(conn, &facts, &known)?;
+        let plan = plan::plan(&migrator.set, &known, self.target, given)?;
         if !has_file && migrator.needs_file(&known, &plan) {
             return Ok(Turn::Again(grouping, true));
         }
         plan.warnings.iter().for_each(|warning| migrator.warn(report, warning.clone()));
         report.skipped = plan.skipped;
         report.run_id = run_id();
-        report.applied.clear();
+        report.forget();
         migrator.wait.hook.emit(Event::Planned { steps: plan.steps.len() });
         let writer = Writer::new::<C::Backend>(
             self.home,
@@ -130,7 +121,6 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             grouping,
             writer,
             report,
-            committed: 0,
         };
         match apply::apply(conn, &mut run, &plan) {
             Ok(()) => Ok(Turn::Done),

@@ -6,7 +6,7 @@ use diesel::connection::LoadConnection;
 
 use super::Migrator;
 use super::job::Job;
-use crate::dialect::{Class, Dialect, Facts, LockKey};
+use crate::dialect::{Class, Dialect, Facts, LockKey, Outcome};
 use crate::error::Error;
 use crate::event::Event;
 use crate::history::{self, Glance, Home, Writer};
@@ -67,7 +67,9 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         self.check_dialect()?;
         let (facts, _, history) = self.read(conn)?;
         self.check_place(conn, &facts, history.as_ref())?;
-        plan::plan(&self.set, &history.unwrap_or_default(), &target, self.given::<C::Backend>(&facts))
+        let history = history.unwrap_or_default();
+        let given = self.given(conn, &facts, &history)?;
+        plan::plan(&self.set, &history, &target, given)
     }
 
     /// Where the database stands. It reads only, needs no lock, and works for a role that may only `SELECT`.
@@ -203,8 +205,18 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         Ok((facts, home))
     }
 
-    pub(super) fn given<D: Dialect>(&self, facts: &Facts) -> Given {
-        Given { dialect: D::SQL, started: facts.started, policies: self.policies }
+    /// What a decision needs to know of the database besides its history.
+    pub(super) fn given(&self, conn: &mut C, facts: &Facts, history: &History) -> Result<Given, Error> {
+        let mut given = Given { dialect: C::Backend::SQL, started: facts.started, took: None, policies: self.policies };
+        if let Some(statement) = plan::in_doubt(&self.set, history, given)? {
+            let asking = |error| Error::database("tell whether a statement took", error);
+            given.took = match C::Backend::outcome(conn, &statement).map_err(asking)? {
+                Outcome::Took => Some(true),
+                Outcome::DidNot | Outcome::Broken(_) => Some(false),
+                Outcome::Unknown => None,
+            };
+        }
+        Ok(given)
     }
 
     /// Refuses a database without a history that is not empty: it may be somebody else's.
@@ -234,7 +246,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         }
         self.check_place(conn, &facts, history.as_ref())?;
         let known = history.unwrap_or_default();
-        let plan = plan::plan(&self.set, &known, target, self.given::<C::Backend>(&facts))?;
+        let given = self.given(conn, &facts, &known)?;
+        let plan = plan::plan(&self.set, &known, target, given)?;
         report.skipped = plan.skipped;
         if plan.is_empty() {
             plan.warnings.iter().for_each(|warning| self.warn(report, warning.clone()));

@@ -9,6 +9,7 @@
 
 mod body;
 mod directive;
+mod effect;
 mod fault;
 mod kind;
 mod lex;
@@ -17,6 +18,7 @@ mod program;
 mod risk;
 mod split;
 
+pub use effect::{Effect, effect};
 pub use fault::Fault;
 pub use risk::Risk;
 
