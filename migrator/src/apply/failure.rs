@@ -6,7 +6,7 @@ use migrator_source::sql::Script;
 
 use super::Run;
 use crate::dialect::{Class, Dialect};
-use crate::error::{Error, Place};
+use crate::error::{Error, Place, words};
 use crate::event::Event;
 use crate::migration::Migration;
 use crate::record::RecordKind;
@@ -92,14 +92,14 @@ where
             record.statement = Some(at + 1);
             let statement = &script.statements()[at];
             let place = Place::new(migration.path(), migration.up(), statement.start, at + 1, statement.text);
-            let words = error.to_string();
+            let words = words(&error);
             let failed = Error::new(code, format!("migration {name} failed"), remedy);
-            (failed.with_place(place).with_source(error), words)
+            (failed.with_place(place).with_database(error), words)
         }
         Failure::Around(error) => {
-            let words = error.to_string();
+            let words = words(&error);
             let message = format!("migration {name} could not be recorded or committed");
-            (Error::new(code, message, remedy).with_source(error), words)
+            (Error::new(code, message, remedy).with_database(error), words)
         }
         Failure::ForeignKeys(what) => (Error::new(code, format!("migration {name} was undone: {what}"), remedy), what),
     };
@@ -118,7 +118,7 @@ where
     C: LoadConnection<Backend: Dialect>,
 {
     match lock_lost(conn, run) {
-        Some(lost) => lost.with_source(error),
+        Some(lost) => lost.with_database(error),
         None => Error::database("write the migration history", error),
     }
 }
