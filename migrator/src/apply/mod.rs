@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::{LoadConnection, TransactionManager};
 use diesel::result::Error as DatabaseError;
-use migrator_source::sql::{Mode, Script, Statement};
+use migrator_source::sql::{Kind, Mode, Script, SqlDialect, Statement};
 
 use self::failure::{Failure, failed};
 use self::outside::{one_by_one, pause, resume};
@@ -129,7 +129,7 @@ where
                     return Err(Failure::ForeignKeys(what));
                 }
             }
-            send(conn, run.restore)?;
+            send(conn, restore::<C>(run, script))?;
             let (sql, written) = run.writer.sql::<C::Backend>(&applied(run, migration, script, start));
             conn.batch_execute(&sql)?;
             Ok(written)
@@ -160,6 +160,12 @@ where
         }
     }
     Err(Stop::Error(failed(conn, run, migration, script, failure)))
+}
+
+/// The SQL that undoes what a script changed in the session. In SQLite only a statement of its own, a PRAGMA, can change it.
+fn restore<'a, C: LoadConnection<Backend: Dialect>>(run: &Run<'a>, script: &Script<'_>) -> &'a str {
+    let changes = script.statements().iter().any(|statement| statement.kind != Kind::Plain);
+    if changes || C::Backend::SQL != SqlDialect::Sqlite { run.restore } else { "" }
 }
 
 fn announce(run: &Run<'_>, script: &Script<'_>, at: usize, statement: &Statement<'_>) {

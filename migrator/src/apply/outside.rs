@@ -7,7 +7,7 @@ use diesel::result::Error as DatabaseError;
 use migrator_source::sql::{Kind, Script, Statement};
 
 use super::failure::{Failure, failed, lost_or};
-use super::{Run, Stop, announce, applied, execute, retrying};
+use super::{Run, Stop, announce, applied, execute, restore, retrying};
 use crate::dialect::{Dialect, Outcome};
 use crate::error::Error;
 use crate::lock::{self, depth};
@@ -101,7 +101,7 @@ where
     C: LoadConnection<Backend: Dialect>,
 {
     let is_last = record.kind == Some(RecordKind::Applied);
-    let restore = if is_last { run.restore } else { "" };
+    let restore = if is_last { restore::<C>(run, script) } else { "" };
     let (sql, written) = run.writer.sql::<C::Backend>(record);
     let of_script = |error| Failure::Statement(at, error);
     match statement.kind {
