@@ -1,0 +1,375 @@
+"""Runs every directory of the list and prints what came of it. `../corpus` is the way in."""
+
+import argparse
+import difflib
+import json
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import directories
+from databases import MariaDb, Postgres, Sqlite, must, run
+from directories import DIRECTORIES, Applies, Fails, Missing, Refused
+from host import Host, diagnostics
+from seeding import Seeder
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Result:
+    """One line of the table."""
+
+    directory: directories.Directory
+    applied: list = field(default_factory=lambda: ["-", "-"])
+    equal: str = "-"
+    kept: str = "-"
+    notes: list = field(default_factory=list)
+    wrong: list = field(default_factory=list)
+    missing: bool = False
+
+    def check(self, holds, what):
+        if not holds:
+            self.wrong.append(what)
+        return holds
+
+    def line(self, database):
+        wrong = "; ".join(self.wrong)
+        notes = "; ".join(note for note in [self.directory.note, *self.notes] if note)
+        cells = [
+            self.directory.name, database, self.directory.expect.count, " / ".join(map(str, self.applied)), self.equal, self.kept,
+            f"**{'missing' if self.missing else 'unexpected'}: {wrong}** {notes}" if wrong else notes,
+        ]
+        return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+class Corpus:
+    """The tool, the service that embeds the directories, and the servers."""
+
+    def __init__(self, tool, embedded, refusals, servers, exported, logs):
+        self.tool, self.embedded, self.refusals, self.servers, self.exported, self.logs = tool, embedded, refusals, servers, exported, logs
+
+    def examine(self, directory) -> Result:
+        result = Result(directory)
+        start = time.monotonic()
+        try:
+            kind = {Applies: self.applies, Fails: self.fails, Refused: self.refused}[type(directory.expect)]
+            kind(directory, result, self.servers[directory.dialect], self.exported[directory])
+        except Exception as error:  # one directory that goes wrong is one line of the table
+            result.wrong.append(f"{type(error).__name__}: {error}")
+            print(traceback.format_exc(), file=sys.stderr)
+        verdict = "UNEXPECTED: " + "; ".join(result.wrong) if result.wrong else "as expected"
+        print(f"{directory.name}: {verdict} ({time.monotonic() - start:.1f} s)", file=sys.stderr)
+        return result
+
+    def call(self, directory, url, *words, json_out=True):
+        """The standalone tool on the directory: exit code, document, what it said on stderr."""
+        session = ["--session-sql", directory.session] if directory.session else []
+        done = run([self.tool, *words, "--json", "--database-url", url, "--dir", self.exported[directory], *session])
+        try:
+            document = json.loads(done.stdout)
+        except json.JSONDecodeError as error:
+            raise RuntimeError(f"{' '.join(words)} ended with {done.returncode} and no JSON: {done.stdout}{done.stderr}") from error
+        return done.returncode, document, done.stderr
+
+    # All of it is applied.
+
+    def applies(self, directory, result, server, at):
+        count, scripts = directory.expect.count, directories.scripts(directory, at)
+        result.check(len(scripts) == count, f"the directory has {len(scripts)} scripts")
+
+        name = f"{directory.key}_run"
+        url = server.create(name)
+        code, plan, stderr = self.call(directory, url, "plan")
+        result.check(code == 2 and len(plan["steps"]) == count, f"plan: exit {code}, {len(plan.get('steps', []))} steps")
+        result.check(server.is_empty(name), "plan wrote something")
+        result.notes += [line.removeprefix("warning: ") for line in stderr.splitlines() if line.startswith("warning: ")]
+        code, first, _ = self.call(directory, url, "run")
+        again, second, _ = self.call(directory, url, "run")
+        listed, status, _ = self.call(directory, url, "status")
+        result.check(code == 0, f"run: exit {code}")
+        result.check(again == 0, f"second run: exit {again}")
+        result.check(listed == 0, f"status: exit {listed}")
+        self.all_applied(result, 0, scripts, [first, second], status)
+
+        document = self.embedded.serve(directory, server.create(f"{directory.key}_macro"))
+        self.all_applied(result, 1, scripts, document["runs"], document["status"])
+
+        server.create(f"{directory.key}_plain")
+        for file in scripts:
+            done = server.apply(f"{directory.key}_plain", file, directory.session)
+            if not result.check(done.returncode == 0, f"the plain client fails at {shown(file)}: {done.stderr.strip()[:200]}"):
+                return
+        self.compare(directory, result, server)
+        if directory.dialect == "sqlite":
+            self.keeps_rows(directory, result, server, scripts)
+
+    def all_applied(self, result, way, scripts, runs, status):
+        first, second = runs
+        said = ["run time", "macro"][way]
+        result.applied[way] = len(first["applied"])
+        if first["error"]:
+            result.wrong.append(f"{said}: {first['error']['file']}: {first['error']['message'][:300]}")
+            return
+        names = [applied["name"] for applied in first["applied"]]
+        result.check(names == [named(file) for file in scripts], f"{said}: not the migrations in the order that they should run in")
+        no_op = not second["applied"] and second["skipped"] == len(scripts) and not second["error"]
+        result.check(no_op, f"{said}: the second run is no no-op: {second}")
+        self.has_state(result, said, status, "up_to_date", len(scripts), 0)
+
+    @staticmethod
+    def has_state(result, said, status, state, applied, pending):
+        told = status.get("state"), status.get("applied"), status.get("pending")
+        problems = [problem["code"] for problem in status.get("problems", [])]
+        result.check(told == (state, applied, pending), f"{said}: status tells {told}")
+        result.check(state == "blocked" or not problems, f"{said}: problems {problems}")
+
+    # One script fails.
+
+    def fails(self, directory, result, server, at):
+        expect, scripts = directory.expect, directories.scripts(directory, at)
+        result.check(len(scripts) == expect.count, f"the directory has {len(scripts)} scripts")
+        culprit, before = scripts[expect.at - 1], scripts[: expect.at - 1]
+
+        url = server.create(f"{directory.key}_run")
+        code, first, _ = self.call(directory, url, "run")
+        again, second, _ = self.call(directory, url, "run")
+        listed, status, _ = self.call(directory, url, "status")
+        result.check(code == 1 and again == 1, f"run: exits {code} and {again}")
+        result.check(listed == 2, f"status: exit {listed}")
+        self.stopped(directory, result, 0, before, culprit, [first, second], status)
+        document = self.embedded.serve(directory, server.create(f"{directory.key}_macro"))
+        self.stopped(directory, result, 1, before, culprit, document["runs"], document["status"])
+
+        server.create(f"{directory.key}_plain")
+        for file in before:
+            done = server.apply(f"{directory.key}_plain", file, directory.session)
+            if not result.check(done.returncode == 0, f"the plain client fails at {shown(file)} already: {done.stderr.strip()[:200]}"):
+                return
+        done = server.apply(f"{directory.key}_plain", culprit, directory.session)
+        fails = done.returncode != 0 and expect.words in done.stderr
+        result.check(fails, f"the plain client does not fail at {shown(culprit)} as expected: {done.stderr.strip()[:200]}")
+        self.compare(directory, result, server)
+        result.notes.insert(0, f"fails at #{expect.at}, {shown(culprit)}, as for the plain client: {expect.words}")
+
+    def stopped(self, directory, result, way, before, culprit, runs, status):
+        expect, said = directory.expect, ["run time", "macro"][way]
+        first, second = runs
+        result.applied[way] = len(first["applied"])
+        names = [applied["name"] for applied in first["applied"]]
+        result.check(names == [named(file) for file in before], f"{said}: {len(names)} applied before the failure")
+        result.check(not second["applied"] and second["skipped"] == len(before), f"{said}: the second run is not the same failure: {second}")
+        for error in (first["error"], second["error"]):
+            if not result.check(error, f"{said}: no error"):
+                continue
+            result.check(error["code"] == "statement_failed", f"{said}: the code is {error['code']}")
+            result.check((error["file"] or "").endswith(shown(culprit)), f"{said}: it names {error['file']}, not {shown(culprit)}")
+            result.check(expect.statement in (error["statement"] or ""), f"{said}: the statement shown is {error['statement']}")
+            result.check(expect.words in error["message"], f"{said}: the words are {error['message']}")
+        self.has_state(result, said, status, expect.after, len(before), expect.count - len(before))
+
+    # It is refused.
+
+    def refused(self, directory, result, server, _at):
+        expect, name = directory.expect, f"{directory.key}_run"
+        url = server.create(name)
+        for verb in ("plan", "run", "status"):
+            code, document, _ = self.call(directory, url, verb)
+            error = document.get("error") or {}
+            said = f"{error.get('file') or ''} {error.get('message', '')}"
+            result.check(code == 1, f"{verb}: exit {code}")
+            result.check(expect.names in said, f"{verb}: the message does not name {expect.names}: {said}")
+        result.check(server.is_empty(name), "something was written")
+        errors = [text for text in self.refusals if f"directories/{directory.key}" in text]
+        result.check(len(errors) == 1, f"the macro says {len(errors)} errors about it")
+        result.check(all(expect.names in text for text in errors), f"the macro's error does not name {expect.names}: {errors}")
+        result.applied = ["refused", "refused"]
+        result.equal = "nothing written"
+        result.notes.append(one_line(said))
+
+    # Comparing.
+
+    def compare(self, directory, result, server):
+        """Schema and rows of what the tool, the macro and the plain client made."""
+        key = directory.key
+        plain, differences = f"{key}_plain", []
+        for way in ("run", "macro"):
+            name = f"{key}_{way}"
+            for what, tell in (("schema", server.schema), ("rows", lambda name: [f"{table} {count}" for table, count in server.rows(name).items()])):
+                diff = list(difflib.unified_diff(tell(plain), tell(name), plain, name, lineterm="", n=2))
+                if diff:
+                    log = self.logs / f"{name}.{what}.diff"
+                    log.write_text("\n".join(diff) + "\n")
+                    print("\n".join(diff[:60]), file=sys.stderr)
+                    changed = [line for line in diff[2:] if line[0] in "+-"]
+                    differences.append(f"{what} ({way}): {len(changed)} lines, {changed[0]}")
+        counts = server.rows(plain)
+        result.equal = "equal: {} tables, {} rows".format(len(counts), sum(counts.values())) if not differences else "; ".join(differences)
+        result.check(not differences, "what was made differs from what the plain client makes")
+
+    def keeps_rows(self, directory, result, sqlite, scripts):
+        """One row in each table before each script: step by step with the tool, and with sqlite3 and foreign keys off."""
+        ours, plain, naive = (Seeder(sqlite, f"{directory.key}_{way}") for way in ("seeded", "seeded_plain", "seeded_naive"))
+        url = sqlite.create(ours.name)
+        for number, file in enumerate(scripts, 1):
+            code, document, stderr = self.call(directory, url, "run", "--steps", "1")
+            if not result.check(code == 0, f"seeded: #{number} {shown(file)}: {document['error'] and document['error']['message']}"):
+                result.kept = f"stopped at #{number}"
+                return
+            done = sqlite.apply(plain.name, file, "")
+            if not result.check(done.returncode == 0, f"seeded: sqlite3 fails at {shown(file)}: {done.stderr.strip()[:200]}"):
+                return
+            ours.fill()
+            plain.fill()
+        kept, expected = sqlite.rows(ours.name), sqlite.rows(plain.name)
+        lost = {table: (count, kept.get(table)) for table, count in expected.items() if kept.get(table) != count}
+        result.kept = f"{sum(kept.values())} of {sum(expected.values())}"
+        result.check(not lost and kept == expected, f"rows lost (table: sqlite3, migrator): {lost or kept}")
+        result.check(ours.seeded == plain.seeded, f"{ours.seeded} rows seeded, {plain.seeded} beside sqlite3")
+        mine, theirs = ours.contents(), plain.contents()
+        changed = [table for table in theirs if mine.get(table) != theirs[table]]
+        result.check(not changed, f"the same rows with other contents in {', '.join(changed)}")
+        empty = [table for table, count in expected.items() if count == 0]
+        result.check(set(empty) <= set(ours.skipped), f"empty and not known why: {empty}")
+        result.notes += [f"{table} not seeded: {why}" for table, why in ours.skipped.items() if table in empty]
+        # What is at stake: the same in a transaction with foreign keys on, which is how a bundled SQLite starts.
+        for file in scripts:
+            if sqlite.apply(naive.name, file, "", foreign_keys="ON").returncode != 0:
+                result.kept += " (keys on: fails)"
+                break
+            naive.fill()
+        else:
+            left = sum(sqlite.rows(naive.name).values())
+            result.kept += f" (keys on: {left})" if naive.seeded == plain.seeded and left != sum(expected.values()) else ""
+
+
+def named(file):
+    """A migration's full name: its folder's, or its file's without the endings."""
+    if file.path.name in ("up.sql", "migration.sql"):
+        return file.path.parent.name
+    return file.path.name.removesuffix(".sql").removesuffix(".up")
+
+
+def shown(file):
+    """The end of a script's path, as far as it tells the migration."""
+    return f"{file.path.parent.name}/{file.path.name}" if file.path.name in ("up.sql", "migration.sql") else file.path.name
+
+
+def one_line(text):
+    return " ".join(text.split())
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="scripts/corpus", description="Runs migrator on real migration directories.")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="holds the repositories' copies: FOLDER/OWNER+NAME/repo")
+    parser.add_argument("--allow-missing", action="append", default=[], metavar="OWNER/NAME", help="a repository that may be missing")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only this directory of the list")
+    parser.add_argument("--jobs", type=int, default=3, metavar="N", help="directories at a time (default: 3)")
+    parser.add_argument("--keep", action="store_true", help="keep the temporary folder: databases of SQLite, differences, the crates")
+    given = parser.parse_args()
+    for kind, known, names in (
+        ("--allow-missing", {directory.repo for directory in DIRECTORIES}, given.allow_missing),
+        ("--only", {directory.name for directory in DIRECTORIES}, given.only),
+    ):
+        if unknown := set(names) - known:
+            parser.error(f"{kind} {', '.join(sorted(unknown))}: not on the list; it has {', '.join(sorted(known))}")
+    return given
+
+
+def main() -> int:
+    given = arguments()
+    # An end by signal stops the servers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
+    start = time.monotonic()
+    with ExitStack() as stack:
+        # Directly below /tmp: the path of a Unix socket is at most 107 bytes long.
+        folder = Path(tempfile.mkdtemp(prefix="migrator-corpus."))
+        folder.chmod(0o755)
+        if given.keep:
+            print(f"keeping {folder}", file=sys.stderr)
+        else:
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        results = examine_all(given, folder, stack)
+    print(report(results, given, time.monotonic() - start))
+    return 0 if not any(result.wrong for result in results.values()) else 1
+
+
+def examine_all(given, folder, stack):
+    wanted = [directory for directory in DIRECTORIES if not given.only or directory.name in given.only]
+    results, exported = {}, {}
+    for directory in wanted:
+        try:
+            exported[directory] = directories.export(given.folder, directory, folder / "directories")
+        except Missing as missing:
+            results[directory] = Result(directory, missing=True)
+            (results[directory].notes if directory.repo in given.allow_missing else results[directory].wrong).append(f"missing: {missing}")
+    if not exported:
+        return results
+
+    must(["cargo", "build", "--quiet", "-p", "migrator", "--features", "cli,postgres,mysql", "--bin", "migrator"], cwd=ROOT)
+    embeddable = {directory: at for directory, at in exported.items() if not isinstance(directory.expect, Refused)}
+    embedded = Host(ROOT, folder / "embedded", "corpus-embedded", embeddable)
+    refused = Host(ROOT, folder / "refused", "corpus-refused", {d: at for d, at in exported.items() if d not in embeddable})
+    stack.callback(embedded.clean)
+    servers = start_servers(folder, stack, {directory.dialect for directory in exported})
+    build = embedded.build()
+    if build.returncode != 0:
+        raise RuntimeError("the crate that embeds the directories does not build:\n" + "\n".join(diagnostics(build, "error")) + build.stderr)
+    refusals = diagnostics(refused.build(), "error")
+
+    logs = folder / "logs"
+    logs.mkdir()
+    tool = embedded.target / "debug" / "migrator"
+    corpus = Corpus(tool, embedded, refusals, servers, exported, logs)
+    # The longest first, so that no single one is waited for at the end.
+    by_length = sorted(exported, key=lambda directory: -directory.expect.count)
+    with ThreadPoolExecutor(given.jobs) as pool:
+        results |= dict(zip(by_length, pool.map(corpus.examine, by_length)))
+    return {directory: results[directory] for directory in wanted}
+
+
+def start_servers(folder, stack, dialects):
+    kinds = {"postgres": Postgres, "mysql": MariaDb, "sqlite": Sqlite}
+    servers = {}
+    for dialect in sorted(dialects):
+        server = kinds[dialect].__new__(kinds[dialect])
+        server.process = None
+        # First the way to stop it, then the start: a start that fails half-way is stopped too.
+        stack.callback(server.stop)
+        server.__init__(folder / dialect)
+        servers[dialect] = server
+    for dialect, server in servers.items():
+        print(f"{server.name} {server.version}", file=sys.stderr)
+    return servers
+
+
+def report(results, given, seconds) -> str:
+    titles = ["directory", "database", "migrations", "applied (run time / macro)", "schema and rows", "rows kept (SQLite)", "note"]
+    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
+    names = {"postgres": "PostgreSQL", "mysql": "MariaDB", "sqlite": "SQLite"}
+    lines += [result.line(names[directory.dialect]) for directory, result in results.items()]
+    wrong = sum(bool(result.wrong) for result in results.values())
+    missing = sum(result.missing for result in results.values())
+    expected = len(results) - wrong - sum(result.missing and not result.wrong for result in results.values())
+    lines += ["", f"{len(results)} directories: {expected} as expected, {wrong} not, {missing} missing; {seconds:.0f} s."]
+    if given.only:
+        lines.append(f"Only these were asked for; the list has {len(DIRECTORIES)}.")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except RuntimeError as error:
+        print(f"scripts/corpus: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
