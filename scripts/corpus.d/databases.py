@@ -2,11 +2,13 @@
 
 import os
 import pwd
+import re
 import shutil
 import socket
 import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 OURS = ("__migrator_history", "__migrator_seeds", "__migrator_lock", "__migrator_meta")
@@ -172,9 +174,11 @@ class MariaDb(Server):
         return f"mysql://corpus@127.0.0.1:{self.port}/{name}"
 
     def apply(self, name, file, session):
-        """One script, as the plain client runs it. Without DELIMITER lines it cuts a stored program at its first `;`."""
-        init = [f"--init-command={session}"] if session else []
-        return run(self._client("corpus", *init, name), input=file.sql)
+        """One script, as the plain client runs it. Without DELIMITER lines it would cut a stored program at its first `;`."""
+        program = re.search(r"\bCREATE\b[^;]*\b(PROCEDURE|FUNCTION|TRIGGER|EVENT)\b", file.sql, re.IGNORECASE)
+        words = [f"--init-command={session}"] if session else []
+        words += ["--delimiter=--the whole script--"] if program and "DELIMITER" not in file.sql.upper() else []
+        return run(self._client("corpus", *words, name), input=file.sql)
 
     def schema(self, name) -> list[str]:
         ours = [f"--ignore-table={name}.{table}" for table in OURS]
@@ -214,12 +218,16 @@ class Sqlite:
 
     def apply(self, name, file, session, foreign_keys="OFF"):
         """One script in one transaction, as the plain client runs it. (-bail ends the session, which rolls back.)"""
-        begin, end = ("BEGIN;", "COMMIT;") if file.in_transaction else ("", "")
-        sql = f"PRAGMA foreign_keys = {foreign_keys};\n{session}\n{begin}\n{file.sql}\n;{end}\n"
-        return run(["sqlite3", "-batch", "-bail", self.path(name)], input=sql)
+        return run(["sqlite3", "-batch", "-bail", self.path(name)], input=self.script(file, session, foreign_keys))
 
-    def connect(self, name) -> sqlite3.Connection:
-        return sqlite3.connect(self.path(name), isolation_level=None)
+    @staticmethod
+    def script(file, session, foreign_keys):
+        begin, end = ("BEGIN;", "COMMIT;") if file.in_transaction else ("", "")
+        return f"PRAGMA foreign_keys = {foreign_keys};\n{session}\n{begin}\n{file.sql}\n;{end}\n"
+
+    def connect(self, name):
+        """Python's own connection, which closes itself at the end of `with`."""
+        return closing(sqlite3.connect(self.path(name), isolation_level=None))
 
     def schema(self, name) -> list[str]:
         if self.is_empty(name):
@@ -238,6 +246,16 @@ class Sqlite:
 
     def is_empty(self, name) -> bool:
         return not self.path(name).exists() or self.path(name).stat().st_size == 0
+
+
+class BundledSqlite(Sqlite):
+    """The SQLite that is compiled into migrator, without migrator: each script is sent as it is by the service's program."""
+
+    def __init__(self, sqlite: Sqlite, program: Path):
+        self.folder, self.program = sqlite.folder, program
+
+    def apply(self, name, file, session, foreign_keys="OFF"):
+        return run([self.program, "--plain", self.path(name), self.script(file, session, foreign_keys)])
 
 
 def _without(dump: str, beginnings) -> list[str]:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from databases import run
+from databases import must, run
 
 MANIFEST = """\
 [package]
@@ -31,8 +31,9 @@ BUILD = 'fn main() {{\n    println!("cargo::rerun-if-changed=directories\\ncargo
 
 MAIN = """\
 //! NAME URL [SESSION SQL]: runs a set twice and tells its status, as one JSON document.
+//! --plain PATH SQL: only sends the SQL to a SQLite database, without migrator.
 
-use diesel::connection::LoadConnection;
+use diesel::connection::{{LoadConnection, SimpleConnection}};
 use diesel::prelude::*;
 use migrator::{{Dialect, Error, MigrationSet, Migrator, Report, embed_migrations}};
 use serde_json::{{Value, json}};
@@ -45,6 +46,10 @@ fn main() {{
     let mut words = std::env::args().skip(1);
     let (name, url) = (words.next().expect("NAME"), words.next().expect("URL"));
     let session = words.next().unwrap_or_default();
+    if name == "--plain" {{
+        let mut conn = SqliteConnection::establish(&url).expect("a connection");
+        return conn.batch_execute(&session).expect("the SQL runs");
+    }}
     let (_, set) = SETS.iter().find(|(known, _)| *known == name).expect("a set of that name");
     let document = match url.split_once(':').expect("a URL") {{
         ("postgres", _) => serve(PgConnection::establish(&url).expect("a connection"), set, session),
@@ -90,7 +95,8 @@ class Host:
 
     def __init__(self, root: Path, folder: Path, package: str, exported: dict):
         self.folder, self.package, self.exported = folder, package, exported
-        self.target = Path(os.environ.get("CARGO_TARGET_DIR", root / "target")).resolve()
+        target = Path(os.environ.get("CARGO_TARGET_DIR", root / "target")).resolve()
+        self.target, self.program = target, target / "debug" / package
         (folder / "src").mkdir(parents=True)
         for directory, path in exported.items():
             shutil.copytree(path, folder / "directories" / directory.key)
@@ -114,10 +120,7 @@ class Host:
         run(["cargo", "clean", "--quiet", "--manifest-path", self.folder / "Cargo.toml", "--target-dir", self.target, "-p", self.package])
 
     def serve(self, directory, url) -> dict:
-        done = run([self.target / "debug" / self.package, directory.key, url, directory.session])
-        if done.returncode != 0:
-            raise RuntimeError(f"the program that embeds {directory.name} ended with {done.returncode}: {done.stderr.strip()}")
-        return json.loads(done.stdout)
+        return json.loads(must([self.program, directory.key, url, directory.session]))
 
 
 def diagnostics(build: subprocess.CompletedProcess, level: str) -> list[str]:

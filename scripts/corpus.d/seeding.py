@@ -1,7 +1,5 @@
 """One row in each table of a SQLite database before each script: what a rebuild of a table may lose."""
 
-from contextlib import closing
-
 from databases import OURS
 
 
@@ -16,19 +14,15 @@ class Seeder:
         """Puts one row into each empty user table, parents first, so that every row has its parent."""
         if self.sqlite.is_empty(self.name):
             return
-        with closing(self.sqlite.connect(self.name)) as db:
+        with self.sqlite.connect(self.name) as db:
             db.execute("PRAGMA foreign_keys = OFF")
             for table in self._in_order(db):
                 if db.execute(f"SELECT count(*) FROM {quoted(table)}").fetchone()[0] == 0:
                     self._fill(db, table)
 
     def contents(self) -> dict[str, list[tuple]]:
-        with closing(self.sqlite.connect(self.name)) as db:
+        with self.sqlite.connect(self.name) as db:
             return {table: sorted(db.execute(f"SELECT * FROM {quoted(table)}").fetchall(), key=repr) for table in tables(db)}
-
-    def broken_keys(self) -> list[tuple]:
-        with closing(self.sqlite.connect(self.name)) as db:
-            return db.execute("PRAGMA foreign_key_check").fetchall()
 
     def _in_order(self, db):
         """Parents before children; where they go round in circles, by name."""
@@ -40,13 +34,23 @@ class Seeder:
         return done
 
     def _fill(self, db, table):
-        columns = db.execute(f"SELECT name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo({literal(table)})").fetchall()
-        own = {name: value(name, kind) for name, kind, _, _, hidden in columns if hidden == 0}
-        for key in foreign_keys(db, table):
+        columns = db.execute(f"SELECT name, type, \"notnull\", pk, dflt_value, hidden FROM pragma_table_xinfo({literal(table)})").fetchall()
+        keys = foreign_keys(db, table)
+        declared = {column for key in keys for column in key["from"]}
+        own = {
+            name: value(name, kind)
+            for name, kind, notnull, pk, default, hidden in columns
+            # Of booleans the default is taken: some are 't' and 'f', and a script may carry over only the rows that are one of
+            # these. What a later script declares a reference can only be empty now.
+            if not hidden
+            and not (default and "BOOL" in kind.upper())
+            and not (name.endswith(("_uuid", "_id")) and not notnull and not pk and name not in declared)
+        }
+        for key in keys:
             for column, parent_column in zip(key["from"], key["to"]):
                 own[column] = self._parent_value(db, table, key["table"], parent_column, own, column)
         # A CHECK may want something else: the other common values of numbers and texts, then as little as is allowed.
-        needed = {name for name, _, notnull, pk, _ in columns if notnull or pk}
+        needed = {name for name, _, notnull, pk, default, _ in columns if (notnull or pk) and not default}
         attempts = [own]
         attempts += [{name: swap if isinstance(was, type(swap)) else was for name, was in own.items()} for swap in (0, "{}", "a")]
         attempts += [{name: was for name, was in own.items() if name in needed}]
