@@ -94,11 +94,11 @@ fn unrecognised(tree: &Tree<'_>, message: &str) -> Fault {
     let inner: Vec<String> = inner.map(|(folder, _)| format!("`{folder}`")).collect();
     let help = match inner.as_slice() {
         [folder] => format!("the folder {folder} in it holds migrations: name that one"),
-        [_, _, ..] if inner.len() <= 3 => format!("the folders {} in it hold migrations: name one of them", inner.join(", ")),
-        // A folder for each release, say, of which none is the whole.
-        _ => {
-            "the layouts are diesel (v_name/up.sql), prisma (v_name/migration.sql) and flat (v_name.sql)".to_owned()
+        [_, _, ..] if inner.len() <= 3 => {
+            format!("the folders {} in it hold migrations: name one of them", inner.join(", "))
         }
+        // A folder for each release, say, of which none is the whole.
+        _ => "the layouts are diesel (v_name/up.sql), prisma (v_name/migration.sql) and flat (v_name.sql)".to_owned(),
     };
     Fault::new("layout_unrecognised", "", format!("{message}; it holds {shown}{more}"), help)
 }
