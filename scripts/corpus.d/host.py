@@ -1,7 +1,6 @@
 """A service that embeds every directory, made in a temporary folder: what a user of the macro would write."""
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -93,10 +92,9 @@ fn error_of(error: &Error) -> Value {{
 class Host:
     """The crate, its build, and its program."""
 
-    def __init__(self, root: Path, folder: Path, package: str, exported: dict):
-        self.folder, self.package, self.exported = folder, package, exported
-        target = Path(os.environ.get("CARGO_TARGET_DIR", root / "target")).resolve()
-        self.target, self.program = target, target / "debug" / package
+    def __init__(self, root: Path, target: Path, folder: Path, package: str, exported: dict):
+        self.folder, self.package, self.target = folder, package, target
+        self.program = target / "debug" / package
         (folder / "src").mkdir(parents=True)
         for directory, path in exported.items():
             shutil.copytree(path, folder / "directories" / directory.key)

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import json
+import os
 import shutil
 import signal
 import sys
@@ -45,7 +46,7 @@ class Result:
         notes = "; ".join(note for note in [self.directory.note, *self.notes] if note)
         cells = [
             self.directory.name, database, self.directory.expect.count, " / ".join(map(str, self.applied)), self.equal, self.kept,
-            f"**{'missing' if self.missing else 'unexpected'}: {wrong}** {notes}" if wrong else notes,
+            f"**{'missing' if self.missing else 'unexpected'}: {wrong}** {notes}".strip() if wrong else notes,
         ]
         return "| " + " | ".join(str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
@@ -215,7 +216,8 @@ class Corpus:
                     changed = [line for line in diff[2:] if line[0] in "+-"]
                     differences.append(f"{what} ({way}): {len(changed)} lines, {changed[0]}")
         counts = server.rows(plain)
-        result.equal = "equal: {} tables, {} rows".format(len(counts), sum(counts.values())) if not differences else "; ".join(differences)
+        equal = f"equal: {many(len(counts), 'table')}, {many(sum(counts.values()), 'row')}"
+        result.equal = "; ".join(differences) or equal
         result.check(not differences, "what was made differs from what the plain client makes")
 
     def keeps_rows(self, directory, result, sqlite, scripts):
@@ -257,10 +259,9 @@ class Corpus:
             if sqlite.apply(naive.name, file, "", foreign_keys="ON").returncode != 0:
                 result.kept += " (keys on: fails)"
                 break
-            naive.fill()
+            naive.fill(again=False)
         else:
-            # A table that a script emptied was filled again.
-            lost = naive.seeded - plain.seeded + sum(expected.values()) - sum(sqlite.rows(naive.name).values())
+            lost = sum(expected.values()) - sum(sqlite.rows(naive.name).values())
             result.kept += f" (keys on: loses {lost})" if lost else ""
 
     def step(self, directory, result, sqlite, name, url, scripts):
@@ -289,6 +290,10 @@ def named(file):
 def shown(file):
     """The end of a script's path, as far as it tells the migration."""
     return f"{file.path.parent.name}/{file.path.name}" if file.path.name in ("up.sql", "migration.sql") else file.path.name
+
+
+def many(count, what):
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def one_line(text):
@@ -328,7 +333,9 @@ def main() -> int:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
         results = examine_all(given, folder, stack)
     print(report(results, given, time.monotonic() - start))
-    return 0 if not any(result.wrong for result in results.values()) else 1
+    # Nothing that was looked at is no success either.
+    looked_at = [result for result in results.values() if not result.missing]
+    return 0 if looked_at and not any(result.wrong for result in results.values()) else 1
 
 
 def examine_all(given, folder, stack):
@@ -339,31 +346,40 @@ def examine_all(given, folder, stack):
             exported[directory] = directories.export(given.folder, directory, folder / "directories")
         except Missing as missing:
             results[directory] = Result(directory, missing=True)
-            (results[directory].notes if directory.repo in given.allow_missing else results[directory].wrong).append(f"missing: {missing}")
+            allowed = directory.repo in given.allow_missing
+            (results[directory].notes if allowed else results[directory].wrong).append(str(missing))
     if not exported:
         return results
 
-    must(["cargo", "build", "--quiet", "-p", "migrator", "--features", "cli,postgres,mysql", "--bin", "migrator"], cwd=ROOT)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
+    tool = ["cargo", "build", "--quiet", "-p", "migrator", "--features", "cli,postgres,mysql", "--bin", "migrator", "--target-dir", target]
+    must(tool, cwd=ROOT)
     embeddable = {directory: at for directory, at in exported.items() if not isinstance(directory.expect, Refused)}
-    embedded = Host(ROOT, folder / "embedded", "corpus-embedded", embeddable)
-    refused = Host(ROOT, folder / "refused", "corpus-refused", {d: at for d, at in exported.items() if d not in embeddable})
+    refusable = {directory: at for directory, at in exported.items() if directory not in embeddable}
+    embedded = Host(ROOT, target, folder / "embedded", "corpus-embedded", embeddable)
+    refused = Host(ROOT, target, folder / "refused", "corpus-refused", refusable)
     stack.callback(embedded.clean)
-    servers = start_servers(folder, stack, {directory.dialect for directory in exported})
+    stack.callback(refused.clean)
     build = embedded.build()
     if build.returncode != 0:
         raise RuntimeError("the crate that embeds the directories does not build:\n" + "\n".join(diagnostics(build, "error")) + build.stderr)
     if untracked := [text for text in diagnostics(build, "warning") if "does not rebuild this crate" in text]:
         raise RuntimeError("the build.rs line does not reach the macro:\n" + untracked[0])
     refusals = diagnostics(refused.build(), "error")
+    servers = start_servers(folder, stack, {directory.dialect for directory in exported})
 
     logs = folder / "logs"
     logs.mkdir()
-    tool = embedded.target / "debug" / "migrator"
-    corpus = Corpus(tool, embedded, refusals, servers, exported, logs)
+    corpus = Corpus(target / "debug/migrator", embedded, refusals, servers, exported, logs)
     # The longest first, so that no single one is waited for at the end.
     by_length = sorted(exported, key=lambda directory: -directory.expect.count)
     with ThreadPoolExecutor(given.jobs) as pool:
-        results |= dict(zip(by_length, pool.map(corpus.examine, by_length)))
+        futures = {directory: pool.submit(corpus.examine, directory) for directory in by_length}
+        try:
+            results |= {directory: future.result() for directory, future in futures.items()}
+        except BaseException:  # Ctrl-C or a signal: those that have not begun do not begin
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
     return {directory: results[directory] for directory in wanted}
 
 
@@ -377,9 +393,15 @@ def start_servers(folder, stack, dialects):
         stack.callback(server.stop)
         server.__init__(folder / dialect)
         servers[dialect] = server
-    for dialect, server in servers.items():
-        print(f"{server.name} {server.version}", file=sys.stderr)
+    print(", ".join(f"{server.name} {server.version}" for server in servers.values()), file=sys.stderr)
     return servers
+
+
+LEGEND = """\
+*Applied*: by the standalone tool that reads the directory, and by a program that embeds it; each was run twice. *Equal*: what
+both made, against the plain client (psql, mariadb, sqlite3). *Rows kept*: a row was put into each empty table before each
+script, and so many are left as beside sqlite3 with foreign keys off; in brackets what the scripts do to them in a transaction
+with foreign keys on, which is how a bundled SQLite starts.""".splitlines()
 
 
 def report(results, given, seconds) -> str:
@@ -390,7 +412,7 @@ def report(results, given, seconds) -> str:
     wrong = sum(bool(result.wrong) for result in results.values())
     missing = sum(result.missing for result in results.values())
     expected = len(results) - wrong - sum(result.missing and not result.wrong for result in results.values())
-    lines += ["", f"{len(results)} directories: {expected} as expected, {wrong} not, {missing} missing; {seconds:.0f} s."]
+    lines += ["", *LEGEND, "", f"{len(results)} directories: {expected} as expected, {wrong} not, {missing} missing; {seconds:.0f} s."]
     if given.only:
         lines.append(f"Only these were asked for; the list has {len(DIRECTORIES)}.")
     return "\n".join(lines)

@@ -8,16 +8,20 @@ class Seeder:
 
     def __init__(self, sqlite, name):
         self.sqlite, self.name = sqlite, name
-        self.seeded, self.skipped = 0, {}
+        self.seeded, self.filled, self.skipped = 0, set(), {}
 
-    def fill(self):
-        """Puts one row into each empty user table, parents first, so that every row has its parent."""
+    def fill(self, again=True):
+        """Puts one row into each empty user table, parents first, so that every row has its parent.
+
+        Without `again`, what was filled once and is empty now stays empty: its row is lost.
+        """
         if self.sqlite.is_empty(self.name):
             return
         with self.sqlite.connect(self.name) as db:
             db.execute("PRAGMA foreign_keys = OFF")
             for table in self._in_order(db):
-                if db.execute(f"SELECT count(*) FROM {quoted(table)}").fetchone()[0] == 0:
+                empty = db.execute(f"SELECT count(*) FROM {quoted(table)}").fetchone()[0] == 0
+                if empty and (again or table not in self.filled):
                     self._fill(db, table)
 
     def contents(self) -> dict[str, list[tuple]]:
@@ -62,6 +66,7 @@ class Seeder:
                 self.skipped.setdefault(table, str(error))
             else:
                 self.seeded += 1
+                self.filled.add(table)
                 self.skipped.pop(table, None)
                 return
 
