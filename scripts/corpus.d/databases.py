@@ -33,7 +33,10 @@ def free_port() -> int:
 
 def user_for(name: str):
     """The user that a server runs as: this one, except that root has to be somebody else."""
-    return pwd.getpwnam(name) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+    try:
+        return pwd.getpwnam(name) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+    except KeyError as error:
+        raise RuntimeError(f"there is no user {name}: apt-get install postgresql mariadb-server") from error
 
 
 def wait_until(answers, server: subprocess.Popen, log: Path):

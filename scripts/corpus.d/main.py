@@ -70,7 +70,7 @@ class Corpus:
         print(f"{directory.name}: {verdict} ({time.monotonic() - start:.1f} s)", file=sys.stderr)
         return result
 
-    def call(self, directory, url, *words, json_out=True):
+    def call(self, directory, url, *words):
         """The standalone tool on the directory: exit code, document, what it said on stderr."""
         session = ["--session-sql", directory.session] if directory.session else []
         done = run([self.tool, *words, "--json", "--database-url", url, "--dir", self.exported[directory], *session])
@@ -192,7 +192,8 @@ class Corpus:
             result.check(code == 1, f"{verb}: exit {code}")
             result.check(expect.names in said, f"{verb}: the message does not name {expect.names}: {said}")
         result.check(server.is_empty(name), "something was written")
-        errors = [text for text in self.refusals if f"directories/{directory.key}" in text]
+        # The compiler shows the line of the macro, with the closing quote.
+        errors = [text for text in self.refusals if f'"directories/{directory.key}"' in text]
         result.check(len(errors) == 1, f"the macro says {len(errors)} errors about it")
         result.check(all(expect.names in text for text in errors), f"the macro's error does not name {expect.names}: {errors}")
         result.applied = ["refused", "refused"]
@@ -317,15 +318,23 @@ def arguments():
     return given
 
 
+def stop(number, _frame):
+    """An end by signal stops the servers too, and nothing stops that."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 def main() -> int:
     given = arguments()
-    # An end by signal stops the servers too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    # What the caller's databases are does not matter here.
+    for name in [name for name in os.environ if name.startswith(("MIGRATOR_", "PG", "MYSQL_", "MARIADB_"))]:
+        del os.environ[name]
     start = time.monotonic()
     with ExitStack() as stack:
         # Directly below /tmp: the path of a Unix socket is at most 107 bytes long.
-        folder = Path(tempfile.mkdtemp(prefix="migrator-corpus."))
+        folder = Path(tempfile.mkdtemp(prefix="migrator-corpus.", dir="/tmp"))
         folder.chmod(0o755)
         if given.keep:
             print(f"keeping {folder}", file=sys.stderr)
@@ -421,7 +430,7 @@ def report(results, given, seconds) -> str:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         print(f"scripts/corpus: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
