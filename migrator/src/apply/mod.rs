@@ -230,9 +230,12 @@ where
 /// What breaks a foreign key now and did not before.
 fn grown(before: &[Violations], after: &[Violations]) -> Option<String> {
     let known = |what: &str| before.iter().find(|known| known.what == what).map_or(0, |known| known.count);
-    let new = after.iter().find(|violations| violations.count > known(&violations.what))?;
-    let count = new.count - known(&new.what);
-    Some(format!("{count} row{} would break a foreign key: {}", if count == 1 { "" } else { "s" }, new.what))
+    let new = after.iter().filter(|violations| violations.count > known(&violations.what)).map(|violations| {
+        let count = violations.count - known(&violations.what);
+        format!("{count} row{} would break a foreign key: {}", if count == 1 { "" } else { "s" }, violations.what)
+    });
+    let new: Vec<String> = new.collect();
+    (!new.is_empty()).then(|| new.join(", "))
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use diesel::connection::LoadConnection;
+use migrator_source::layout::Options;
 
 use crate::cli::connect::{Purpose, Url, Verb};
 use crate::{
@@ -155,11 +156,11 @@ const FINDINGS: u8 = 2;
 
 impl Cli {
     fn answer(&self) -> Result<ExitCode, Error> {
-        let set = self.global.set()?;
+        let url = Url::parse(&self.global.url()?)?;
+        let set = self.global.set(url.dialect())?;
         if !self.global.quiet {
             set.warnings().for_each(|warning| output::note(&format!("warning: {warning}")));
         }
-        let url = Url::parse(&self.global.url()?)?;
         match &self.command {
             Command::Run(run) if run.dry_run => {
                 let target = run.target();
@@ -199,13 +200,15 @@ impl Cli {
 }
 
 impl Global {
-    fn set(&self) -> Result<MigrationSet, Error> {
+    /// The set that is in the directory, checked in the dialect of the database unless another one is stated.
+    fn set(&self, database: SqlDialect) -> Result<MigrationSet, Error> {
         let dir = self.dir.clone().unwrap_or_else(|| {
             let usual = ["migrations", "prisma/migrations"].map(PathBuf::from);
             let [first, _] = &usual;
             usual.iter().find(|dir| dir.is_dir()).unwrap_or(first).clone()
         });
-        MigrationSet::from_path_with(dir, self.layout, self.dialect)
+        let options = Options { layout: self.layout, dialect: self.dialect, possible: &[database] };
+        MigrationSet::from_path_for(&dir, options)
     }
 
     fn url(&self) -> Result<String, Error> {
