@@ -89,7 +89,8 @@ impl Dialect for Sqlite {
     }
 
     fn patience<C: LoadConnection<Backend = Self>>(conn: &mut C, wait: Duration) -> QueryResult<Session> {
-        let found = Self::rows(conn, "SELECT timeout FROM pragma_busy_timeout")?;
+        // As a SELECT it would read the schema first, which is what a writer keeps readers from.
+        let found = Self::rows(conn, "PRAGMA busy_timeout")?;
         let found = found.first().map_or("0", |row| row.text(0));
         Ok(Session { enter: busy_timeout(wait), leave: format!("PRAGMA busy_timeout = {found}") })
     }
@@ -98,7 +99,7 @@ impl Dialect for Sqlite {
         // diesel counts the transaction; it has no other way to begin one that takes the write lock at once.
         C::TransactionManager::begin_transaction(conn)?;
         // `busy_timeout` is the wait for readers at the end of a transaction; here the caller polls.
-        let waits = Self::rows(conn, "SELECT timeout FROM pragma_busy_timeout")?;
+        let waits = Self::rows(conn, "PRAGMA busy_timeout")?;
         let waits = waits.first().map_or("0", |row| row.text(0)).to_owned();
         let begun = conn.batch_execute("PRAGMA busy_timeout = 0; COMMIT; BEGIN IMMEDIATE");
         let restored = conn.batch_execute(&format!("PRAGMA busy_timeout = {waits}"));
