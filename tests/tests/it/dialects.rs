@@ -107,7 +107,7 @@ impl Subject for Mariadb {
     const SETTING: [&'static str; 3] = [
         "SET SESSION sql_safe_updates = 1",
         "SET SESSION sql_safe_updates = 0",
-        "SELECT CAST(@@sql_safe_updates AS CHAR) AS value",
+        "SELECT CAST(@@sql_safe_updates + 0 AS CHAR) AS value",
     ];
 
     fn fresh() -> Self::Database {

@@ -10,5 +10,8 @@ mod folder;
 mod servers;
 mod watch;
 
+mod failures;
+mod history;
 mod runs;
+mod states;
 mod unchanged;
