@@ -10,8 +10,12 @@ mod folder;
 mod servers;
 mod watch;
 
+mod events;
 mod failures;
 mod history;
+mod names;
+mod refusals;
 mod runs;
+mod session;
 mod states;
 mod unchanged;
