@@ -56,7 +56,7 @@ fn code(class: Class) -> Option<&'static str> {
         Class::ReadOnly => Some("read_only"),
         Class::DiskFull => Some("disk_full"),
         Class::Permission => Some("permission_denied"),
-        Class::Busy | Class::Conflict | Class::Permanent => None,
+        Class::Busy | Class::Conflict | Class::Nested | Class::Permanent => None,
     }
 }
 
@@ -67,7 +67,7 @@ fn remedy(class: Class) -> &'static str {
         Class::ReadOnly => "connect to the primary, as a role that may write",
         Class::DiskFull => "make room, then run again",
         Class::Permission => "grant the role what the statement needs, or migrate as the owner",
-        Class::Permanent => "correct the statement, then run again: it goes on at this migration",
+        Class::Nested | Class::Permanent => "correct the statement, then run again: it goes on at this migration",
     }
 }
 

@@ -41,7 +41,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let start = Instant::now();
         self.check_dialect()?;
         if depth(conn) > 0 {
-            return Err(open_transaction());
+            return Err(Error::open_transaction());
         }
         crate::stale::warn(&self.set, &self.wait.hook);
         let mut report = Report::default();
@@ -91,7 +91,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     pub fn resolve(&self, conn: &mut C, version: &str, resolution: Resolution) -> Result<(), Error> {
         self.check_dialect()?;
         if depth(conn) > 0 {
-            return Err(open_transaction());
+            return Err(Error::open_transaction());
         }
         let (facts, home, _) = self.read(conn)?;
         let key = LockKey::new(&facts, &home);
@@ -188,7 +188,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     }
 
     fn look(&self, conn: &mut C) -> Result<(Facts, Home), Error> {
-        let telling = |error| Error::database("tell what it is", error).with_remedy("check that the database is up");
+        let telling = |error: diesel::result::Error| match C::Backend::class(&error.to_string()) {
+            Class::Nested => Error::open_transaction(),
+            _ => Error::database("tell what it is", error).with_remedy("check that the database is up"),
+        };
         let facts = C::Backend::facts(conn, self.schema.as_deref()).map_err(telling)?;
         if facts.schema.is_empty() {
             let remedy =
@@ -230,7 +233,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     fn run_pending(&self, conn: &mut C, target: &Target, report: &mut Report) -> Result<(), Error> {
         let (facts, home, history) = self.read(conn)?;
         if facts.in_transaction {
-            return Err(open_transaction());
+            return Err(Error::open_transaction());
         }
         self.check_place(conn, &facts, history.as_ref())?;
         let known = history.unwrap_or_default();
@@ -276,9 +279,4 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
 /// A name for one run: 128 random bits.
 pub(super) fn run_id() -> String {
     format!("{:032x}", fastrand::u128(..))
-}
-
-fn open_transaction() -> Error {
-    let message = "a transaction is open on the connection, and a migration must decide by itself what it commits";
-    Error::new("open_transaction", message, "commit or roll back first, or give it a connection of its own")
 }
