@@ -150,10 +150,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let Some(Glance { fingerprint, environment }) = glance else {
             return Ok(false);
         };
+        self.check_environment(environment.as_deref(), report);
         if fingerprint != Some(self.set.fingerprint()) {
             return Ok(false);
         }
-        self.check_environment(environment.as_deref(), report);
         self.wait.hook.emit(Event::Unchanged { applied: self.set.len() });
         Ok(true)
     }

@@ -18,6 +18,7 @@ on_each_dialect!(
     ledgers_of_other_tools_without_rows,
     tables_without_a_history,
     an_environment_that_is_another,
+    an_environment_is_marked_by_the_first_run_that_is_told,
 );
 
 fn a_transaction_of_diesel<S: Subject>() {
@@ -170,4 +171,14 @@ fn an_environment_that_is_another<S: Subject>() {
     folder.write("02_t2/up.sql", table(2));
     let report = run(migrator::Environment::Test);
     assert_eq!((report.applied().len(), report.warnings().len()), (1, 1), "also when there is work to do: {report}");
+    assert_eq!(database.texts("SELECT environment AS value FROM __migrator_meta"), ["production"]);
+}
+
+fn an_environment_is_marked_by_the_first_run_that_is_told<S: Subject>() {
+    let (database, folder) = (S::fresh(), Folder::of_tables(1));
+    applies::<S>(&database, &folder.set());
+    folder.write("02_t2/up.sql", table(2));
+    let migrator = Migrator::new(&folder.set()).environment(migrator::Environment::Staging);
+    migrator.run(&mut database.connect()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(database.texts("SELECT environment AS value FROM __migrator_meta"), ["staging"]);
 }
