@@ -66,8 +66,11 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     pub fn plan(&self, conn: &mut C, target: Target) -> Result<Plan, Error> {
         self.check_dialect()?;
         let (facts, _, history) = self.read(conn)?;
-        self.check_place(conn, &facts, history.as_ref())?;
-        plan::plan(&self.set, &history.unwrap_or_default(), &target, self.given::<C::Backend>(&facts))
+        let warning = self.check_place(conn, &facts, history.as_ref())?;
+        let given = self.given::<C::Backend>(&facts);
+        let mut plan = plan::plan(&self.set, &history.unwrap_or_default(), &target, given)?;
+        plan.warnings.extend(warning);
+        Ok(plan)
     }
 
     /// Where the database stands. It reads only, needs no lock, and works for a role that may only `SELECT`.
@@ -211,20 +214,21 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     }
 
     /// Refuses a database without a history that is not empty: it may be somebody else's.
-    fn check_place(&self, conn: &mut C, facts: &Facts, history: Option<&History>) -> Result<(), Error> {
+    ///
+    /// What it returns is a warning.
+    fn check_place(&self, conn: &mut C, facts: &Facts, history: Option<&History>) -> Result<Option<String>, Error> {
         if history.is_some_and(|history| history.meta.is_some()) {
-            return Ok(());
+            return Ok(None);
         }
         ledgers::refuse::<C>(conn, facts)?;
         let theirs: Vec<&str> = ledgers::foreign_tables(facts).collect();
         if theirs.is_empty() || history.is_some() || self.non_empty == Policy::Allow {
-            return Ok(());
+            return Ok(None);
         }
         let message =
             format!("the database has no migration history, and it is not empty: {}", status::list(theirs.into_iter()));
         if self.non_empty == Policy::Warn {
-            self.wait.hook.emit(Event::Warning { message: &message });
-            return Ok(());
+            return Ok(Some(message));
         }
         let remedy = "check that it is the right database; then run with --allow-non-empty (Migrator::non_empty)";
         Err(Error::new("not_empty", message, remedy))
@@ -235,7 +239,9 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         if facts.in_transaction {
             return Err(Error::open_transaction());
         }
-        self.check_place(conn, &facts, history.as_ref())?;
+        if let Some(warning) = self.check_place(conn, &facts, history.as_ref())? {
+            self.warn(report, warning);
+        }
         let known = history.unwrap_or_default();
         let plan = plan::plan(&self.set, &known, target, self.given::<C::Backend>(&facts))?;
         report.skipped = plan.skipped;
