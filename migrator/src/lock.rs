@@ -81,6 +81,7 @@ where
         let error = Error::database("give the migration lock", error);
         match class {
             Class::ReadOnly => read_only(error),
+            Class::Nested => Error::open_transaction(),
             _ => error,
         }
     };

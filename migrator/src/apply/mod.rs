@@ -85,9 +85,9 @@ where
         }
         let duration_ms = millis(start.elapsed());
         run.report.applied.push(Applied { version: version.to_owned(), name: name.to_owned(), duration_ms });
-        if !C::Backend::LOCK_IS_TRANSACTION {
+        if !C::Backend::LOCK_IS_TRANSACTION || !whole {
             run.flush();
-        } else if whole && run.grouping == Grouping::Each {
+        } else if run.grouping == Grouping::Each {
             pause::<C>(conn, run)?;
             resume::<C>(conn, run)?;
         }

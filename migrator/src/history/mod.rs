@@ -165,11 +165,8 @@ fn is_empty<C>(conn: &mut C, home: &Home) -> diesel::QueryResult<bool>
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    let sql = format!(
-        "SELECT {} FROM {}",
-        C::Backend::text("set_name", false),
-        table::<C::Backend>(&home.schema, META)
-    );
+    let sql =
+        format!("SELECT {} FROM {}", C::Backend::text("set_name", false), table::<C::Backend>(&home.schema, META));
     Ok(C::Backend::rows(conn, &sql)?.is_empty())
 }
 
@@ -242,6 +239,13 @@ where
     let (literal, ident) = (C::Backend::literal, C::Backend::ident);
     let meta_table = table::<C::Backend>(&home.schema, META);
     let set = literal(&home.set_name);
+    if let (Some(_), Some(environment)) = (meta, environment) {
+        // The first run that is told so marks the database, also when it is not the first run.
+        let (column, environment, name) = (ident("environment"), literal(environment), ident("set_name"));
+        conn.batch_execute(&format!(
+            "UPDATE {meta_table} SET {column} = {environment} WHERE {name} = {set} AND {column} IS NULL"
+        ))?;
+    }
     match meta {
         None => {
             let columns: Vec<String> = META_COLUMNS.iter().map(|(name, _)| ident(name)).collect();

@@ -100,7 +100,8 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             return Ok(Turn::Again(grouping, true));
         }
         plan.warnings.iter().for_each(|warning| migrator.warn(report, warning.clone()));
-        report.skipped = plan.skipped;
+        // What an earlier turn of this run committed is this run's.
+        report.skipped = plan.skipped.saturating_sub(report.committed);
         report.run_id = run_id();
         report.forget();
         migrator.wait.hook.emit(Event::Planned { steps: plan.steps.len() });
