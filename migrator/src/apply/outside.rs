@@ -148,8 +148,20 @@ where
     Ok(())
 }
 
+/// Commits what was done so far, where the lock is a transaction, and takes a new one.
+pub(super) fn renew<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    if C::Backend::LOCK_IS_TRANSACTION {
+        pause::<C>(conn, run)?;
+        resume::<C>(conn, run)?;
+    }
+    Ok(())
+}
+
 /// Commits what the transaction that is the lock holds, so that statements can run outside of it.
-pub(super) fn pause<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
+fn pause<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
 where
     C: LoadConnection<Backend: Dialect>,
 {

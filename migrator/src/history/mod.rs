@@ -117,11 +117,13 @@ where
         (false, true) => return Err(gone(HISTORY, META)),
         (true, true) => {}
     }
-    let meta = read::<C>(conn, home, META, &["format", "fingerprint", "sequence"], false).map_err(reading)?;
+    let meta =
+        read::<C>(conn, home, META, &["format", "fingerprint", "sequence", "environment"], false).map_err(reading)?;
     let meta = meta.first().map(|row| Meta {
         format: row.number(0).unwrap_or(0),
         fingerprint: row.optional(1).and_then(Checksum::from_hex),
         sequence: row.number(2).unwrap_or(0),
+        environment: row.optional(3).map(str::to_owned),
     });
     let old = meta.as_ref().is_some_and(|meta| meta.format < FORMAT);
     let columns = [
@@ -258,12 +260,23 @@ where
                 columns.join(", ")
             ))
         }
-        Some(meta) if meta.format < FORMAT => conn.batch_execute(&format!(
-            "UPDATE {meta_table} SET {} = {FORMAT} WHERE {} = {set}",
-            ident("format"),
-            ident("set_name")
-        )),
-        Some(_) => Ok(()),
+        Some(meta) => {
+            let mut changes = Vec::new();
+            if meta.format < FORMAT {
+                changes.push(format!("{} = {FORMAT}", ident("format")));
+            }
+            if let (None, Some(environment)) = (&meta.environment, environment) {
+                changes.push(format!("{} = {}", ident("environment"), literal(environment)));
+            }
+            match changes.is_empty() {
+                true => Ok(()),
+                false => conn.batch_execute(&format!(
+                    "UPDATE {meta_table} SET {} WHERE {} = {set}",
+                    changes.join(", "),
+                    ident("set_name")
+                )),
+            }
+        }
     }
 }
 

@@ -126,7 +126,7 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         match apply::apply(conn, &mut run, &plan) {
             Ok(()) => Ok(Turn::Done),
             Err(Stop::Error(error)) => Ok(Turn::Stopped(error)),
-            Err(Stop::OneByOne) => Ok(Turn::Again(Grouping::Each, false)),
+            Err(Stop::Again(grouping)) => Ok(Turn::Again(grouping, false)),
         }
     }
 }

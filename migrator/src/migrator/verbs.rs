@@ -270,7 +270,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             self.warn(report, warning);
         }
         let known = history.unwrap_or_default();
-        let given = self.given(conn, &facts, &known)?;
+        self.check_environment(known.meta.as_ref().and_then(|meta| meta.environment.as_deref()), report);
+        // A statement whose outcome is not recorded may be another starter's that runs right now; the lock tells.
+        let mut given = self.given(conn, &facts, &known)?;
+        given.policies.failed = Policy::Allow;
         let plan = plan::plan(&self.set, &known, target, given)?;
         report.skipped = plan.skipped;
         if plan.is_empty() {
