@@ -90,7 +90,9 @@ where
         return lost.with_version(version);
     }
     let remedy = match failure {
-        Failure::ForeignKeys(_) => "correct the script so that each row it leaves has its parent, then run again",
+        Failure::ForeignKeys(_) => {
+            "correct the script so that each row it leaves has its parent, then run again; a table renamed in a rebuild takes the references to it along, unless the session has PRAGMA legacy_alter_table = ON"
+        }
         _ => remedy(class),
     };
     let code = match (&failure, class) {
@@ -114,7 +116,9 @@ where
             let message = format!("migration {name} could not be recorded or committed");
             (Error::new(code, message, remedy).with_database(error), words)
         }
-        Failure::ForeignKeys(what) => (Error::new(code, format!("migration {name} was undone: {what}"), remedy), what),
+        Failure::ForeignKeys(what) => {
+            (Error::new(code, format!("{} was undone: {what}", migration.path()), remedy), what)
+        }
     };
     record.detail = Some(words.chars().take(2000).collect());
     run.wait.hook.emit(Event::Failed { version, name, error: &words });
