@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::history::{self, Glance, Home, Writer};
 use crate::ledgers;
-use crate::lock::{self, Keep, depth};
+use crate::lock::{self, FileLock, Keep, depth};
 use crate::plan::{self, Given, Plan, Policy, Resolution, Target};
 use crate::record::{History, Partial, RecordKind, Standing};
 use crate::report::Report;
@@ -297,7 +297,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             ));
         }
         let key = LockKey::new(&facts, &home);
-        let needs_file = self.needs_file(&known, &plan);
+        let needs_file =
+            self.needs_file(&known, &plan) || C::Backend::LOCK_IS_TRANSACTION && FileLock::is_there(&facts);
         with_session(conn, [&self.setup, &self.teardown], self.statement_lock_timeout, |conn, restore| {
             let job = Job { migrator: self, facts: &facts, home: &home, key: &key, restore, target };
             job.run(conn, needs_file, report)
