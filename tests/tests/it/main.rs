@@ -15,6 +15,7 @@ mod events;
 mod failures;
 mod history;
 mod names;
+mod outcome;
 mod refusals;
 mod runs;
 mod session;
