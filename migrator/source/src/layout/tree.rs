@@ -63,15 +63,22 @@ fn walk(dir: &Path, below: &str, level: usize, found: &mut Vec<File>) -> Result<
 
 /// Why `path` cannot be read; the empty path is the directory itself.
 fn unreadable(path: &str, error: &io::Error) -> Fault {
-    let (code, help) = match (error.kind(), path) {
-        (io::ErrorKind::NotFound, "") => {
-            ("directory_missing", "create it with the first migration in it, or name the directory that holds them")
+    let cannot = format!("cannot be read: {error}");
+    let (code, message, help) = match (error.kind(), path) {
+        (io::ErrorKind::NotFound, "") => (
+            "directory_missing",
+            "there is no such directory".to_owned(),
+            "create it with the first migration in it, or name the directory that holds them",
+        ),
+        (io::ErrorKind::NotADirectory, "") => {
+            ("not_a_directory", "this is a file".to_owned(), "name the directory that holds the migrations")
         }
-        (io::ErrorKind::NotADirectory, "") => ("not_a_directory", "name the directory that holds the migrations"),
-        (io::ErrorKind::NotFound, _) => ("unreadable", "the link leads to nothing: remove it, or mend what it names"),
-        _ => ("unreadable", "check the permissions of the file"),
+        (io::ErrorKind::NotFound, _) => {
+            ("unreadable", cannot, "the link leads to nothing: remove it, or mend what it names")
+        }
+        _ => ("unreadable", cannot, "check the permissions of the file"),
     };
-    Fault::new(code, path, format!("cannot be read: {error}"), help)
+    Fault::new(code, path, message, help)
 }
 
 /// The files, sorted into those of the directory itself and those of each sub-folder.
