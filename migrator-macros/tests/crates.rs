@@ -5,12 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use tempfile::TempDir;
-
-/// A package with one binary. Each has a directory of its own; what they depend on is compiled once, into a target
-/// directory that they share and that the next run finds again.
+/// A package with one binary. Each has a directory of its own, made anew; what they depend on is compiled once, into a
+/// target directory that they share and that the next run finds again.
 struct Package {
-    dir: TempDir,
+    dir: PathBuf,
     name: &'static str,
 }
 
@@ -26,7 +24,10 @@ fn main() {
 impl Package {
     /// A package that depends on `dependencies` and has one migration, `1_users`.
     fn new(name: &'static str, dependencies: &str, main: &str) -> Self {
-        let dir = tempfile::Builder::new().prefix(name).tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages").join(name);
+        if dir.exists() {
+            fs::remove_dir_all(&dir).expect("the package of an earlier run");
+        }
         let package = Self { dir, name };
         let manifest = format!(
             "[package]\nname = \"{name}\"\nedition = \"2024\"\n\n[dependencies]\n{dependencies}\n\n[workspace]\n\n[profile.dev]\n\
@@ -40,7 +41,7 @@ impl Package {
     }
 
     fn path(&self, path: &str) -> PathBuf {
-        self.dir.path().join(path)
+        self.dir.join(path)
     }
 
     fn write(&self, path: &str, text: &str) {
@@ -59,14 +60,15 @@ impl Package {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = Command::new(cargo)
             .args(["build", "--offline", "--quiet", "--color=never"])
-            .current_dir(self.dir.path())
+            .current_dir(&self.dir)
             .env("CARGO_TARGET_DIR", target())
             .env_remove("RUSTFLAGS")
             .output()
             .expect("cargo");
         let said = text(&output);
         assert!(output.status.success(), "{said}");
-        said
+        // cargo repeats what it said about the crates that this one depends on by path.
+        said.split_inclusive("\n\n").filter(|message| message.contains("--> src/main.rs:")).collect()
     }
 
     fn binary(&self) -> PathBuf {
@@ -201,7 +203,7 @@ fn no_path_of_the_build_machine_is_in_the_binary() {
         package.build();
         let binary = fs::read(package.binary()).expect("the binary");
         let holds = |text: &str| binary.windows(text.len()).any(|bytes| bytes == text.as_bytes());
-        let home = package.dir.path().file_name().and_then(|name| name.to_str()).expect("a name");
+        let home = package.dir.to_str().expect("UTF-8");
         assert!(holds("1_users"), "the search finds what is there");
         assert!(!holds(home), "{name}");
     }
