@@ -103,12 +103,12 @@ fn unrecognised(tree: &Tree<'_>, message: &str) -> Fault {
     let inner: Vec<String> =
         tree.folders.iter().filter(|(_, files)| holds(files)).map(|(folder, _)| format!("`{folder}`")).collect();
     let help = match inner.as_slice() {
-        [] => "the layouts are diesel (v_name/up.sql), prisma (v_name/migration.sql) and flat (v_name.sql)".to_owned(),
-        [one] => format!("the folder {one} in it holds migrations: name that one"),
-        [first, second] => format!("the folders {first} and {second} in it hold migrations: name one of them"),
-        [first, second, more @ ..] => {
-            format!("the folders {first}, {second} and {} more in it hold migrations: name one of them", more.len())
+        [folder] => format!("the folder {folder} in it holds migrations: name that one"),
+        [_, _, ..] if inner.len() <= 3 => {
+            format!("the folders {} in it hold migrations: name one of them", inner.join(", "))
         }
+        // A folder for each release, say, of which none is the whole.
+        _ => "the layouts are diesel (v_name/up.sql), prisma (v_name/migration.sql) and flat (v_name.sql)".to_owned(),
     };
     Fault::new("layout_unrecognised", "", format!("{message}; it holds {shown}{more}"), help)
 }

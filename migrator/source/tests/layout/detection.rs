@@ -100,12 +100,12 @@ fn the_directory_that_was_meant_is_named() {
         (
             "one folder for each database",
             &[("mysql/1_a/up.sql", ""), ("postgresql/1_a/up.sql", ""), ("sqlite/1_a/up.sql", "")],
-            "the folders `mysql`, `postgresql` and 1 more in it hold migrations: name one of them",
+            "the folders `mysql`, `postgresql`, `sqlite` in it hold migrations: name one of them",
         ),
         (
             "the same in the flat layout",
             &[("mysql/1_a.sql", ""), ("sqlite/1_a.sql", "")],
-            "the folders `mysql` and `sqlite` in it hold migrations: name one of them",
+            "the folders `mysql`, `sqlite` in it hold migrations: name one of them",
         ),
         (
             "Prisma's own folder",
@@ -114,8 +114,8 @@ fn the_directory_that_was_meant_is_named() {
         ),
         (
             "a folder for each release",
-            &[("0.22/00__a.sql", ""), ("0.23/00__a.sql", ""), ("0.23/01__b.sql", ""), ("LATEST.sql", "")],
-            "the folders `0.22` and `0.23` in it hold migrations: name one of them",
+            &[("0.20/00__a.sql", ""), ("0.21/00__a.sql", ""), ("0.22/00__a.sql", ""), ("0.23/01__b.sql", "")],
+            "the layouts are diesel (v_name/up.sql), prisma (v_name/migration.sql) and flat (v_name.sql)",
         ),
         (
             "nothing inside either",

@@ -1,13 +1,15 @@
 //! The history tables: read, created, and written under the fence.
 
-use diesel::connection::{LoadConnection, TransactionManager};
-use migrator_source::checksum::Fingerprint;
-use migrator_source::layout::Layout;
+mod writer;
 
-use crate::dialect::{Dialect, Facts, LockKey, table};
+use diesel::connection::LoadConnection;
+use migrator_source::checksum::Fingerprint;
+
+use crate::dialect::{Dialect, Facts, table};
 use crate::error::Error;
-use crate::migration::{Checksum, MigrationSet};
-use crate::record::{self, History, Meta, Record, RecordKind};
+use crate::migration::Checksum;
+use crate::record::{History, Meta, Record, RecordKind};
+pub(crate) use writer::Writer;
 
 pub(crate) const HISTORY: &str = "__migrator_history";
 pub(crate) const META: &str = "__migrator_meta";
@@ -106,13 +108,15 @@ where
             format!("restore {gone} from a backup; nothing is run on a history that is not whole"),
         )
     };
+    let reading = |error| Error::database("read the migration history", error);
     match (facts.has_table(HISTORY), facts.has_table(META)) {
         (false, false) => return Ok(None),
         (true, false) => return Err(gone(META, HISTORY)),
+        // The second table is still to be made: by a run that makes them now, or by one that was killed.
+        (false, true) if is_empty::<C>(conn, home).map_err(reading)? => return Ok(None),
         (false, true) => return Err(gone(HISTORY, META)),
         (true, true) => {}
     }
-    let reading = |error| Error::database("read the migration history", error);
     let meta = read::<C>(conn, home, META, &["format", "fingerprint", "sequence"], false).map_err(reading)?;
     let meta = meta.first().map(|row| Meta {
         format: row.number(0).unwrap_or(0),
@@ -154,6 +158,19 @@ where
         .collect();
     records.sort_by_key(|record| record.sequence);
     Ok(Some(History { records, meta }))
+}
+
+/// Whether no set has a row in the meta table.
+fn is_empty<C>(conn: &mut C, home: &Home) -> diesel::QueryResult<bool>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let sql = format!(
+        "SELECT {} FROM {}",
+        C::Backend::text("set_name", false),
+        table::<C::Backend>(&home.schema, META)
+    );
+    Ok(C::Backend::rows(conn, &sql)?.is_empty())
 }
 
 /// Whether both tables are there.
@@ -213,8 +230,11 @@ where
 {
     let meta = history.and_then(|history| history.meta.as_ref());
     if history.is_none() {
-        conn.batch_execute(&create::<C::Backend>(home, HISTORY, &HISTORY_COLUMNS, "set_name, sequence"))?;
-        conn.batch_execute(&create::<C::Backend>(home, META, &META_COLUMNS, "set_name"))?;
+        // In one message, which PostgreSQL takes as one transaction. On MySQL each commits by itself: a meta table that is
+        // empty and alone is then what a killed process left; the other table alone never is.
+        let meta = create::<C::Backend>(home, META, &META_COLUMNS, "set_name");
+        let history = create::<C::Backend>(home, HISTORY, &HISTORY_COLUMNS, "set_name, sequence");
+        conn.batch_execute(&format!("{meta};\n{history}"))?;
     } else if meta.is_some_and(|meta| meta.format < FORMAT) {
         upgrade::<C>(conn, home, HISTORY, &HISTORY_COLUMNS)?;
         upgrade::<C>(conn, home, META, &META_COLUMNS)?;
@@ -267,182 +287,4 @@ where
         conn.batch_execute(&format!("ALTER TABLE {table} ADD COLUMN {ident} {}", C::Backend::TYPES[*kind]))?;
     }
     Ok(())
-}
-
-/// Writes the history of one run, under the lock.
-///
-/// Each record's number is given by the writer and is the primary key, and it is NULL unless this very connection holds the
-/// lock: so a process that lost the lock, or a second one, fails at the write instead of adding to the history.
-pub(crate) struct Writer {
-    home: Home,
-    layout: Layout,
-    owned: String,
-    run_id: String,
-    started: Option<i64>,
-    pub(crate) sequence: i64,
-    applied: Vec<(String, Checksum)>,
-    running: Fingerprint,
-}
-
-/// What a written record changes in its writer, once it is committed.
-pub(crate) struct Written {
-    sequence: i64,
-    applied: Option<(String, Checksum)>,
-}
-
-impl Writer {
-    pub(crate) fn new<D: Dialect>(
-        home: &Home,
-        set: &MigrationSet,
-        history: Option<&History>,
-        key: &LockKey,
-        run_id: &str,
-        facts: &Facts,
-    ) -> Self {
-        let applied = history.map(|history| history.applied(set.layout())).unwrap_or_default();
-        let mut writer = Self {
-            home: home.clone(),
-            layout: set.layout(),
-            owned: D::owned(key),
-            run_id: run_id.to_owned(),
-            started: facts.started,
-            sequence: history.and_then(|history| history.records.last()).map_or(0, |record| record.sequence),
-            applied,
-            running: Fingerprint::default(),
-        };
-        writer.rehash();
-        writer
-    }
-
-    fn rehash(&mut self) {
-        self.running = Fingerprint::default();
-        for (version, checksum) in &self.applied {
-            self.running.push(self.layout.canonical(version), &checksum.0);
-        }
-    }
-
-    /// A record of this run for a migration, to be filled in.
-    pub(crate) fn record(&self, kind: RecordKind, version: &str, name: &str) -> Record {
-        Record {
-            sequence: self.sequence + 1,
-            kind: Some(kind),
-            version: version.to_owned(),
-            name: name.to_owned(),
-            checksum: None,
-            statement: None,
-            statements: None,
-            duration_ms: None,
-            run_id: self.run_id.clone(),
-            started: self.started,
-            detail: None,
-            recorded_at: String::new(),
-        }
-    }
-
-    /// The SQL that writes a record and moves the meta row with it. Both must commit together.
-    pub(crate) fn sql<D: Dialect>(&self, record: &Record) -> (String, Written) {
-        let literal = |text: Option<&str>| text.map_or_else(|| "NULL".to_owned(), D::literal);
-        let number = |number: Option<u64>| number.map_or_else(|| "NULL".to_owned(), |number| number.to_string());
-        let [now, user] = D::NOW_AND_USER;
-        let columns: Vec<String> = HISTORY_COLUMNS.iter().map(|(name, _)| D::ident(name)).collect();
-        let values = [
-            D::literal(&self.home.set_name),
-            format!("CASE WHEN {} THEN {} END", self.owned, record.sequence),
-            literal(record.kind.map(RecordKind::name)),
-            D::literal(&record.version),
-            D::literal(&record.name),
-            literal(record.checksum.map(|checksum| checksum.to_string()).as_deref()),
-            number(record.statement.map(|at| at as u64)),
-            number(record.statements.map(|count| count as u64)),
-            number(record.duration_ms),
-            D::literal(&record.run_id),
-            record.started.map_or_else(|| "NULL".to_owned(), |started| started.to_string()),
-            literal(record.detail.as_deref()),
-            user.to_owned(),
-            D::literal(concat!("migrator ", env!("CARGO_PKG_VERSION"))),
-            now.to_owned(),
-        ];
-        let applied = self.applied_by(record);
-        let fingerprint = match &applied {
-            Some((version, checksum)) if self.is_newest(version) => {
-                let mut running = self.running.clone();
-                running.push(self.layout.canonical(version), &checksum.0);
-                Checksum(running.sum())
-            }
-            Some(one) => {
-                let mut all = self.applied.clone();
-                insert(self.layout, &mut all, one.clone());
-                record::fingerprint(self.layout, &all)
-            }
-            None => Checksum(self.running.sum()),
-        };
-        let sql = format!(
-            "INSERT INTO {} ({}) VALUES ({});\nUPDATE {} SET {} = '{fingerprint}', {} = {}, {} = {now} WHERE {} = {};",
-            table::<D>(&self.home.schema, HISTORY),
-            columns.join(", "),
-            values.join(", "),
-            table::<D>(&self.home.schema, META),
-            D::ident("fingerprint"),
-            D::ident("sequence"),
-            record.sequence,
-            D::ident("updated_at"),
-            D::ident("set_name"),
-            D::literal(&self.home.set_name),
-        );
-        (sql, Written { sequence: record.sequence, applied })
-    }
-
-    /// Writes a record in a transaction of its own (a savepoint, where the lock is a transaction).
-    pub(crate) fn write<C>(&mut self, conn: &mut C, record: &Record) -> diesel::QueryResult<()>
-    where
-        C: LoadConnection<Backend: Dialect>,
-    {
-        let record = Record { sequence: self.sequence + 1, ..record.clone() };
-        let (sql, written) = self.sql::<C::Backend>(&record);
-        C::TransactionManager::transaction(conn, |conn| conn.batch_execute(&sql))?;
-        self.wrote(written);
-        Ok(())
-    }
-
-    /// Whether the last record is the one that this writer wrote, or found.
-    pub(crate) fn is_last<C>(&self, conn: &mut C) -> diesel::QueryResult<bool>
-    where
-        C: LoadConnection<Backend: Dialect>,
-    {
-        let rows = read::<C>(conn, &self.home, META, &["sequence"], false)?;
-        Ok(rows.first().and_then(|row| row.number(0)) == Some(self.sequence))
-    }
-
-    /// Takes note that a record is committed.
-    pub(crate) fn wrote(&mut self, written: Written) {
-        self.sequence = written.sequence;
-        let Some(one) = written.applied else { return };
-        if self.is_newest(&one.0) {
-            self.running.push(self.layout.canonical(&one.0), &one.1.0);
-            self.applied.push(one);
-        } else {
-            insert(self.layout, &mut self.applied, one);
-            self.rehash();
-        }
-    }
-
-    fn applied_by(&self, record: &Record) -> Option<(String, Checksum)> {
-        let applies = match record.kind? {
-            RecordKind::Applied | RecordKind::Baselined => true,
-            RecordKind::Resolved => record.detail.as_deref() == Some(record::RESOLVED_APPLIED),
-            _ => false,
-        };
-        applies.then_some((self.layout.canonical(&record.version).to_owned(), record.checksum?))
-    }
-
-    fn is_newest(&self, version: &str) -> bool {
-        self.applied.last().is_none_or(|(last, _)| self.layout.order(last, version).is_lt())
-    }
-}
-
-/// Puts a version at its place, instead of an older entry of its own.
-fn insert(layout: Layout, applied: &mut Vec<(String, Checksum)>, one: (String, Checksum)) {
-    applied.retain(|(version, _)| layout.order(version, &one.0).is_ne());
-    let at = applied.partition_point(|(version, _)| layout.order(version, &one.0).is_lt());
-    applied.insert(at, one);
 }

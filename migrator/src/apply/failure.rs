@@ -1,0 +1,142 @@
+//! Why a migration failed: classified, recorded, and said with the next thing to do.
+
+use diesel::connection::LoadConnection;
+use diesel::result::Error as DatabaseError;
+use migrator_source::sql::Script;
+
+use super::Run;
+use crate::dialect::{Class, Dialect};
+use crate::error::{Error, Place, words};
+use crate::event::Event;
+use crate::migration::Migration;
+use crate::record::RecordKind;
+use crate::session::send;
+
+/// Why a migration failed.
+pub(super) enum Failure {
+    /// The statement at this place in the script.
+    Statement(usize, DatabaseError),
+    /// What is done around the script: begin, restore, record, commit.
+    Around(DatabaseError),
+    /// Every statement took, and rows are left without their parents.
+    ForeignKeys(String),
+}
+
+impl From<DatabaseError> for Failure {
+    fn from(error: DatabaseError) -> Self {
+        Self::Around(error)
+    }
+}
+
+impl Failure {
+    pub(super) fn class<C: LoadConnection<Backend: Dialect>>(&self) -> Class {
+        match self {
+            Self::Statement(_, error) | Self::Around(error) => class::<C>(error),
+            Self::ForeignKeys(_) => Class::Permanent,
+        }
+    }
+}
+
+fn class<C: LoadConnection<Backend: Dialect>>(error: &DatabaseError) -> Class {
+    use diesel::result::DatabaseErrorKind::{ClosedConnection, ReadOnlyTransaction, SerializationFailure};
+    match error {
+        DatabaseError::DatabaseError(SerializationFailure, _) => Class::Conflict,
+        DatabaseError::DatabaseError(ReadOnlyTransaction, _) => Class::ReadOnly,
+        DatabaseError::DatabaseError(ClosedConnection, _) | DatabaseError::BrokenTransactionManager => {
+            Class::Connection
+        }
+        error => C::Backend::class(&error.to_string()),
+    }
+}
+
+/// Records that a migration failed, and says so.
+pub(super) fn failed<C>(
+    conn: &mut C,
+    run: &mut Run<'_>,
+    migration: &Migration<'_>,
+    script: &Script<'_>,
+    failure: Failure,
+) -> Error
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let class = failure.class::<C>();
+    let (version, name) = (migration.version(), migration.name());
+    if class != Class::Connection
+        && let Some(lost) = lock_lost(conn, run)
+    {
+        return lost.with_version(version);
+    }
+    let remedy = match (&failure, class) {
+        (Failure::ForeignKeys(_), _) => "correct the script so that each row it leaves has its parent, then run again",
+        (_, Class::Busy | Class::Conflict) => "others hold what the statement needs: run again when they are done",
+        (_, Class::Connection) => "run again: what was committed is recorded, the rest is taken up where it stopped",
+        (_, Class::ReadOnly) => "connect to the primary, as a role that may write",
+        (_, Class::DiskFull) => "make room, then run again",
+        (_, Class::Permission) => "grant the role what the statement needs, or migrate as the owner",
+        (_, Class::Permanent) => "correct the statement, then run again: it goes on at this migration",
+    };
+    let code = match (&failure, class) {
+        (Failure::ForeignKeys(_), _) => "foreign_key_violation",
+        (_, Class::Connection) => "connection_lost",
+        (_, Class::ReadOnly) => "read_only",
+        (_, Class::DiskFull) => "disk_full",
+        (_, Class::Permission) => "permission_denied",
+        (Failure::Statement(..), _) => "statement_failed",
+        (Failure::Around(_), _) => "database",
+    };
+    let mut record = run.writer.record(RecordKind::Failed, version, name);
+    record.statements = Some(script.statements().len());
+    let (error, words) = match failure {
+        Failure::Statement(at, error) => {
+            record.statement = Some(at + 1);
+            let statement = &script.statements()[at];
+            let place = Place::new(migration.path(), migration.up(), statement.start, at + 1, statement.text);
+            let words = words(&error);
+            let failed = Error::new(code, format!("migration {name} failed"), remedy);
+            (failed.with_place(place).with_database(error), words)
+        }
+        Failure::Around(error) => {
+            let words = words(&error);
+            let message = format!("migration {name} could not be recorded or committed");
+            (Error::new(code, message, remedy).with_database(error), words)
+        }
+        Failure::ForeignKeys(what) => (Error::new(code, format!("migration {name} was undone: {what}"), remedy), what),
+    };
+    record.detail = Some(words.chars().take(2000).collect());
+    run.wait.hook.emit(Event::Failed { version, name, error: &words });
+    // The script may have left the role or the search path changed.
+    if let Err(error) = send(conn, run.restore).and_then(|()| run.writer.write(conn, &record)) {
+        tracing::warn!(target: "migrator", %error, version, "the failed attempt could not be recorded");
+    }
+    error.with_version(version)
+}
+
+/// An error of a write: the fence, when the lock is gone; else the database's.
+pub(super) fn lost_or<C>(conn: &mut C, run: &Run<'_>, error: DatabaseError) -> Error
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    match lock_lost(conn, run) {
+        Some(lost) => lost.with_database(error),
+        None => Error::database("write the migration history", error),
+    }
+}
+
+/// Whether the lock, which the run held, is gone.
+fn lock_lost<C>(conn: &mut C, run: &Run<'_>) -> Option<Error>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let sql = format!("SELECT CASE WHEN {} THEN '1' ELSE '0' END", C::Backend::owned(run.key));
+    let rows = C::Backend::rows(conn, &sql).ok()?;
+    if rows.first()?.holds(0) {
+        return None;
+    }
+    let message = "this connection no longer holds the migration lock; nothing more was done";
+    Some(Error::new(
+        "lock_lost",
+        message,
+        "a connection pooler between here and the database, or a script, gave it away: connect directly",
+    ))
+}

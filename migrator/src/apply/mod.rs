@@ -1,0 +1,243 @@
+//! Carries out a plan, under the lock, and records each step.
+
+mod failure;
+mod outside;
+
+use std::time::{Duration, Instant};
+
+use diesel::connection::{LoadConnection, TransactionManager};
+use diesel::result::Error as DatabaseError;
+use migrator_source::sql::{Kind, Mode, Script, SqlDialect, Statement};
+
+use self::failure::{Failure, failed};
+use self::outside::{one_by_one, pause, resume};
+use crate::dialect::{Dialect, Facts, LockKey, Violations};
+use crate::error::Error;
+use crate::event::Event;
+use crate::history::Writer;
+use crate::lock::{Wait, depth, jitter};
+use crate::migration::{Migration, MigrationSet};
+use crate::plan::{self, Plan};
+use crate::record::{Record, RecordKind};
+use crate::report::{Applied, Report};
+use crate::session::send;
+
+/// How often a transaction is tried that the database asks to try again.
+const TRIES: u32 = 5;
+
+/// How much is committed at once where the lock is a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Grouping {
+    /// The whole run, each migration a savepoint in it.
+    All,
+    /// Each migration. Taken when something went wrong with all at once: this attempt is the verdict.
+    Each,
+}
+
+/// Why carrying out a plan stopped.
+pub(crate) enum Stop {
+    /// With this error; what the report names is kept.
+    Error(Error),
+    /// The transaction that holds the whole run is worth nothing: it has to be done again, one by one.
+    OneByOne,
+}
+
+/// Everything that carrying out a plan needs.
+pub(crate) struct Run<'a> {
+    pub(crate) set: &'a MigrationSet,
+    pub(crate) facts: &'a Facts,
+    pub(crate) key: &'a LockKey,
+    pub(crate) wait: &'a Wait,
+    /// The SQL that undoes what a script changed in the session.
+    pub(crate) restore: &'a str,
+    pub(crate) grouping: Grouping,
+    pub(crate) writer: Writer,
+    pub(crate) report: &'a mut Report,
+}
+
+/// Carries out a plan.
+pub(crate) fn apply<C>(conn: &mut C, run: &mut Run<'_>, plan: &Plan) -> Result<(), Stop>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let mut before = violations(conn)?;
+    let steps = plan.steps.len();
+    for (at, step) in plan.steps.iter().enumerate() {
+        let migration = run.set.at(step.position);
+        let span = tracing::info_span!(target: "migrator", "migrator.migration", version = migration.version());
+        let _in_migration = span.enter();
+        let (version, name) = (migration.version(), migration.name());
+        run.wait.hook.emit(Event::Started { version, name, step: at + 1, steps });
+        let script = plan::script(&migration, C::Backend::SQL).map_err(Stop::Error)?;
+        let start = Instant::now();
+        let whole = script.mode() == Mode::Transaction && step.resume_at.is_none();
+        if whole {
+            in_transaction(conn, run, &migration, &script, &before)?;
+        } else {
+            one_by_one(conn, run, &migration, &script, step)?;
+            let after = violations(conn)?;
+            if let Some(what) = grown(&before, &after) {
+                let message = format!("{name} ran without a transaction and cannot be undone: {what}");
+                run.wait.hook.emit(Event::Warning { message: &message });
+                run.report.warnings.push(message);
+            }
+            before = after;
+        }
+        let duration_ms = millis(start.elapsed());
+        run.report.applied.push(Applied { version: version.to_owned(), name: name.to_owned(), duration_ms });
+        if !C::Backend::LOCK_IS_TRANSACTION {
+            run.flush();
+        } else if whole && run.grouping == Grouping::Each {
+            pause::<C>(conn, run)?;
+            resume::<C>(conn, run)?;
+        }
+    }
+    if run.grouping == Grouping::All && grown(&before, &violations(conn)?).is_some() {
+        return Err(Stop::OneByOne);
+    }
+    Ok(())
+}
+
+impl Run<'_> {
+    /// Tells the host about the migrations that are now committed.
+    pub(crate) fn flush(&mut self) {
+        self.report.flush(&self.wait.hook);
+    }
+}
+
+/// A script and its record in one transaction (a savepoint, where the lock is a transaction): all or nothing.
+fn in_transaction<C>(
+    conn: &mut C,
+    run: &mut Run<'_>,
+    migration: &Migration<'_>,
+    script: &Script<'_>,
+    before: &[Violations],
+) -> Result<(), Stop>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let start = Instant::now();
+    let failure = retrying::<C, _>(conn, run, |conn, run| {
+        C::TransactionManager::begin_transaction(conn)?;
+        let mut body = || -> Result<_, Failure> {
+            for (at, statement) in script.statements().iter().enumerate() {
+                execute(conn, run, script, at, statement).map_err(|error| Failure::Statement(at, error))?;
+            }
+            if run.grouping == Grouping::Each {
+                let after = C::Backend::violations(conn)?;
+                if let Some(what) = grown(before, &after) {
+                    return Err(Failure::ForeignKeys(what));
+                }
+            }
+            send(conn, restore::<C>(run, script))?;
+            let (sql, written) = run.writer.sql::<C::Backend>(&applied(run, migration, script, start));
+            conn.batch_execute(&sql)?;
+            Ok(written)
+        };
+        match body() {
+            Ok(written) => {
+                C::TransactionManager::commit_transaction(conn)?;
+                run.writer.wrote(written);
+                Ok(())
+            }
+            Err(failure) => {
+                let depth = depth(conn);
+                if depth > 0 {
+                    let _the_first_error_counts = C::TransactionManager::rollback_transaction(conn);
+                }
+                Err(failure)
+            }
+        }
+    });
+    let Err(failure) = failure else { return Ok(()) };
+    if C::Backend::LOCK_IS_TRANSACTION {
+        // INSERT OR ROLLBACK, RAISE(ROLLBACK) and a full disk end the whole transaction, and with it the migrations before.
+        if depth(conn) == 0 {
+            if run.grouping == Grouping::All {
+                return Err(Stop::OneByOne);
+            }
+            resume::<C>(conn, run)?;
+        }
+    }
+    Err(Stop::Error(failed(conn, run, migration, script, failure)))
+}
+
+/// The SQL that undoes what a script changed in the session. In SQLite only a statement of its own, a PRAGMA, can change it.
+fn restore<'a, C: LoadConnection<Backend: Dialect>>(run: &Run<'a>, script: &Script<'_>) -> &'a str {
+    let changes = script.statements().iter().any(|statement| statement.kind != Kind::Plain);
+    if changes || C::Backend::SQL != SqlDialect::Sqlite { run.restore } else { "" }
+}
+
+fn announce(run: &Run<'_>, script: &Script<'_>, at: usize, statement: &Statement<'_>) {
+    run.wait.hook.emit(Event::Statement { number: at + 1, of: script.statements().len() });
+    tracing::trace!(target: "migrator", sql = statement.text, "statement");
+}
+
+fn execute<C: LoadConnection>(
+    conn: &mut C,
+    run: &Run<'_>,
+    script: &Script<'_>,
+    at: usize,
+    statement: &Statement<'_>,
+) -> Result<(), DatabaseError> {
+    let span = tracing::debug_span!(target: "migrator", "migrator.statement", number = at + 1);
+    let _in_statement = span.enter();
+    announce(run, script, at, statement);
+    conn.batch_execute(statement.text)
+}
+
+/// Tries again what the database rolled back whole and asks to try again.
+fn retrying<C, R>(
+    conn: &mut C,
+    run: &mut Run<'_>,
+    mut attempt: impl FnMut(&mut C, &mut Run<'_>) -> Result<R, Failure>,
+) -> Result<R, Failure>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let mut pause = Duration::from_millis(200);
+    for number in 1.. {
+        match attempt(conn, run) {
+            Err(failure) if number < TRIES && depth(conn) == 0 && failure.class::<C>().is_transient() => {
+                // Nobody queues behind a waiting DDL statement for longer than one lock timeout.
+                let pause_now = jitter(pause);
+                run.wait.hook.emit(Event::Retrying { attempt: number + 1, pause: pause_now });
+                std::thread::sleep(pause_now);
+                pause *= 2;
+            }
+            result => return result,
+        }
+    }
+    unreachable!("attempts do not end")
+}
+
+/// The record that ends a migration.
+fn applied(run: &Run<'_>, migration: &Migration<'_>, script: &Script<'_>, start: Instant) -> Record {
+    let mut record = run.writer.record(RecordKind::Applied, migration.version(), migration.name());
+    record.checksum = Some(migration.checksum());
+    record.statements = Some(script.statements().len());
+    record.duration_ms = Some(millis(start.elapsed()));
+    record
+}
+
+fn violations<C>(conn: &mut C) -> Result<Vec<Violations>, Stop>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    C::Backend::violations(conn).map_err(|error| Stop::Error(Error::database("check the foreign keys", error)))
+}
+
+/// What breaks a foreign key now and did not before.
+fn grown(before: &[Violations], after: &[Violations]) -> Option<String> {
+    let known = |what: &str| before.iter().find(|known| known.what == what).map_or(0, |known| known.count);
+    let new = after.iter().filter(|violations| violations.count > known(&violations.what)).map(|violations| {
+        let count = violations.count - known(&violations.what);
+        format!("{count} row{} would break a foreign key: {}", if count == 1 { "" } else { "s" }, violations.what)
+    });
+    let new: Vec<String> = new.collect();
+    (!new.is_empty()).then(|| new.join(", "))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

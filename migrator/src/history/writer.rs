@@ -1,0 +1,188 @@
+//! Adding to the history.
+
+use diesel::connection::{LoadConnection, TransactionManager};
+use migrator_source::checksum::Fingerprint;
+use migrator_source::layout::Layout;
+
+use super::{HISTORY, HISTORY_COLUMNS, Home, META, read};
+use crate::dialect::{Dialect, Facts, LockKey, table};
+use crate::migration::{Checksum, MigrationSet};
+use crate::record::{self, History, Record, RecordKind};
+
+/// Writes the history of one run, under the lock.
+///
+/// Each record's number is given by the writer and is the primary key, and it is NULL unless this very connection holds the
+/// lock: so a process that lost the lock, or a second one, fails at the write instead of adding to the history.
+pub(crate) struct Writer {
+    home: Home,
+    layout: Layout,
+    owned: String,
+    run_id: String,
+    started: Option<i64>,
+    pub(crate) sequence: i64,
+    applied: Vec<(String, Checksum)>,
+    running: Fingerprint,
+}
+
+/// What a written record changes in its writer, once it is committed.
+pub(crate) struct Written {
+    sequence: i64,
+    applied: Option<(String, Checksum)>,
+}
+
+impl Writer {
+    pub(crate) fn new<D: Dialect>(
+        home: &Home,
+        set: &MigrationSet,
+        history: Option<&History>,
+        key: &LockKey,
+        run_id: &str,
+        facts: &Facts,
+    ) -> Self {
+        let applied = history.map(|history| history.applied(set.layout())).unwrap_or_default();
+        let mut writer = Self {
+            home: home.clone(),
+            layout: set.layout(),
+            owned: D::owned(key),
+            run_id: run_id.to_owned(),
+            started: facts.started,
+            sequence: history.and_then(|history| history.records.last()).map_or(0, |record| record.sequence),
+            applied,
+            running: Fingerprint::default(),
+        };
+        writer.rehash();
+        writer
+    }
+
+    fn rehash(&mut self) {
+        self.running = Fingerprint::default();
+        for (version, checksum) in &self.applied {
+            self.running.push(self.layout.canonical(version), &checksum.0);
+        }
+    }
+
+    /// A record of this run for a migration, to be filled in.
+    pub(crate) fn record(&self, kind: RecordKind, version: &str, name: &str) -> Record {
+        Record {
+            sequence: self.sequence + 1,
+            kind: Some(kind),
+            version: version.to_owned(),
+            name: name.to_owned(),
+            checksum: None,
+            statement: None,
+            statements: None,
+            duration_ms: None,
+            run_id: self.run_id.clone(),
+            started: self.started,
+            detail: None,
+            recorded_at: String::new(),
+        }
+    }
+
+    /// The SQL that writes a record and moves the meta row with it. Both must commit together.
+    pub(crate) fn sql<D: Dialect>(&self, record: &Record) -> (String, Written) {
+        let literal = |text: Option<&str>| text.map_or_else(|| "NULL".to_owned(), D::literal);
+        let number = |number: Option<u64>| number.map_or_else(|| "NULL".to_owned(), |number| number.to_string());
+        let [now, user] = D::NOW_AND_USER;
+        let columns: Vec<String> = HISTORY_COLUMNS.iter().map(|(name, _)| D::ident(name)).collect();
+        let values = [
+            D::literal(&self.home.set_name),
+            format!("CASE WHEN {} THEN {} END", self.owned, record.sequence),
+            literal(record.kind.map(RecordKind::name)),
+            D::literal(&record.version),
+            D::literal(&record.name),
+            literal(record.checksum.map(|checksum| checksum.to_string()).as_deref()),
+            number(record.statement.map(|at| at as u64)),
+            number(record.statements.map(|count| count as u64)),
+            number(record.duration_ms),
+            D::literal(&record.run_id),
+            record.started.map_or_else(|| "NULL".to_owned(), |started| started.to_string()),
+            literal(record.detail.as_deref()),
+            user.to_owned(),
+            D::literal(concat!("migrator ", env!("CARGO_PKG_VERSION"))),
+            now.to_owned(),
+        ];
+        let applied = self.applied_by(record);
+        let fingerprint = match &applied {
+            Some((version, checksum)) if self.is_newest(version) => {
+                let mut running = self.running.clone();
+                running.push(self.layout.canonical(version), &checksum.0);
+                Checksum(running.sum())
+            }
+            Some(one) => {
+                let mut all = self.applied.clone();
+                insert(self.layout, &mut all, one.clone());
+                record::fingerprint(self.layout, &all)
+            }
+            None => Checksum(self.running.sum()),
+        };
+        let sql = format!(
+            "INSERT INTO {} ({}) VALUES ({});\nUPDATE {} SET {} = '{fingerprint}', {} = {}, {} = {now} WHERE {} = {};",
+            table::<D>(&self.home.schema, HISTORY),
+            columns.join(", "),
+            values.join(", "),
+            table::<D>(&self.home.schema, META),
+            D::ident("fingerprint"),
+            D::ident("sequence"),
+            record.sequence,
+            D::ident("updated_at"),
+            D::ident("set_name"),
+            D::literal(&self.home.set_name),
+        );
+        (sql, Written { sequence: record.sequence, applied })
+    }
+
+    /// Writes a record in a transaction of its own (a savepoint, where the lock is a transaction).
+    pub(crate) fn write<C>(&mut self, conn: &mut C, record: &Record) -> diesel::QueryResult<()>
+    where
+        C: LoadConnection<Backend: Dialect>,
+    {
+        let record = Record { sequence: self.sequence + 1, ..record.clone() };
+        let (sql, written) = self.sql::<C::Backend>(&record);
+        C::TransactionManager::transaction(conn, |conn| conn.batch_execute(&sql))?;
+        self.wrote(written);
+        Ok(())
+    }
+
+    /// Whether the last record is the one that this writer wrote, or found.
+    pub(crate) fn is_last<C>(&self, conn: &mut C) -> diesel::QueryResult<bool>
+    where
+        C: LoadConnection<Backend: Dialect>,
+    {
+        let rows = read::<C>(conn, &self.home, META, &["sequence"], false)?;
+        Ok(rows.first().and_then(|row| row.number(0)) == Some(self.sequence))
+    }
+
+    /// Takes note that a record is committed.
+    pub(crate) fn wrote(&mut self, written: Written) {
+        self.sequence = written.sequence;
+        let Some(one) = written.applied else { return };
+        if self.is_newest(&one.0) {
+            self.running.push(self.layout.canonical(&one.0), &one.1.0);
+            self.applied.push(one);
+        } else {
+            insert(self.layout, &mut self.applied, one);
+            self.rehash();
+        }
+    }
+
+    fn applied_by(&self, record: &Record) -> Option<(String, Checksum)> {
+        let applies = match record.kind? {
+            RecordKind::Applied | RecordKind::Baselined => true,
+            RecordKind::Resolved => record.detail.as_deref() == Some(record::RESOLVED_APPLIED),
+            _ => false,
+        };
+        applies.then_some((self.layout.canonical(&record.version).to_owned(), record.checksum?))
+    }
+
+    fn is_newest(&self, version: &str) -> bool {
+        self.applied.last().is_none_or(|(last, _)| self.layout.order(last, version).is_lt())
+    }
+}
+
+/// Puts a version at its place, instead of an older entry of its own.
+fn insert(layout: Layout, applied: &mut Vec<(String, Checksum)>, one: (String, Checksum)) {
+    applied.retain(|(version, _)| layout.order(version, &one.0).is_ne());
+    let at = applied.partition_point(|(version, _)| layout.order(version, &one.0).is_lt());
+    applied.insert(at, one);
+}

@@ -1,0 +1,194 @@
+//! The facade: options, then a verb.
+
+mod job;
+mod verbs;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::environment::Environment;
+use crate::event::{Event, Hook};
+use crate::lock::Wait;
+use crate::migration::MigrationSet;
+use crate::plan::{Policies, Policy};
+use crate::session::{SessionStep, Step};
+
+/// Brings a database to where a [`MigrationSet`] is: options first, then a verb.
+///
+/// ```no_run
+/// # use diesel::prelude::*;
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let migrations = migrator::MigrationSet::from_path("migrations")?;
+/// let mut conn = SqliteConnection::establish("app.db")?;
+/// let report = migrator::Migrator::new(&migrations).run(&mut conn)?;
+/// println!("{report}");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A verb takes any diesel connection: plain, pooled by r2d2, or a wrapped one of diesel-async. It must not be inside of a
+/// transaction when the verb writes.
+///
+/// | option | default |
+/// |---|---|
+/// | [`lock_timeout`](Self::lock_timeout) | 5 minutes |
+/// | [`statement_lock_timeout`](Self::statement_lock_timeout) | 5 seconds, 5 tries |
+/// | [`changed`](Self::changed), [`missing`](Self::missing), [`out_of_order`](Self::out_of_order), [`failed`](Self::failed) | [`Policy::Refuse`] |
+/// | [`ahead`](Self::ahead) | [`Policy::Warn`] |
+/// | [`non_empty`](Self::non_empty) | [`Policy::Refuse`] |
+/// | [`schema`](Self::schema) | the connection's current schema |
+/// | [`set_name`](Self::set_name) | empty |
+pub struct Migrator<C> {
+    set: MigrationSet,
+    schema: Option<String>,
+    set_name: String,
+    wait: Wait,
+    statement_lock_timeout: Duration,
+    policies: Policies,
+    non_empty: Policy,
+    environment: Option<Environment>,
+    setup: Step<C>,
+    teardown: Step<C>,
+}
+
+impl<C> Migrator<C> {
+    /// A migrator with every option at its default.
+    pub fn new(set: &MigrationSet) -> Self {
+        Self {
+            set: set.clone(),
+            schema: None,
+            set_name: String::new(),
+            wait: Wait { timeout: Duration::from_secs(5 * 60), hook: Hook::default() },
+            statement_lock_timeout: Duration::from_secs(5),
+            policies: Policies::default(),
+            non_empty: Policy::Refuse,
+            environment: None,
+            setup: Step::Nothing,
+            teardown: Step::Nothing,
+        }
+    }
+
+    /// How long a run waits for the migration lock. Default: 5 minutes.
+    #[must_use]
+    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
+        self.wait.timeout = timeout;
+        self
+    }
+
+    /// How long a statement waits for what others hold, before its transaction is rolled back and tried again, five times in
+    /// all. Default: 5 seconds. It keeps others from queueing behind a waiting DDL statement. (PostgreSQL `lock_timeout`, MySQL
+    /// `lock_wait_timeout`, SQLite `busy_timeout`.)
+    #[must_use]
+    pub fn statement_lock_timeout(mut self, timeout: Duration) -> Self {
+        self.statement_lock_timeout = timeout;
+        self
+    }
+
+    /// The schema (PostgreSQL), or database (MySQL), in which the history lives. Default: the connection's current one. SQLite
+    /// has one only.
+    #[must_use]
+    pub fn schema(mut self, schema: impl Into<String>) -> Self {
+        self.schema = Some(schema.into());
+        self
+    }
+
+    /// Tells apart two sets whose histories share one schema. Default: empty.
+    #[must_use]
+    pub fn set_name(mut self, name: impl Into<String>) -> Self {
+        self.set_name = name.into();
+        self
+    }
+
+    /// What a run does when a migration that is not applied is older than one that is. Default: refuse.
+    #[must_use]
+    pub fn out_of_order(mut self, policy: Policy) -> Self {
+        self.policies.out_of_order = policy;
+        self
+    }
+
+    /// What a run does when the text of an applied migration differs from the recorded one. Default: refuse.
+    #[must_use]
+    pub fn changed(mut self, policy: Policy) -> Self {
+        self.policies.changed = policy;
+        self
+    }
+
+    /// What a run does when an applied migration, older than the set's latest, is not in the set. Default: refuse.
+    #[must_use]
+    pub fn missing(mut self, policy: Policy) -> Self {
+        self.policies.missing = policy;
+        self
+    }
+
+    /// What a run does when the database is newer than the set. Default: warn, and go on.
+    #[must_use]
+    pub fn ahead(mut self, policy: Policy) -> Self {
+        self.policies.ahead = policy;
+        self
+    }
+
+    /// What a run does when nobody knows whether a statement of an earlier run took. Default: refuse. To allow it is to say
+    /// that running that statement twice does no harm.
+    #[must_use]
+    pub fn failed(mut self, policy: Policy) -> Self {
+        self.policies.failed = policy;
+        self
+    }
+
+    /// What a run does when the database has tables and no history. Default: refuse, since it may be somebody else's.
+    #[must_use]
+    pub fn non_empty(mut self, policy: Policy) -> Self {
+        self.non_empty = policy;
+        self
+    }
+
+    /// What this process takes the database for. The first run that is told so marks the database; a later run that is told
+    /// otherwise says so.
+    #[must_use]
+    pub fn environment(mut self, environment: Environment) -> Self {
+        self.environment = Some(environment);
+        self
+    }
+
+    /// Runs something on the migrating connection itself: `setup` before the lock is taken and only when something is
+    /// pending, `teardown` after the lock was given back, also after an error or a panic.
+    ///
+    /// Each is SQL, a closure, or `()`. What the set-up sets in the session is set again after each script; it is not run
+    /// again.
+    #[must_use]
+    pub fn session(mut self, setup: impl SessionStep<C>, teardown: impl SessionStep<C>) -> Self {
+        (self.setup, self.teardown) = (setup.into_step(), teardown.into_step());
+        self
+    }
+
+    /// Is told each transition of a run.
+    #[must_use]
+    pub fn on_event(mut self, hook: impl Fn(Event<'_>) + Send + Sync + 'static) -> Self {
+        self.wait.hook = Hook(Some(Arc::new(hook)));
+        self
+    }
+}
+
+impl<C> Clone for Migrator<C> {
+    fn clone(&self) -> Self {
+        Self {
+            set: self.set.clone(),
+            schema: self.schema.clone(),
+            set_name: self.set_name.clone(),
+            wait: self.wait.clone(),
+            statement_lock_timeout: self.statement_lock_timeout,
+            policies: self.policies,
+            non_empty: self.non_empty,
+            environment: self.environment,
+            setup: self.setup.clone(),
+            teardown: self.teardown.clone(),
+        }
+    }
+}
+
+impl<C> fmt::Debug for Migrator<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Migrator").field("set", &self.set).field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
