@@ -15,7 +15,8 @@ mod migrator {}
 
 static MIGRATIONS: ::migrator::MigrationSet = ::migrator::embed_migrations!("dirs/prisma");
 static STATED: ::migrator::MigrationSet = ::migrator::embed_migrations!("dirs/flat", dialect = "mysql");
+static UNKNOWN: ::migrator::MigrationSet = ::migrator::embed_migrations!("dirs/flat");
 
 fn main() {
-    ::std::assert_eq!(MIGRATIONS.len() + STATED.len(), 4);
+    ::std::assert_eq!(MIGRATIONS.len() + STATED.len() + UNKNOWN.len(), 7);
 }

@@ -1,3 +1,5 @@
+//! Which layout a directory has, and what is no migration in it.
+
 use migrator_source::fault::Fault;
 use migrator_source::layout::{Layout, Options};
 

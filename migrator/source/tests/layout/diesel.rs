@@ -1,3 +1,5 @@
+//! diesel's layout: versions, order, metadata.
+
 use migrator_source::layout::Options;
 
 use crate::{Row, SQL, check};

@@ -1,3 +1,5 @@
+//! Directories on the disk.
+
 use std::fs;
 use std::path::Path;
 

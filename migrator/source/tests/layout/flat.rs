@@ -1,3 +1,5 @@
+//! The flat layout: versions, order, down scripts.
+
 use migrator_source::layout::Options;
 
 use crate::{SQL, check, read};

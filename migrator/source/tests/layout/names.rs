@@ -1,3 +1,5 @@
+//! Versions and names that are refused, and the places of faults.
+
 use migrator_source::layout::Options;
 
 use crate::{SQL, check, faults};

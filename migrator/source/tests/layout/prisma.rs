@@ -1,3 +1,5 @@
+//! Prisma's layout: order, the lock file, raw digests.
+
 use migrator_source::checksum;
 use migrator_source::layout::{File, Options};
 use migrator_source::sql::SqlDialect;

@@ -1,3 +1,5 @@
+//! Scripts that are empty or faulty, and the dialects that decide it.
+
 use migrator_source::layout::{self, Down, Options};
 use migrator_source::sql::SqlDialect;
 
@@ -123,6 +125,20 @@ fn the_candidates_decide_which_faults_count() {
             assert_eq!(found[0].starts_with(expected), refusing.contains(&dialect), "{text:?} as {dialect}: {found:?}");
         }
     }
+}
+
+/// PostgreSQL's comments nest: one fault for two dialects, in two places, is not common to them.
+#[test]
+fn a_fault_is_common_at_one_place_only() {
+    let files = files(&[("1_a.sql", "SELECT 1; /* a /* b */\n/* c")]);
+    let codes = |possible: &[SqlDialect]| -> Vec<_> {
+        let faults = layout::read(&files, Options { possible, ..Options::default() }).map(|_| ()).err();
+        faults.iter().flatten().map(|fault| (fault.code, fault.place(""))).collect()
+    };
+    let unterminated = |place: &str| [("unterminated_comment", format!("1_a.sql:{place}"))];
+    assert_eq!(codes(&[SqlDialect::Postgres]), unterminated("1:11"));
+    assert_eq!(codes(&[SqlDialect::Mysql]), unterminated("2:1"));
+    assert_eq!(codes(&[SqlDialect::Postgres, SqlDialect::Mysql]), []);
 }
 
 #[test]

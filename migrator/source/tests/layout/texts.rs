@@ -1,3 +1,5 @@
+//! Bytes, texts, and what a fingerprint depends on.
+
 use migrator_source::checksum::{self, hex};
 use migrator_source::layout::{self, File, Options};
 use migrator_source::pack::Packed;
