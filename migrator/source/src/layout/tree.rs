@@ -67,12 +67,14 @@ fn unreadable(path: &str, error: &io::Error) -> Fault {
     let (code, message, help) = match (error.kind(), path) {
         (io::ErrorKind::NotFound, "") => (
             "directory_missing",
-            "there is no such directory".to_owned(),
+            "cannot be read: there is no such directory".to_owned(),
             "create it with the first migration in it, or name the directory that holds them",
         ),
-        (io::ErrorKind::NotADirectory, "") => {
-            ("not_a_directory", "this is a file".to_owned(), "name the directory that holds the migrations")
-        }
+        (io::ErrorKind::NotADirectory, "") => (
+            "not_a_directory",
+            "cannot be read: it is a file".to_owned(),
+            "name the directory that holds the migrations",
+        ),
         (io::ErrorKind::NotFound, _) => {
             ("unreadable", cannot, "the link leads to nothing: remove it, or mend what it names")
         }

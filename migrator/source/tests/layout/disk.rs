@@ -61,6 +61,7 @@ fn a_missing_directory_is_told_from_an_empty_one() {
     let dir = directory(&[]);
     let missing = fault(&dir.path().join("migrations"));
     assert_eq!((missing.code, missing.path.as_str()), ("directory_missing", ""));
+    assert_eq!(missing.message, "cannot be read: there is no such directory");
     assert!(missing.help.starts_with("create it"), "{}", missing.help);
     let files = layout::files(dir.path()).expect("readable");
     assert_eq!(outcome(&files, Options::default()), ["directory_empty dir: the directory is empty"]);
