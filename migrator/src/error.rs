@@ -75,6 +75,11 @@ impl Error {
         Self::new("database", format!("the database refused to {doing}"), remedy).with_database(source)
     }
 
+    pub(crate) fn open_transaction() -> Self {
+        let message = "a transaction is open on the connection, and a migration must decide by itself what it commits";
+        Self::new("open_transaction", message, "commit or roll back first, or give it a connection of its own")
+    }
+
     pub(crate) fn with_version(mut self, version: &str) -> Self {
         self.0.version = Some(version.to_owned());
         self

@@ -49,6 +49,28 @@ fn class<C: LoadConnection<Backend: Dialect>>(error: &DatabaseError) -> Class {
     }
 }
 
+/// The code of a failure that no script is to blame for.
+fn code(class: Class) -> Option<&'static str> {
+    match class {
+        Class::Connection => Some("connection_lost"),
+        Class::ReadOnly => Some("read_only"),
+        Class::DiskFull => Some("disk_full"),
+        Class::Permission => Some("permission_denied"),
+        Class::Busy | Class::Conflict | Class::Nested | Class::Permanent => None,
+    }
+}
+
+fn remedy(class: Class) -> &'static str {
+    match class {
+        Class::Busy | Class::Conflict => "others hold what the statement needs: run again when they are done",
+        Class::Connection => "run again: what was committed is recorded, the rest is taken up where it stopped",
+        Class::ReadOnly => "connect to the primary, as a role that may write",
+        Class::DiskFull => "make room, then run again",
+        Class::Permission => "grant the role what the statement needs, or migrate as the owner",
+        Class::Nested | Class::Permanent => "correct the statement, then run again: it goes on at this migration",
+    }
+}
+
 /// Records that a migration failed, and says so.
 pub(super) fn failed<C>(
     conn: &mut C,
@@ -67,23 +89,16 @@ where
     {
         return lost.with_version(version);
     }
-    let remedy = match (&failure, class) {
-        (Failure::ForeignKeys(_), _) => "correct the script so that each row it leaves has its parent, then run again",
-        (_, Class::Busy | Class::Conflict) => "others hold what the statement needs: run again when they are done",
-        (_, Class::Connection) => "run again: what was committed is recorded, the rest is taken up where it stopped",
-        (_, Class::ReadOnly) => "connect to the primary, as a role that may write",
-        (_, Class::DiskFull) => "make room, then run again",
-        (_, Class::Permission) => "grant the role what the statement needs, or migrate as the owner",
-        (_, Class::Permanent) => "correct the statement, then run again: it goes on at this migration",
+    let remedy = match failure {
+        Failure::ForeignKeys(_) => {
+            "correct the script so that each row it leaves has its parent, then run again; a table renamed in a rebuild takes the references to it along, unless the session has PRAGMA legacy_alter_table = ON"
+        }
+        _ => remedy(class),
     };
     let code = match (&failure, class) {
         (Failure::ForeignKeys(_), _) => "foreign_key_violation",
-        (_, Class::Connection) => "connection_lost",
-        (_, Class::ReadOnly) => "read_only",
-        (_, Class::DiskFull) => "disk_full",
-        (_, Class::Permission) => "permission_denied",
-        (Failure::Statement(..), _) => "statement_failed",
-        (Failure::Around(_), _) => "database",
+        (Failure::Statement(..), _) => code(class).unwrap_or("statement_failed"),
+        (Failure::Around(_), _) => code(class).unwrap_or("database"),
     };
     let mut record = run.writer.record(RecordKind::Failed, version, name);
     record.statements = Some(script.statements().len());
@@ -101,7 +116,9 @@ where
             let message = format!("migration {name} could not be recorded or committed");
             (Error::new(code, message, remedy).with_database(error), words)
         }
-        Failure::ForeignKeys(what) => (Error::new(code, format!("migration {name} was undone: {what}"), remedy), what),
+        Failure::ForeignKeys(what) => {
+            (Error::new(code, format!("{} was undone: {what}", migration.path()), remedy), what)
+        }
     };
     record.detail = Some(words.chars().take(2000).collect());
     run.wait.hook.emit(Event::Failed { version, name, error: &words });
@@ -119,7 +136,14 @@ where
 {
     match lock_lost(conn, run) {
         Some(lost) => lost.with_database(error),
-        None => Error::database("write the migration history", error),
+        None => {
+            let doing = "the database refused to write the migration history";
+            let class = class::<C>(&error);
+            match code(class) {
+                Some(code) => Error::new(code, doing, remedy(class)).with_database(error),
+                None => Error::database("write the migration history", error),
+            }
+        }
     }
 }
 

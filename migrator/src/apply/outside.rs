@@ -7,7 +7,7 @@ use diesel::result::Error as DatabaseError;
 use migrator_source::sql::{Kind, Script, Statement};
 
 use super::failure::{Failure, failed, lost_or};
-use super::{Run, Stop, announce, applied, execute, restore, retrying};
+use super::{Grouping, Run, Stop, announce, applied, execute, restore, retrying};
 use crate::dialect::{Dialect, Outcome};
 use crate::error::Error;
 use crate::lock::{self, depth};
@@ -148,8 +148,20 @@ where
     Ok(())
 }
 
+/// Commits what was done so far, where the lock is a transaction, and takes a new one.
+pub(super) fn renew<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    if C::Backend::LOCK_IS_TRANSACTION {
+        pause::<C>(conn, run)?;
+        resume::<C>(conn, run)?;
+    }
+    Ok(())
+}
+
 /// Commits what the transaction that is the lock holds, so that statements can run outside of it.
-pub(super) fn pause<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
+fn pause<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
 where
     C: LoadConnection<Backend: Dialect>,
 {
@@ -159,7 +171,7 @@ where
     Ok(())
 }
 
-/// Takes the lock again, and makes sure that nobody wrote in between.
+/// Takes the lock again, and looks whether somebody wrote in between.
 pub(super) fn resume<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
 where
     C: LoadConnection<Backend: Dialect>,
@@ -167,11 +179,9 @@ where
     lock::acquire(conn, run.key, run.facts, run.wait).map_err(Stop::Error)?;
     match run.writer.is_last(conn) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Stop::Error(Error::new(
-            "lock_lost",
-            "another process wrote to the migration history while a script ran outside of a transaction",
-            "run again: what both did is recorded",
-        ))),
+        // Between the end of a script that ran outside and this moment nothing was unfinished, so another starter was free
+        // to go on; what is left is decided anew.
+        Ok(false) => Err(Stop::Again(Grouping::All)),
         Err(error) => Err(Stop::Error(Error::database("read the migration history", error))),
     }
 }

@@ -214,6 +214,8 @@ pub enum Class {
     DiskFull,
     /// The role lacks a privilege.
     Permission,
+    /// A transaction was open on the connection.
+    Nested,
     /// Anything else; trying again does not help.
     Permanent,
 }

@@ -208,6 +208,8 @@ impl Dialect for Pg {
             words,
             &[
                 (Class::Busy, &["due to lock timeout", "could not obtain lock"]),
+                // The first query, which fails where there is no table of ours yet, ended what a plain BEGIN had begun.
+                (Class::Nested, &["current transaction is aborted"]),
                 (Class::Conflict, &["deadlock detected", "could not serialize access"]),
                 (
                     Class::Connection,

@@ -161,6 +161,7 @@ impl Dialect for Sqlite {
             words,
             &[
                 (Class::Busy, &["database is locked", "table is locked", "schema is locked"]),
+                (Class::Nested, &["cannot start a transaction within a transaction"]),
                 (Class::ReadOnly, &["readonly database", "read-only"]),
                 (Class::DiskFull, &["database or disk is full"]),
                 (Class::Connection, &["unable to open database", "disk i/o error"]),

@@ -117,11 +117,13 @@ where
         (false, true) => return Err(gone(HISTORY, META)),
         (true, true) => {}
     }
-    let meta = read::<C>(conn, home, META, &["format", "fingerprint", "sequence"], false).map_err(reading)?;
+    let meta =
+        read::<C>(conn, home, META, &["format", "fingerprint", "sequence", "environment"], false).map_err(reading)?;
     let meta = meta.first().map(|row| Meta {
         format: row.number(0).unwrap_or(0),
         fingerprint: row.optional(1).and_then(Checksum::from_hex),
         sequence: row.number(2).unwrap_or(0),
+        environment: row.optional(3).map(str::to_owned),
     });
     let old = meta.as_ref().is_some_and(|meta| meta.format < FORMAT);
     let columns = [
@@ -165,11 +167,8 @@ fn is_empty<C>(conn: &mut C, home: &Home) -> diesel::QueryResult<bool>
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    let sql = format!(
-        "SELECT {} FROM {}",
-        C::Backend::text("set_name", false),
-        table::<C::Backend>(&home.schema, META)
-    );
+    let sql =
+        format!("SELECT {} FROM {}", C::Backend::text("set_name", false), table::<C::Backend>(&home.schema, META));
     Ok(C::Backend::rows(conn, &sql)?.is_empty())
 }
 
@@ -242,6 +241,13 @@ where
     let (literal, ident) = (C::Backend::literal, C::Backend::ident);
     let meta_table = table::<C::Backend>(&home.schema, META);
     let set = literal(&home.set_name);
+    if let (Some(_), Some(environment)) = (meta, environment) {
+        // The first run that is told so marks the database, also when it is not the first run.
+        let (column, environment, name) = (ident("environment"), literal(environment), ident("set_name"));
+        conn.batch_execute(&format!(
+            "UPDATE {meta_table} SET {column} = {environment} WHERE {name} = {set} AND {column} IS NULL"
+        ))?;
+    }
     match meta {
         None => {
             let columns: Vec<String> = META_COLUMNS.iter().map(|(name, _)| ident(name)).collect();
@@ -254,12 +260,23 @@ where
                 columns.join(", ")
             ))
         }
-        Some(meta) if meta.format < FORMAT => conn.batch_execute(&format!(
-            "UPDATE {meta_table} SET {} = {FORMAT} WHERE {} = {set}",
-            ident("format"),
-            ident("set_name")
-        )),
-        Some(_) => Ok(()),
+        Some(meta) => {
+            let mut changes = Vec::new();
+            if meta.format < FORMAT {
+                changes.push(format!("{} = {FORMAT}", ident("format")));
+            }
+            if let (None, Some(environment)) = (&meta.environment, environment) {
+                changes.push(format!("{} = {}", ident("environment"), literal(environment)));
+            }
+            match changes.is_empty() {
+                true => Ok(()),
+                false => conn.batch_execute(&format!(
+                    "UPDATE {meta_table} SET {} WHERE {} = {set}",
+                    changes.join(", "),
+                    ident("set_name")
+                )),
+            }
+        }
     }
 }
 

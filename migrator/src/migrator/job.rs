@@ -100,7 +100,8 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             return Ok(Turn::Again(grouping, true));
         }
         plan.warnings.iter().for_each(|warning| migrator.warn(report, warning.clone()));
-        report.skipped = plan.skipped;
+        // What an earlier turn of this run committed is this run's.
+        report.skipped = plan.skipped.saturating_sub(report.committed);
         report.run_id = run_id();
         report.forget();
         migrator.wait.hook.emit(Event::Planned { steps: plan.steps.len() });
@@ -125,7 +126,7 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         match apply::apply(conn, &mut run, &plan) {
             Ok(()) => Ok(Turn::Done),
             Err(Stop::Error(error)) => Ok(Turn::Stopped(error)),
-            Err(Stop::OneByOne) => Ok(Turn::Again(Grouping::Each, false)),
+            Err(Stop::Again(grouping)) => Ok(Turn::Again(grouping, false)),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::history::{self, Glance, Home, Writer};
 use crate::ledgers;
-use crate::lock::{self, Keep, depth};
+use crate::lock::{self, FileLock, Keep, depth};
 use crate::plan::{self, Given, Plan, Policy, Resolution, Target};
 use crate::record::{History, Partial, RecordKind, Standing};
 use crate::report::Report;
@@ -41,7 +41,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let start = Instant::now();
         self.check_dialect()?;
         if depth(conn) > 0 {
-            return Err(open_transaction());
+            return Err(Error::open_transaction());
         }
         crate::stale::warn(&self.set, &self.wait.hook);
         let mut report = Report::default();
@@ -66,10 +66,12 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     pub fn plan(&self, conn: &mut C, target: Target) -> Result<Plan, Error> {
         self.check_dialect()?;
         let (facts, _, history) = self.read(conn)?;
-        self.check_place(conn, &facts, history.as_ref())?;
+        let warning = self.check_place(conn, &facts, history.as_ref())?;
         let history = history.unwrap_or_default();
         let given = self.given(conn, &facts, &history)?;
-        plan::plan(&self.set, &history, &target, given)
+        let mut plan = plan::plan(&self.set, &history, &target, given)?;
+        plan.warnings.extend(warning);
+        Ok(plan)
     }
 
     /// Where the database stands. It reads only, needs no lock, and works for a role that may only `SELECT`.
@@ -93,7 +95,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     pub fn resolve(&self, conn: &mut C, version: &str, resolution: Resolution) -> Result<(), Error> {
         self.check_dialect()?;
         if depth(conn) > 0 {
-            return Err(open_transaction());
+            return Err(Error::open_transaction());
         }
         let (facts, home, _) = self.read(conn)?;
         let key = LockKey::new(&facts, &home);
@@ -152,10 +154,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let Some(Glance { fingerprint, environment }) = glance else {
             return Ok(false);
         };
+        self.check_environment(environment.as_deref(), report);
         if fingerprint != Some(self.set.fingerprint()) {
             return Ok(false);
         }
-        self.check_environment(environment.as_deref(), report);
         self.wait.hook.emit(Event::Unchanged { applied: self.set.len() });
         Ok(true)
     }
@@ -206,7 +208,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     }
 
     fn look(&self, conn: &mut C) -> Result<(Facts, Home), Error> {
-        let telling = |error| Error::database("tell what it is", error).with_remedy("check that the database is up");
+        let telling = |error: diesel::result::Error| match C::Backend::class(&error.to_string()) {
+            Class::Nested => Error::open_transaction(),
+            _ => Error::database("tell what it is", error).with_remedy("check that the database is up"),
+        };
         let facts = C::Backend::facts(conn, self.schema.as_deref()).map_err(telling)?;
         if facts.schema.is_empty() {
             let remedy =
@@ -236,20 +241,21 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     }
 
     /// Refuses a database without a history that is not empty: it may be somebody else's.
-    fn check_place(&self, conn: &mut C, facts: &Facts, history: Option<&History>) -> Result<(), Error> {
+    ///
+    /// What it returns is a warning.
+    fn check_place(&self, conn: &mut C, facts: &Facts, history: Option<&History>) -> Result<Option<String>, Error> {
         if history.is_some_and(|history| history.meta.is_some()) {
-            return Ok(());
+            return Ok(None);
         }
         ledgers::refuse::<C>(conn, facts)?;
         let theirs: Vec<&str> = ledgers::foreign_tables(facts).collect();
         if theirs.is_empty() || history.is_some() || self.non_empty == Policy::Allow {
-            return Ok(());
+            return Ok(None);
         }
         let message =
             format!("the database has no migration history, and it is not empty: {}", status::list(theirs.into_iter()));
         if self.non_empty == Policy::Warn {
-            self.wait.hook.emit(Event::Warning { message: &message });
-            return Ok(());
+            return Ok(Some(message));
         }
         let remedy = "check that it is the right database; then run with --allow-non-empty (Migrator::non_empty)";
         Err(Error::new("not_empty", message, remedy))
@@ -258,11 +264,16 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     fn run_pending(&self, conn: &mut C, target: &Target, report: &mut Report) -> Result<(), Error> {
         let (facts, home, history) = self.read(conn)?;
         if facts.in_transaction {
-            return Err(open_transaction());
+            return Err(Error::open_transaction());
         }
-        self.check_place(conn, &facts, history.as_ref())?;
+        if let Some(warning) = self.check_place(conn, &facts, history.as_ref())? {
+            self.warn(report, warning);
+        }
         let known = history.unwrap_or_default();
-        let given = self.given(conn, &facts, &known)?;
+        self.check_environment(known.meta.as_ref().and_then(|meta| meta.environment.as_deref()), report);
+        // A statement whose outcome is not recorded may be another starter's that runs right now; the lock tells.
+        let mut given = self.given(conn, &facts, &known)?;
+        given.policies.failed = Policy::Allow;
         let plan = plan::plan(&self.set, &known, target, given)?;
         report.skipped = plan.skipped;
         if plan.is_empty() {
@@ -286,7 +297,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             ));
         }
         let key = LockKey::new(&facts, &home);
-        let needs_file = self.needs_file(&known, &plan);
+        let needs_file =
+            self.needs_file(&known, &plan) || C::Backend::LOCK_IS_TRANSACTION && FileLock::is_there(&facts);
         with_session(conn, [&self.setup, &self.teardown], self.statement_lock_timeout, |conn, restore| {
             let job = Job { migrator: self, facts: &facts, home: &home, key: &key, restore, target };
             job.run(conn, needs_file, report)
@@ -305,9 +317,4 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
 /// A name for one run: 128 random bits.
 pub(super) fn run_id() -> String {
     format!("{:032x}", fastrand::u128(..))
-}
-
-fn open_transaction() -> Error {
-    let message = "a transaction is open on the connection, and a migration must decide by itself what it commits";
-    Error::new("open_transaction", message, "commit or roll back first, or give it a connection of its own")
 }

@@ -1,4 +1,22 @@
 //! The integration tests: one binary, so that its servers are started once.
+//!
+//! A dialect is what passes the shared suite. A test is a function over a [`Subject`](dialects::Subject); `on_each_dialect!` makes
+//! three of it. What differs between the databases is listed in `dialects`; what only one of them has is in a module named
+//! after it.
 
 mod crash;
+#[macro_use]
+mod dialects;
+mod folder;
 mod servers;
+mod watch;
+
+mod events;
+mod failures;
+mod history;
+mod names;
+mod refusals;
+mod runs;
+mod session;
+mod states;
+mod unchanged;
