@@ -29,13 +29,18 @@ impl Parse for Args {
         if input.peek(LitStr) {
             let dir: LitStr = input.parse()?;
             args.span = dir.span();
-            args.dir = dir.value().trim_end_matches('/').to_owned();
+            args.dir = shortened(&dir.value());
             if input.is_empty() {
                 return Ok(args);
             }
             input.parse::<Token![,]>()?;
+        } else if !input.is_empty() && !input.peek2(Token![=]) {
+            return Err(input.error("the directory is a string literal: embed_migrations!(\"migrations\")"));
         }
         while !input.is_empty() {
+            if !(input.peek(Ident) && input.peek2(Token![=])) {
+                return Err(input.error("expected `layout = \"…\"` or `dialect = \"…\"`"));
+            }
             let key: Ident = input.parse()?;
             input.parse::<Token![=]>()?;
             let value: LitStr = input.parse()?;
@@ -44,10 +49,8 @@ impl Parse for Args {
             } else if key == "dialect" {
                 set(&mut args.dialect, &key, &value)?;
             } else {
-                return Err(syn::Error::new(
-                    key.span(),
-                    format!("unknown argument `{key}`: it is `layout` or `dialect`"),
-                ));
+                let message = format!("unknown argument `{key}`: it is `layout` or `dialect`");
+                return Err(syn::Error::new(key.span(), message));
             }
             if !input.is_empty() {
                 input.parse::<Token![,]>()?;
@@ -55,6 +58,12 @@ impl Parse for Args {
         }
         Ok(args)
     }
+}
+
+/// The directory as the build script names it too: `./migrations/` is `migrations`.
+fn shortened(dir: &str) -> String {
+    let short = dir.trim_start_matches("./").trim_end_matches('/');
+    if dir.starts_with('/') { dir.to_owned() } else { short.to_owned() }
 }
 
 fn set<T: FromStr<Err: ToString>>(slot: &mut Option<T>, key: &Ident, value: &LitStr) -> syn::Result<()> {

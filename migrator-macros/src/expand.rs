@@ -1,9 +1,10 @@
 //! What stands in the place of the macro. It names only `$crate::__private`.
 
+use migrator_source::fault::Warning;
 use migrator_source::layout::Layout;
 use migrator_source::pack::Packed;
 use migrator_source::sql::SqlDialect;
-use proc_macro2::{Literal, TokenStream};
+use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{quote, quote_spanned};
 
 use crate::args::Args;
@@ -42,17 +43,19 @@ fn tracking(args: &Args, embedded: &Embedded) -> TokenStream {
     }
     let files = embedded.files.iter().map(|file| format!("/{}/{file}", args.dir));
     quote! {
-        const _: &[&[u8]] = &[#(include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), #files))),*];
+        const _: &[&[::core::primitive::u8]] = &[#(::core::include_bytes!(::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), #files))),*];
     }
 }
 
-/// A compile warning with a text of our own: stable Rust has no other way than the use of a deprecated item.
-fn warning(args: &Args, text: &str) -> TokenStream {
+/// A compile warning with a text of our own: stable Rust has no other way than the use of a deprecated item, whose name
+/// the compiler puts in front.
+fn warning(args: &Args, warning: &Warning) -> TokenStream {
+    let (name, text) = (Ident::new(warning.code, args.span), &warning.message);
     quote_spanned! { args.span => {
         #[deprecated(note = #text)]
         #[allow(non_upper_case_globals)]
-        const embed_migrations: () = ();
-        let () = embed_migrations;
+        const #name: () = ();
+        let () = #name;
     }}
 }
 
@@ -64,10 +67,10 @@ fn packed(args: &Args, packed: &Packed) -> TokenStream {
         Layout::Flat => quote!(Flat),
     };
     let dialect = match packed.dialect {
-        None => quote!(None),
-        Some(SqlDialect::Sqlite) => quote!(Some(#krate::__private::SqlDialect::Sqlite)),
-        Some(SqlDialect::Postgres) => quote!(Some(#krate::__private::SqlDialect::Postgres)),
-        Some(SqlDialect::Mysql) => quote!(Some(#krate::__private::SqlDialect::Mysql)),
+        None => quote!(::core::option::Option::None),
+        Some(SqlDialect::Sqlite) => quote!(::core::option::Option::Some(#krate::__private::SqlDialect::Sqlite)),
+        Some(SqlDialect::Postgres) => quote!(::core::option::Option::Some(#krate::__private::SqlDialect::Postgres)),
+        Some(SqlDialect::Mysql) => quote!(::core::option::Option::Some(#krate::__private::SqlDialect::Mysql)),
     };
     let (dir, package): (&str, &str) = (&packed.dir, &packed.package);
     let (names, sql, warnings): (&str, &str, &str) = (&packed.names, &packed.sql, &packed.warnings);

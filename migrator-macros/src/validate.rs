@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use migrator_source::fault::{Fault, Warning};
 use migrator_source::layout::{self, File, Options};
 use migrator_source::pack::Packed;
 use migrator_source::sql::SqlDialect;
@@ -18,7 +19,7 @@ pub(crate) struct Embedded {
     pub(crate) files: Vec<String>,
     /// Whether the build script watches the directory.
     pub(crate) tracked: bool,
-    pub(crate) warnings: Vec<String>,
+    pub(crate) warnings: Vec<Warning>,
 }
 
 /// Reads and checks the directory; each error is one text.
@@ -28,7 +29,7 @@ pub(crate) fn validate(args: &Args) -> Result<Embedded, Vec<String>> {
         return Err(vec![text.to_owned()]);
     }
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
-    let one = |fault: migrator_source::fault::Fault| vec![text(&fault, &args.dir)];
+    let one = |fault: Fault| vec![text(&fault, &args.dir)];
     let files = layout::files(&manifest.join(&args.dir)).map_err(one)?;
     let options = Options { layout: args.layout, dialect: args.dialect, possible: possible() };
     let folder = layout::read(&files, options).map_err(|faults| {
@@ -40,10 +41,12 @@ pub(crate) fn validate(args: &Args) -> Result<Embedded, Vec<String>> {
     })?;
     let mut packed = Packed::new(&folder, &args.dir).map_err(|error| vec![error])?;
     packed.package = std::env::var("CARGO_PKG_NAME").unwrap_or_default().into();
-    let tracked = is_tracked(&args.dir);
-    let mut warnings: Vec<String> = folder.warnings.iter().map(|warning| format!("{}: {warning}", args.dir)).collect();
+    let tracked_dirs = tracked();
+    let tracked = tracked_dirs.contains(&args.dir);
+    let mut warnings: Vec<Warning> = folder.warnings;
+    warnings.iter_mut().for_each(|warning| warning.message = format!("{}: {}", args.dir, warning.message));
     if !tracked {
-        warnings.push(untracked(&args.dir));
+        warnings.push(untracked(&args.dir, &tracked_dirs));
     }
     Ok(Embedded { packed, files: watched(files), tracked, warnings })
 }
@@ -60,8 +63,9 @@ fn possible() -> &'static [SqlDialect] {
     }
 }
 
-fn text(fault: &migrator_source::fault::Fault, dir: &str) -> String {
-    format!("{}: {}\n  help: {}", fault.place(dir), fault.message, fault.help)
+fn text(fault: &Fault, dir: &str) -> String {
+    let base = if fault.code == "directory_missing" { "; the path begins at the crate's Cargo.toml" } else { "" };
+    format!("{}: {}\n  help: {}{base}", fault.place(dir), fault.message, fault.help)
 }
 
 fn watched(files: Vec<File>) -> Vec<String> {
@@ -69,15 +73,23 @@ fn watched(files: Vec<File>) -> Vec<String> {
     files.into_iter().map(|file| file.path).filter(|path| read(path)).collect()
 }
 
-/// Whether the build script has told cargo to watch the directory, which is the only way to see *new* files.
-fn is_tracked(dir: &str) -> bool {
-    std::env::var("MIGRATOR_TRACKED")
-        .is_ok_and(|dirs| dirs.split(',').any(|one| one.trim().trim_end_matches('/') == dir))
+/// The directories that the build script has told cargo to watch, which is the only way to see *new* files.
+fn tracked() -> Vec<String> {
+    let dirs = std::env::var("MIGRATOR_TRACKED").unwrap_or_default();
+    let dirs = dirs.split(',').map(|dir| dir.trim().trim_start_matches("./").trim_end_matches('/'));
+    dirs.filter(|dir| !dir.is_empty()).map(str::to_owned).collect()
 }
 
-fn untracked(dir: &str) -> String {
-    format!(
-        "a new file in `{dir}` does not rebuild this crate, so the binary would silently lack it; put this line into the \
-         `main` of build.rs:\n    println!(\"cargo::rerun-if-changed={dir}\\ncargo::rustc-env=MIGRATOR_TRACKED={dir}\");"
-    )
+/// The line that is missing in build.rs; it keeps the directories that are watched already, for the last value of the
+/// variable is the one that counts.
+fn untracked(dir: &str, tracked: &[String]) -> Warning {
+    let dirs: Vec<&str> = tracked.iter().map(String::as_str).chain([dir]).collect();
+    let watch: String = dirs.iter().map(|dir| format!("cargo::rerun-if-changed={dir}\\n")).collect();
+    let place = if tracked.is_empty() { "put this line into" } else { "let this be the only such line in" };
+    let message = format!(
+        "a new file in `{dir}` does not rebuild this crate, so the binary would silently lack it; {place} the `main` of \
+         build.rs:\n    println!(\"{watch}cargo::rustc-env=MIGRATOR_TRACKED={}\");",
+        dirs.join(",")
+    );
+    Warning { code: "line_missing_in_build_rs", message }
 }

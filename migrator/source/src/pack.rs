@@ -87,22 +87,24 @@ impl Packed {
     /// Packs what a folder holds.
     ///
     /// # Errors
-    /// When the scripts are larger than 4 GiB together.
+    /// When the scripts are larger than 4 GiB together, or an entry has a name or a path that [`layout::read`] never gives.
+    ///
+    /// [`layout::read`]: crate::layout::read
     pub fn new(folder: &Folder, dir: &str) -> Result<Self, String> {
         let (mut index, mut names, mut sql) = (Vec::<u8>::new(), String::new(), String::new());
         let (mut raw_digests, mut fingerprint) = (Vec::new(), Fingerprint::default());
         for entry in &folder.entries {
-            let mut marks = marks(entry);
+            let mut marks = marks(entry)?;
             names.push_str(&entry.name);
             let name_end = end(&names)?;
-            match entry.name.find(&entry.version) {
-                Some(start) => marks |= u32::try_from(start).map_err(|_| TOO_LARGE)?,
+            match entry.name.find(&entry.version).filter(|start| *start < BEHIND as usize) {
+                Some(start) => marks |= byte(start)?,
                 None => {
                     names.push_str(&entry.version);
                     marks |= BEHIND;
                 }
             }
-            marks |= u32::try_from(entry.version.len()).map_err(|_| TOO_LARGE)? << 8;
+            marks |= byte(entry.version.len())? << 8;
             let version_end = end(&names)?;
             sql.push_str(&entry.up);
             let up_end = end(&sql)?;
@@ -205,23 +207,30 @@ fn cut(blob: &str, start: u32, end: u32) -> Option<&str> {
     blob.get(start as usize..end as usize)
 }
 
-fn marks(entry: &Entry) -> u32 {
+/// A length or an offset in a name.
+fn byte(number: usize) -> Result<u32, String> {
+    u8::try_from(number).map(u32::from).map_err(|_| format!("a name of more than {} bytes", u8::MAX))
+}
+
+fn marks(entry: &Entry) -> Result<u32, String> {
     let form = |forms: &[&str], path: &str| {
         let ending = path.strip_prefix(entry.name.as_str());
         forms.iter().position(|form| Some(*form) == ending).and_then(|at| u32::try_from(at).ok())
     };
-    let up = form(&UP_FORMS, &entry.up_path).unwrap_or_default();
-    let mut marks = up << 16;
+    let no_form = |path: &str| format!("{path} is no path of the migration {}", entry.name);
+    let mut marks = form(&UP_FORMS, &entry.up_path).ok_or_else(|| no_form(&entry.up_path))? << 16;
     if let Down::Script { path, .. } | Down::Faulty { path, .. } = &entry.down {
-        marks |= form(&DOWN_FORMS, path).unwrap_or(UNDO) << 20;
+        let undo = entry.name.strip_prefix('V').is_some_and(|rest| *path == format!("U{rest}.sql"));
+        let down = if undo { Some(UNDO) } else { form(&DOWN_FORMS[..UNDO as usize], path) };
+        marks |= down.ok_or_else(|| no_form(path))? << 20;
     }
     if matches!(entry.down, Down::Faulty { .. }) {
         marks |= DOWN_FAULTY;
     }
-    marks
+    Ok(marks
         | match entry.declared {
             Some(Mode::Transaction) => TRANSACTION,
             Some(Mode::NoTransaction) => NO_TRANSACTION,
             None => 0,
-        }
+        })
 }

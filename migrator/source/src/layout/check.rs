@@ -11,21 +11,36 @@ use crate::sql::{Mode, Script, SqlDialect, position};
 /// Files that people put into a folder on purpose and that nobody wants to hear about at each build.
 const EXPECTED: [&str; 5] = [".gitkeep", ".keep", ".gitignore", ".gitattributes", ".diesel_lock"];
 
+/// What the file systems allow, and the offsets of the packed form.
+const LONGEST_NAME: usize = 255;
+
 /// Checks versions and names of the ordered drafts, and counts the stray files.
 pub(super) fn structure(layout: Layout, found: &mut Found<'_>) {
-    let mut by_case: HashMap<String, &str> = HashMap::new();
+    let mut by_case: HashMap<String, &Draft<'_>> = HashMap::new();
     for draft in &found.drafts {
-        let longest = layout.longest_version();
-        let length = draft.version.chars().count();
-        if length > longest || draft.name.len() > 255 {
+        let (longest, length) = (layout.longest_version(), draft.version.chars().count());
+        if draft.version.is_empty() {
+            let message = "the name has no version in front of its first `_`";
+            found.faults.push(Fault::new(
+                "version_missing",
+                &draft.name,
+                message,
+                "begin it with one: 20240131120000_name",
+            ));
+        } else if length > longest {
             let message =
                 format!("the version `{}` has {length} characters, the history holds {longest}", draft.version);
-            found.faults.push(Fault::new("version_too_long", &draft.name, message, "shorten the name"));
+            let help = "shorten it; the version ends at the first `_` of the name";
+            found.faults.push(Fault::new("version_too_long", &draft.name, message, help));
+        } else if draft.name.len() > LONGEST_NAME {
+            let message = format!("the name has {} bytes, the history holds {LONGEST_NAME}", draft.name.len());
+            found.faults.push(Fault::new("name_too_long", &draft.name, message, "shorten the name"));
         }
-        if let Some(other) = by_case.insert(draft.name.to_lowercase(), &draft.name)
-            && other != draft.name
+        // With one version they are told as duplicates.
+        if let Some(other) = by_case.insert(draft.name.to_lowercase(), draft)
+            && layout.order(&other.version, &draft.version).is_ne()
         {
-            let message = format!("the name equals `{other}` but for case; some file systems cannot hold both");
+            let message = format!("the name equals `{}` but for case; some file systems cannot hold both", other.name);
             found.faults.push(Fault::new("name_differs_by_case", &draft.name, message, "rename one of the two"));
         }
     }
@@ -118,9 +133,10 @@ fn text(file: &File) -> Result<Cow<'_, str>, Fault> {
         }
         NotText::Nul(at) => {
             let before = String::from_utf8_lossy(&file.bytes[..at]);
+            let before = before.strip_prefix('\u{feff}').unwrap_or(&before);
             let message = format!("a NUL character at byte {at}");
             Fault {
-                position: Some(position(&before, before.len())),
+                position: Some(position(before, before.len())),
                 ..Fault::new("nul", &file.path, message, "remove it; a file in UTF-16 must be saved as UTF-8")
             }
         }
@@ -137,7 +153,10 @@ fn script(path: &str, text: &str, dialects: &[SqlDialect], declared: Option<Mode
                 empty &= script.is_empty();
                 Vec::new()
             }
-            Err(faults) => faults,
+            Err(faults) => {
+                empty = false;
+                faults
+            }
         };
         let same = |a: &crate::sql::Fault, b: &crate::sql::Fault| a.code == b.code && a.offset == b.offset;
         common = Some(match common {

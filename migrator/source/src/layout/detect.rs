@@ -8,7 +8,7 @@ const UP: &str = "up.sql";
 const MIGRATION: &str = "migration.sql";
 
 pub(super) fn layout(tree: &Tree<'_>, named: Option<Layout>) -> Result<Layout, Fault> {
-    if tree.loose.is_empty() && tree.folders.is_empty() {
+    if tree.folders.is_empty() && tree.loose.iter().all(|file| file.path.starts_with('.')) {
         let help = "write the first migration, or name the directory that holds them";
         return Err(Fault::new("directory_empty", "", "the directory is empty", help));
     }
@@ -16,13 +16,14 @@ pub(super) fn layout(tree: &Tree<'_>, named: Option<Layout>) -> Result<Layout, F
         return Err(foreign("meta/_journal.json", "drizzle"));
     }
     let (diesel, prisma) = (tree.any_folder_has(UP), tree.any_folder_has(MIGRATION));
-    let flat = tree.loose.iter().any(|file| flat::is_versioned(file));
+    let flat = tree.loose.iter().any(|file| flat::is_migration(file));
     let present = |layout| match layout {
         Layout::Diesel => diesel,
         Layout::Prisma => prisma,
         Layout::Flat => flat,
     };
     match named {
+        Some(Layout::Flat) if flat => flat_marker(tree).map_or(Ok(Layout::Flat), Err),
         Some(layout) if present(layout) => Ok(layout),
         Some(layout) => Err(unrecognised(tree, &format!("nothing in the directory has the layout `{layout}`"))),
         None if diesel && prisma => Err(Fault::new(
@@ -47,25 +48,33 @@ fn first_folder<'a>(tree: &Tree<'a>, name: &str) -> &'a str {
     tree.folders.iter().find(|(_, files)| holds(files)).map_or("", |(folder, _)| folder)
 }
 
-/// Files of goose and dbmate hold the way up and the way down in one script; run whole, they undo themselves.
+/// Other tools hold the way up and the way down in one script; run whole, it undoes itself.
 fn flat_marker(tree: &Tree<'_>) -> Option<Fault> {
-    const MARKERS: [(&str, &str); 2] = [("+goose", "goose"), ("migrate:up", "dbmate")];
-    for file in tree.loose.iter().filter(|file| flat::is_versioned(file)) {
-        let Ok(text) = std::str::from_utf8(&file.bytes) else {
-            continue;
-        };
-        for line in text.lines() {
-            let Some(comment) = line.trim_start().strip_prefix("--") else {
-                continue;
-            };
-            if let Some((_, tool)) = MARKERS.iter().find(|(marker, _)| comment.trim_start().starts_with(marker)) {
-                let mut fault = foreign(&file.path, tool);
-                fault.message = format!("`{}` marks a script of {tool}: up and down in one file", line.trim());
-                return Some(fault);
-            }
+    for file in tree.loose.iter().filter(|file| flat::is_migration(file)) {
+        let text = String::from_utf8_lossy(&file.bytes);
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        if let Some((line, tool)) = text.lines().find_map(|line| marked(line).map(|tool| (line, tool))) {
+            let mut fault = foreign(&file.path, tool);
+            fault.message = format!("`{}` marks a script of {tool}: up and down in one file", line.trim());
+            return Some(fault);
         }
     }
     None
+}
+
+/// The tool whose mark between the way up and the way down a line is.
+fn marked(line: &str) -> Option<&'static str> {
+    const MARKS: [(&str, &str); 4] = [
+        ("+goose", "goose"),
+        ("+migrate", "sql-migrate"),
+        ("migrate:up", "dbmate"),
+        ("create above / drop below", "tern"),
+    ];
+    let comment = line.trim_start().strip_prefix("--")?.trim_start_matches(['-', ' ', '\t']);
+    if comment.trim_end() == "Down Migration" {
+        return Some("node-pg-migrate");
+    }
+    MARKS.iter().find(|(mark, _)| comment.starts_with(mark)).map(|(_, tool)| *tool)
 }
 
 fn foreign(marker: &str, tool: &str) -> Fault {
@@ -83,15 +92,16 @@ fn unrecognised(tree: &Tree<'_>, message: &str) -> Fault {
     let shown = names.iter().take(3).copied().collect::<Vec<_>>().join(", ");
     let more = if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
     // The directory above, or one with a sub-folder for each database, was named.
-    let inner = tree.folders.iter().filter(|(_, files)| {
+    let holds = |files: &[&File]| {
         files.iter().any(|file| {
             let below = file.path.split_once('/').map_or("", |(_, rest)| rest);
-            !below.contains('/') && flat::is_versioned(file)
+            !below.contains('/') && flat::is_migration(file)
                 || below.ends_with("/up.sql")
                 || below.ends_with("/migration.sql")
         })
-    });
-    let inner: Vec<String> = inner.map(|(folder, _)| format!("`{folder}`")).collect();
+    };
+    let inner: Vec<String> =
+        tree.folders.iter().filter(|(_, files)| holds(files)).map(|(folder, _)| format!("`{folder}`")).collect();
     let help = match inner.as_slice() {
         [folder] => format!("the folder {folder} in it holds migrations: name that one"),
         [_, _, ..] if inner.len() <= 3 => {

@@ -2,7 +2,7 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Draft, File, Found, Tree, is_named};
+use super::{Draft, File, Found, Tree, has_scripts, is_named};
 use crate::fault::{Fault, Warning};
 use crate::sql::{Mode, position};
 
@@ -11,7 +11,8 @@ pub(super) fn find<'a>(tree: &Tree<'a>) -> Found<'a> {
     for (&folder, files) in &tree.folders {
         let named = |name| files.iter().copied().find(|file| is_named(file, name));
         let Some(up) = named("up.sql") else {
-            if files.iter().any(|file| file.path.ends_with(".sql")) {
+            // A folder of the other kind is here when the layout was named.
+            if named("migration.sql").is_none() && has_scripts(files) {
                 let help = "add up.sql, or move the folder out of the directory";
                 found.faults.push(Fault::new("up_missing", folder, "the folder has scripts but no up.sql", help));
             } else {

@@ -13,13 +13,14 @@ struct Name<'a> {
     down: bool,
 }
 
-pub(super) fn is_versioned(file: &File) -> bool {
-    matches!(parse(file.name()), Some(Ok(_)))
+/// Whether the file is named as a migration of this layout; a down script alone is none.
+pub(super) fn is_migration(file: &File) -> bool {
+    parse(file.name()).is_some_and(|name| name.map_or(true, |name| !name.down))
 }
 
 pub(super) fn find<'a>(tree: &Tree<'a>) -> Found<'a> {
     let mut found = Found { stray: tree.folders.keys().copied().collect(), ..Found::default() };
-    let mut downs: HashMap<String, (&'a File, &'a str)> = HashMap::new();
+    let mut downs: HashMap<String, Vec<(&'a File, &'a str)>> = HashMap::new();
     for &file in &tree.loose {
         match parse(&file.path) {
             None => found.stray.push(&file.path),
@@ -30,7 +31,7 @@ pub(super) fn find<'a>(tree: &Tree<'a>) -> Found<'a> {
             }
             Some(Ok(name)) if name.down => {
                 let version = Layout::Flat.canonical(&name.version).to_owned();
-                downs.insert(version, (file, name.name));
+                downs.entry(version).or_default().push((file, name.name));
             }
             Some(Ok(name)) => found.drafts.push(Draft {
                 version: name.version,
@@ -41,17 +42,14 @@ pub(super) fn find<'a>(tree: &Tree<'a>) -> Found<'a> {
             }),
         }
     }
-    let mut unpaired = Counted::default();
     for draft in &mut found.drafts {
-        if let Some((down, name)) = downs.remove(Layout::Flat.canonical(&draft.version)) {
-            if *name == draft.name || name.get(1..) == draft.name.get(1..) && name.starts_with('U') {
-                draft.down = Some(down);
-            } else {
-                unpaired.push(&down.path);
-            }
+        let Some(same_version) = downs.get_mut(Layout::Flat.canonical(&draft.version)) else { continue };
+        if let Some(at) = same_version.iter().position(|(down, name)| belongs(down, name, &draft.name)) {
+            draft.down = Some(same_version.swap_remove(at).0);
         }
     }
-    let mut orphans: Vec<_> = downs.into_values().map(|(down, _)| &down.path).collect();
+    let mut unpaired = Counted::default();
+    let mut orphans: Vec<_> = downs.into_values().flatten().map(|(down, _)| &down.path).collect();
     orphans.sort_unstable();
     orphans.iter().for_each(|path| unpaired.push(path));
     found.warnings.extend(unpaired.warning(
@@ -61,6 +59,13 @@ pub(super) fn find<'a>(tree: &Tree<'a>) -> Found<'a> {
         "it is not used",
     ));
     found
+}
+
+/// Whether a down script has the name of an up script: `0001_x.down.sql`, or `U1__x.sql` beside `V1__x.sql`.
+fn belongs(down: &File, down_name: &str, up_name: &str) -> bool {
+    let undoes =
+        |undo: &str| up_name.strip_prefix('V') == Some(undo) && down.path.len() == down_name.len() + ".sql".len();
+    down_name == up_name || down_name.strip_prefix('U').is_some_and(undoes)
 }
 
 /// Reads a file name; `Some(Err(version))` for a version in parts, which has no order among whole numbers.
@@ -85,9 +90,9 @@ fn parse(file: &str) -> Option<Result<Name<'_>, &str>> {
     }
     // `2024-01-31-120000_name.sql`: the dashes are part of the version, as in diesel's layout.
     let dashed = key.find(|char: char| char != '-' && !char.is_ascii_digit()).unwrap_or(key.len());
-    let dashes = key[..dashed].trim_end_matches('-');
-    if dashes.contains('-') && (dashed == key.len() || key[dashed..].starts_with('_')) {
-        return Some(Ok(Name { version: dashes.replace('-', ""), name, down }));
+    let date = key[..dashed].trim_end_matches('-');
+    if is_date(date) && (dashed == key.len() || key[dashed..].starts_with('_')) {
+        return Some(Ok(Name { version: date.replace('-', ""), name, down }));
     }
     // `V1.1__name.sql`, `V1_1__name.sql`, `1.1_name.sql`
     let part = rest.get(1..).map_or(0, digits);
@@ -101,4 +106,10 @@ fn parse(file: &str) -> Option<Result<Name<'_>, &str>> {
         return Some(Err(&key[..version.len() + 1 + part]));
     }
     Some(Ok(Name { version: version.to_owned(), name, down }))
+}
+
+/// Whether digits and dashes begin as `2024-01-31` does; `0001-2` is a version and the begin of a name.
+fn is_date(text: &str) -> bool {
+    let mut lengths = text.split('-').map(str::len);
+    (lengths.next(), lengths.next(), lengths.next()) == (Some(4), Some(2), Some(2))
 }

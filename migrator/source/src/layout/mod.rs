@@ -22,7 +22,7 @@ use crate::checksum::Sum;
 use crate::fault::{Fault, Warning};
 use crate::sql::{Mode, SqlDialect};
 pub use tree::{File, files};
-use tree::{Tree, is_named};
+use tree::{Tree, has_scripts, is_named};
 
 /// The folder convention of a migrations directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -2,7 +2,7 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Draft, File, Found, Tree, is_named};
+use super::{Draft, File, Found, Tree, has_scripts, is_named};
 use crate::fault::{Fault, Warning};
 use crate::sql::{SqlDialect, position};
 
@@ -26,7 +26,7 @@ pub(super) fn find<'a>(tree: &Tree<'a>, named: Option<SqlDialect>) -> Found<'a> 
                 let (version, name) = (folder.to_owned(), folder.to_owned());
                 found.drafts.push(Draft { version, name, up, down: None, declared: None });
             }
-            None if files.iter().any(|file| file.path.ends_with(".sql")) => {
+            None if !files.iter().any(|file| is_named(file, "up.sql")) && has_scripts(files) => {
                 let help = "rename the script to migration.sql, or move the folder out of the directory";
                 found.faults.push(Fault::new(
                     "up_missing",
@@ -48,6 +48,7 @@ fn provider(file: &File, named: Option<SqlDialect>) -> Result<Option<SqlDialect>
     let broken = |position, message: String| Fault { position, ..Fault::new("lock_file_broken", LOCK, message, help) };
     let text = std::str::from_utf8(&file.bytes)
         .map_err(|error| broken(None, format!("invalid UTF-8 at byte {}", error.valid_up_to())))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let table = DeTable::parse(text)
         .map_err(|error| broken(error.span().map(|span| position(text, span.start)), error.message().to_owned()))?;
     let Some(value) = table.get_ref().get("provider") else {
@@ -79,10 +80,14 @@ fn provider(file: &File, named: Option<SqlDialect>) -> Result<Option<SqlDialect>
     }
 }
 
-/// Prisma sorts names as a person's dictionary does; bytes sort `_` after digits and capitals before small letters.
+/// Prisma sorts names as a person's dictionary does (`localeCompare`): marks, then digits, then letters of either case.
+/// In bytes `_` comes behind digits and capitals, and capitals before small letters.
 fn other_order(drafts: &[Draft<'_>]) -> Option<Warning> {
-    let dictionary = |name: &str| -> Vec<(bool, char)> {
-        name.chars().map(|char| (char.is_alphanumeric(), char.to_ascii_lowercase())).collect()
+    // The order that the Unicode Collation Algorithm gives to the marks of ASCII by default.
+    const MARKS: &str = " _-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$";
+    let dictionary = |name: &str| -> Vec<(usize, char)> {
+        let key = |char: char| (MARKS.find(char).unwrap_or(MARKS.len()), char.to_ascii_lowercase());
+        name.chars().map(key).collect()
     };
     let mut names: Vec<&str> = drafts.iter().map(|draft| draft.name.as_str()).collect();
     names.sort_unstable();

@@ -25,7 +25,7 @@ impl File {
 /// Reads a migrations directory from the disk; symbolic links are followed.
 ///
 /// Only the contents of `.sql` and `.toml` files are read, and only two levels deep; the names of the third level tell that
-/// the directory above was named.
+/// the directory above was named. A hidden link to nothing is passed over: an editor locks an open file with one.
 ///
 /// # Errors
 /// When the directory is missing or something in it cannot be read, or a name is not UTF-8.
@@ -37,32 +37,50 @@ pub fn files(dir: &Path) -> Result<Vec<File>, Fault> {
 }
 
 fn walk(dir: &Path, below: &str, level: usize, found: &mut Vec<File>) -> Result<(), Fault> {
-    let unreadable = |path: &str, error: io::Error| {
-        let code = if error.kind() == io::ErrorKind::NotFound { "directory_missing" } else { "unreadable" };
-        let help = match code {
-            "directory_missing" => "create it with the first migration in it, or name the directory that holds them",
-            _ => "check the permissions of the file",
-        };
-        Fault::new(code, path, format!("cannot be read: {error}"), help)
-    };
-    for item in std::fs::read_dir(dir).map_err(|error| unreadable(below, error))? {
-        let item = item.map_err(|error| unreadable(below, error))?;
+    for item in std::fs::read_dir(dir).map_err(|error| unreadable(below, &error))? {
+        let item = item.map_err(|error| unreadable(below, &error))?;
         let Ok(name) = item.file_name().into_string() else {
             let shown = item.file_name().to_string_lossy().into_owned();
             return Err(Fault::new("name_not_utf8", &shown, "the name is not valid UTF-8", "rename it"));
         };
+        let hidden = name.starts_with('.');
         let path = if below.is_empty() { name } else { format!("{below}/{name}") };
-        let kind = std::fs::metadata(item.path()).map_err(|error| unreadable(&path, error))?;
+        let kind = match std::fs::metadata(item.path()) {
+            Err(_) if hidden => continue,
+            kind => kind.map_err(|error| unreadable(&path, &error))?,
+        };
         if kind.is_file() {
             let read = level <= 2 && [".sql", ".toml"].iter().any(|ending| path.ends_with(ending));
             let bytes =
-                if read { std::fs::read(item.path()).map_err(|error| unreadable(&path, error))? } else { Vec::new() };
+                if read { std::fs::read(item.path()).map_err(|error| unreadable(&path, &error))? } else { Vec::new() };
             found.push(File { path, bytes });
-        } else if level <= 2 && !path.starts_with('.') {
+        } else if kind.is_dir() && level <= 2 && !hidden {
             walk(&item.path(), &path, level + 1, found)?;
         }
     }
     Ok(())
+}
+
+/// Why `path` cannot be read; the empty path is the directory itself.
+fn unreadable(path: &str, error: &io::Error) -> Fault {
+    let cannot = format!("cannot be read: {error}");
+    let (code, message, help) = match (error.kind(), path) {
+        (io::ErrorKind::NotFound, "") => (
+            "directory_missing",
+            "cannot be read: there is no such directory".to_owned(),
+            "create it with the first migration in it, or name the directory that holds them",
+        ),
+        (io::ErrorKind::NotADirectory, "") => (
+            "not_a_directory",
+            "cannot be read: it is a file".to_owned(),
+            "name the directory that holds the migrations",
+        ),
+        (io::ErrorKind::NotFound, _) => {
+            ("unreadable", cannot, "the link leads to nothing: remove it, or mend what it names")
+        }
+        _ => ("unreadable", cannot, "check the permissions of the file"),
+    };
+    Fault::new(code, path, message, help)
 }
 
 /// The files, sorted into those of the directory itself and those of each sub-folder.
@@ -106,4 +124,12 @@ impl<'a> Tree<'a> {
 /// Whether a file of a sub-folder has this name (and is not deeper).
 pub(super) fn is_named(file: &File, name: &str) -> bool {
     file.path.split_once('/').is_some_and(|(_, rest)| rest == name)
+}
+
+/// Whether a sub-folder holds a script itself (and not only a folder with one).
+pub(super) fn has_scripts(files: &[&File]) -> bool {
+    let script = |file: &&File| {
+        file.path.split_once('/').is_some_and(|(_, name)| !name.contains('/') && name.to_lowercase().ends_with(".sql"))
+    };
+    files.iter().any(script)
 }
