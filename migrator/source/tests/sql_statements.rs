@@ -399,7 +399,6 @@ fn the_risk_of_a_statement_is_told_by_its_words() {
         (Mysql, "RENAME TABLE a TO b", Risk::Locks),
     ];
     for (dialect, sql, risk) in cases {
-        let script = Script::parse(sql, dialect, None).unwrap();
-        assert_eq!(script.statements()[0].risk, risk, "{dialect}: {sql}");
+        assert_eq!(parse(dialect, sql).statements()[0].risk, risk, "{dialect}: {sql}");
     }
 }
