@@ -30,6 +30,9 @@ use crate::session::{SessionStep, Step};
 /// A verb takes any diesel connection: plain, pooled by r2d2, or a wrapped one of diesel-async. It must not be inside of a
 /// transaction when the verb writes.
 ///
+/// In an async service, call it from `tokio::task::spawn_blocking`: that is safe on every runtime, where diesel-async's own harness,
+/// which blocks in place, panics on a current-thread one.
+///
 /// | option | default |
 /// |---|---|
 /// | [`lock_timeout`](Self::lock_timeout) | 5 minutes |
