@@ -16,6 +16,7 @@ use crate::plan::{self, Given, Plan, Policy, Resolution, Target};
 use crate::record::{History, Partial, RecordKind, Standing};
 use crate::report::Report;
 use crate::session::{self, with_session};
+use crate::stale;
 use crate::status::{self, Status};
 
 impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
@@ -43,8 +44,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         if depth(conn) > 0 {
             return Err(Error::open_transaction());
         }
-        crate::stale::warn(&self.set, &self.wait.hook);
         let mut report = Report::default();
+        if let Some(warning) = stale::warning(&self.set) {
+            self.warn(&mut report, warning);
+        }
         if target == Target::Latest && self.is_unchanged(conn, &mut report)? {
             report.skipped = self.set.len();
             report.duration = start.elapsed();

@@ -1,6 +1,5 @@
 //! diesel-async's connections, wrapped into diesel's: the same verbs, from a thread that may block.
 
-use diesel::Connection;
 use diesel::connection::LoadConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_async::{AsyncMysqlConnection, AsyncPgConnection};
