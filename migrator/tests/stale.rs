@@ -6,6 +6,7 @@ use std::process::Command;
 use diesel::{Connection, SqliteConnection};
 use migrator::{MigrationSet, Migrator, embed_migrations};
 
+#[expect(deprecated, reason = "this package has no build script to watch the example for it")]
 static MIGRATIONS: MigrationSet = embed_migrations!("../examples/quickstart/migrations");
 
 /// Runs the embedded set in a process that cargo seems to have started from another copy of the package.
