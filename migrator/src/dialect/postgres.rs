@@ -91,7 +91,9 @@ impl Dialect for Pg {
         )
     }
 
-    /// A script may change the search path, the role and any setting; `RESET ALL` and what was found undo that.
+    /// A script may change the search path, the role and any setting; what the session set is reset, and what was found set
+    /// again. Not by `RESET ALL`: it would also take the settings that applications make up (`app.tenant`), which no view lists
+    /// and so nobody could bring back.
     fn session<C: LoadConnection<Backend = Self>>(conn: &mut C, lock_timeout: Duration) -> QueryResult<Session> {
         let who = Self::rows(conn, "SELECT session_user::text, current_setting('role')")?;
         let found = Self::rows(
@@ -110,7 +112,7 @@ impl Dialect for Pg {
                 role => Self::ident(role),
             };
             let user = Self::ident(who.text(0));
-            let _infallible = write!(leave, "SET SESSION AUTHORIZATION {user}; SET ROLE {role}; RESET ALL;");
+            let _infallible = write!(leave, "SET SESSION AUTHORIZATION {user}; SET ROLE {role}; {RESET};");
         }
         for row in &found {
             // `SELECT set_config` would return rows; SET takes every setting that a session can have.
@@ -207,6 +209,10 @@ impl Dialect for Pg {
         )
     }
 }
+
+/// Resets what the session set. A value of NULL is the default.
+const RESET: &str = "SELECT pg_catalog.set_config(name, NULL, false) FROM pg_catalog.pg_settings WHERE source = 'session' \
+                     AND context IN ('user', 'superuser') AND name NOT LIKE 'transaction%'";
 
 /// A number of 64 bits as `pg_locks` shows it.
 fn halves(number: i64) -> [u32; 2] {
