@@ -173,7 +173,8 @@ pub(crate) fn status<S: Subject>(database: &S::Database, set: &MigrationSet) -> 
 
 /// The history as `event version`, oldest first.
 pub(crate) fn history(database: &impl Database) -> Vec<String> {
-    let column = |name: &str| database.texts(&format!("SELECT {name} AS value FROM __migrator_history ORDER BY sequence"));
+    let column =
+        |name: &str| database.texts(&format!("SELECT {name} AS value FROM __migrator_history ORDER BY sequence"));
     column("event").iter().zip(column("version")).map(|(event, version)| format!("{event} {version}")).collect()
 }
 

@@ -49,7 +49,10 @@ fn of_a_failure<S: Subject>() {
     migrator.run(&mut database.connect()).expect_err("it fails");
     let all = events.take();
     let failed = all.iter().find(|event| event.starts_with("Failed ")).expect("it is told");
-    assert!(failed.contains("02_fails") && failed.contains(S::NO_SUCH_TABLE.split('\'').next().expect("one")), "{failed}");
+    assert!(
+        failed.contains("02_fails") && failed.contains(S::NO_SUCH_TABLE.split('\'').next().expect("one")),
+        "{failed}"
+    );
     let mut told = told(&all);
     assert!(told.iter().all(|event| !event.contains("03")), "{told:?}");
     let fail = told.iter().position(|event| event == "Failed 02").expect("it is told");
@@ -85,7 +88,11 @@ fn tells_no_password<S: Subject, K: Kind>(server: &Server<K>) {
     let (mut conn, mut told) = (database.connect(), Vec::new());
     let (migrator, events) = watch::events(Migrator::new(&folder.set()));
     let report = migrator.run(&mut conn).expect("run");
-    told.extend([format!("{report:?} {report}"), serde_json::to_string(&report).expect("JSON"), format!("{migrator:?}")]);
+    told.extend([
+        format!("{report:?} {report}"),
+        serde_json::to_string(&report).expect("JSON"),
+        format!("{migrator:?}"),
+    ]);
     folder.write("03_fails/up.sql", "INSERT INTO nowhere VALUES (1);");
     let set = folder.set();
     let (migrator, failing) = watch::events(Migrator::new(&set));

@@ -158,7 +158,8 @@ fn resolve_refuses_what_does_not_fit<S: Subject>() {
 }
 
 fn metadata_asks_for_no_transaction<S: Subject>() {
-    let (database, folder) = (S::fresh(), Folder::of(&[("01_half", HALF_WAY.replace("-- migrator: no-transaction", ""))]));
+    let (database, folder) =
+        (S::fresh(), Folder::of(&[("01_half", HALF_WAY.replace("-- migrator: no-transaction", ""))]));
     folder.write("01_half/metadata.toml", "run_in_transaction = false\n");
     run::<S>(&database, &folder.set()).expect_err("it fails");
     assert_eq!(database.row_counts()["half"], 2, "what took stays");

@@ -13,7 +13,8 @@ on_each_dialect!(
 );
 
 fn scripts_without_a_statement_are_recorded<S: Subject>() {
-    let scripts = ["", "\n", "-- nothing to do\n", "/* nothing */", "-- migrator: no-transaction\n-- nothing\n", ";", "\u{feff}"];
+    let scripts =
+        ["", "\n", "-- nothing to do\n", "/* nothing */", "-- migrator: no-transaction\n-- nothing\n", ";", "\u{feff}"];
     let folder = Folder::of_tables(1);
     for (at, script) in scripts.iter().enumerate() {
         folder.write(&format!("02_{at}_nothing/up.sql").replace("02_", &format!("02{at}_")), script);
@@ -41,7 +42,8 @@ fn names_are_recorded_as_they_are<S: Subject>() {
     let folder = Folder::of(&odd.map(|name| (name, table(name[1..2].parse().expect("a digit")))));
     let (database, set) = (S::fresh(), folder.set());
     assert_eq!(names(&applies::<S>(&database, &set)), odd);
-    let recorded = database.texts("SELECT name AS value FROM __migrator_history WHERE event = 'applied' ORDER BY sequence");
+    let recorded =
+        database.texts("SELECT name AS value FROM __migrator_history WHERE event = 'applied' ORDER BY sequence");
     assert_eq!(recorded, odd);
     assert_eq!(tables(&database).len(), odd.len());
     let seen = status::<S>(&database, &set);

@@ -36,7 +36,12 @@ fn scripts_do_not_change_what_comes_after_them() {
         ("07_seen", note.to_owned()),
         ("08_user", format!("SET SESSION AUTHORIZATION {role}; SET LOCAL statement_timeout = '3s'; SELECT 1;")),
         ("09_seen", note.to_owned()),
-        ("10_outside", format!("-- migrator: no-transaction\nSET search_path = side;\nSET ROLE {role};\nCREATE TABLE third (id int);")),
+        (
+            "10_outside",
+            format!(
+                "-- migrator: no-transaction\nSET search_path = side;\nSET ROLE {role};\nCREATE TABLE third (id int);"
+            ),
+        ),
         ("11_seen", note.to_owned()),
         ("12_fails", format!("SET ROLE {role}; SET search_path = side; SELECT nowhere;")),
     ]);
@@ -48,7 +53,11 @@ fn scripts_do_not_change_what_comes_after_them() {
     assert_eq!(seen, ["\"$user\", public postgres none 5MB 0"], "each began in the same session");
     assert_eq!(database.row_counts()["seen"], 6);
     assert_eq!(history(&database).last().map(String::as_str), Some("failed 12"));
-    assert_eq!(database.texts("SELECT DISTINCT schemaname || '' AS value FROM pg_tables WHERE tablename LIKE '\\_\\_migrator%'"), ["public"]);
+    assert_eq!(
+        database
+            .texts("SELECT DISTINCT schemaname || '' AS value FROM pg_tables WHERE tablename LIKE '\\_\\_migrator%'"),
+        ["public"]
+    );
     let settings = "concat_ws(' ', current_user, current_setting('search_path'), current_setting('work_mem'), \
                     current_setting('statement_timeout'), current_setting('lock_timeout'))";
     assert_eq!(value(&mut conn, settings), "postgres \"$user\", public 5MB 77s 0");
@@ -57,7 +66,8 @@ fn scripts_do_not_change_what_comes_after_them() {
 #[test]
 fn settings_that_extensions_and_applications_make_up_survive() {
     let (database, note) = (Postgres::fresh(), "INSERT INTO seen SELECT current_setting('app.tenant', true);");
-    let folder = Folder::of(&[("01_seen", format!("CREATE TABLE seen (value text); {note}")), ("02_seen", note.into())]);
+    let folder =
+        Folder::of(&[("01_seen", format!("CREATE TABLE seen (value text); {note}")), ("02_seen", note.into())]);
     let mut conn = database.connect();
     conn.batch_execute("SET app.owner = 'mine'").expect("set");
     Migrator::new(&folder.set()).session("SET app.tenant = 'blue'", ()).run(&mut conn).expect("run");
@@ -113,11 +123,12 @@ fn a_lock_that_is_held_for_a_while_is_tried_again() {
     let mut holder = database.connect();
     holder.batch_execute("BEGIN; SELECT * FROM t1").expect("hold");
     let (retrying, retries) = mpsc::channel();
-    let migrator = Migrator::new(&folder.set()).statement_lock_timeout(Duration::from_millis(40)).on_event(move |event| {
-        if matches!(event, Event::Retrying { attempt: 2, .. }) {
-            retrying.send(()).expect("the holder waits");
-        }
-    });
+    let migrator =
+        Migrator::new(&folder.set()).statement_lock_timeout(Duration::from_millis(40)).on_event(move |event| {
+            if matches!(event, Event::Retrying { attempt: 2, .. }) {
+                retrying.send(()).expect("the holder waits");
+            }
+        });
     let holding = thread::spawn(move || {
         retries.recv().expect("the run tries again");
         holder.batch_execute("COMMIT").expect("let go");

@@ -143,7 +143,10 @@ fn tables_without_a_history<S: Subject>() {
     assert_eq!(error.code(), "not_empty");
     assert!(error.message().ends_with("alder, birch, cedar, elm, fir and 2 more"), "{error}");
     assert!(error.remedy().contains("--allow-non-empty"), "{error}");
-    assert_eq!(Migrator::new(&set).plan(&mut database.connect(), Target::Latest).expect_err("refused").code(), "not_empty");
+    assert_eq!(
+        Migrator::new(&set).plan(&mut database.connect(), Target::Latest).expect_err("refused").code(),
+        "not_empty"
+    );
     assert_eq!(status::<S>(&database, &set).state(), DatabaseState::Uninitialized);
 
     let (warning, events) = watch::events(Migrator::new(&set).non_empty(Policy::Warn));

@@ -107,7 +107,10 @@ fn plan_says_what_a_run_would_do<S: Subject>() {
     assert!(step["file"].as_str().is_some_and(|file| file.ends_with("/03_only_rows/up.sql")), "{step}");
     migrator.run(&mut conn).expect("run");
     let nothing = migrator.plan(&mut conn, Target::Latest).expect("plan");
-    assert_eq!((nothing.is_empty(), nothing.to_string().as_str()), (true, "nothing pending, 3 migrations applied before"));
+    assert_eq!(
+        (nothing.is_empty(), nothing.to_string().as_str()),
+        (true, "nothing pending, 3 migrations applied before")
+    );
 }
 
 fn report_prints_and_serialises<S: Subject>() {

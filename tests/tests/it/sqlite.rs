@@ -87,10 +87,11 @@ fn the_pragma_is_as_it_was_after_success_failure_and_panic() {
         let mut restored = |when: &str| {
             let read = "SELECT foreign_keys || ' ' || (SELECT timeout FROM pragma_busy_timeout) AS value FROM pragma_foreign_keys";
             assert_eq!(Sqlite::texts(&mut conn, read), [format!("{setting} 77")], "after {when}");
-            Migrator::new(&folder.set()).on_event(|event| {
-                assert!(!matches!(event, Event::Started { version: "03", .. }), "the test's own panic");
-            })
-            .run(&mut conn)
+            Migrator::new(&folder.set())
+                .on_event(|event| {
+                    assert!(!matches!(event, Event::Started { version: "03", .. }), "the test's own panic");
+                })
+                .run(&mut conn)
         };
         restored("nothing").expect("run");
         folder.write("02_fails/up.sql", "INSERT INTO nowhere VALUES (1);");
@@ -107,7 +108,8 @@ fn the_pragma_is_as_it_was_after_success_failure_and_panic() {
 
 #[test]
 fn statements_that_end_the_transaction_take_nothing_with_them() {
-    let raise = "CREATE TRIGGER never BEFORE INSERT ON t1 WHEN NEW.id = 99 BEGIN SELECT RAISE(ROLLBACK, 'never 99'); END;
+    let raise =
+        "CREATE TRIGGER never BEFORE INSERT ON t1 WHEN NEW.id = 99 BEGIN SELECT RAISE(ROLLBACK, 'never 99'); END;
 INSERT INTO t1 VALUES (99);";
     for (script, words) in [("INSERT OR ROLLBACK INTO t1 VALUES (1);", "UNIQUE"), (raise, "never 99")] {
         let (database, folder) = (sqlite::fresh(), Folder::of_tables(5));

@@ -40,7 +40,10 @@ fn judged<S: Subject>(
     let with = |policy| option(Migrator::new(set), policy);
     let error = with(Policy::Refuse).run(&mut database.connect()).expect_err("refused");
     assert!(error.is_blocked() && error.report().is_none(), "{error}");
-    assert!(error.message().contains(told) && error.to_string().contains(&format!("next: {}", error.remedy())), "{error}");
+    assert!(
+        error.message().contains(told) && error.to_string().contains(&format!("next: {}", error.remedy())),
+        "{error}"
+    );
     assert_eq!((tables(database), crate::dialects::history(database)), before, "nothing was touched");
 
     let plan = with(Policy::Warn).plan(&mut database.connect(), migrator::Target::Latest).expect("plan");
