@@ -105,7 +105,7 @@ impl Dialect for Pg {
             conn,
             "SELECT count(*)::text FROM pg_catalog.pg_settings WHERE name = 'client_connection_check_interval'",
         )?;
-        let mut leave = String::new();
+        let (mut leave, mut myself) = (String::new(), String::new());
         if let Some(who) = who.first() {
             let role = match who.text(1) {
                 "" | "none" => "NONE".to_owned(),
@@ -113,6 +113,7 @@ impl Dialect for Pg {
             };
             let user = Self::ident(who.text(0));
             let _infallible = write!(leave, "SET SESSION AUTHORIZATION {user}; SET ROLE {role}; {RESET};");
+            let _infallible = write!(myself, "SET LOCAL SESSION AUTHORIZATION {user}; SET LOCAL ROLE {role};");
         }
         for row in &found {
             // `SELECT set_config` would return rows; SET takes every setting that a session can have.
@@ -132,7 +133,7 @@ impl Dialect for Pg {
             // The server notices within half a second that a killed client is gone, and frees its locks.
             enter.push_str("SET client_connection_check_interval = 500;");
         }
-        Ok(Session { enter, leave })
+        Ok(Session { enter, leave, myself })
     }
 
     fn patience<C: LoadConnection<Backend = Self>>(_conn: &mut C, _wait: Duration) -> QueryResult<Session> {

@@ -85,13 +85,14 @@ impl Dialect for Sqlite {
             .collect();
         // What waits here is the COMMIT, for readers; it is not tried again, so it gets the time of all tries.
         let enter = format!("PRAGMA foreign_keys = OFF; {};", busy_timeout(lock_timeout * 5));
-        Ok(Session { enter, leave })
+        Ok(Session { enter, leave, ..Session::default() })
     }
 
     fn patience<C: LoadConnection<Backend = Self>>(conn: &mut C, wait: Duration) -> QueryResult<Session> {
         let found = Self::rows(conn, "SELECT timeout FROM pragma_busy_timeout")?;
         let found = found.first().map_or("0", |row| row.text(0));
-        Ok(Session { enter: busy_timeout(wait), leave: format!("PRAGMA busy_timeout = {found}") })
+        let leave = format!("PRAGMA busy_timeout = {found}");
+        Ok(Session { enter: busy_timeout(wait), leave, ..Session::default() })
     }
 
     fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, _key: &LockKey) -> QueryResult<bool> {
