@@ -10,6 +10,8 @@ mod folder;
 mod servers;
 mod watch;
 
+mod connections;
+mod embedded;
 mod events;
 mod failures;
 mod history;

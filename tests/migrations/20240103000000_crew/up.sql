@@ -1,0 +1,1 @@
+-- Nobody is on board yet.
