@@ -1,6 +1,6 @@
 //! The macros of `migrator`. Use them through the crate `migrator`, which documents them.
 //!
-//! Parse ([`args`]) → validate ([`validate`]) → expand ([`expand`]).
+//! Parse (`args`) → validate (`validate`) → expand (`expand`).
 
 mod args;
 mod expand;

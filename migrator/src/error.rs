@@ -23,6 +23,8 @@ struct Inner {
     place: Option<Place>,
     remedy: String,
     report: Option<Report>,
+    /// The source's own words, with what a database says besides its message.
+    words: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -62,6 +64,7 @@ impl Error {
             place: None,
             remedy: remedy.into(),
             report: None,
+            words: None,
             source: None,
         }))
     }
@@ -69,7 +72,7 @@ impl Error {
     /// An error of the database outside of any migration's script.
     pub(crate) fn database(doing: &str, source: diesel::result::Error) -> Self {
         let remedy = "look at the database's own words; nothing was changed by this step";
-        Self::new("database", format!("the database refused to {doing}"), remedy).with_source(source)
+        Self::new("database", format!("the database refused to {doing}"), remedy).with_database(source)
     }
 
     pub(crate) fn open_transaction() -> Self {
@@ -98,6 +101,13 @@ impl Error {
     }
 
     pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.0.words = Some(source.to_string());
+        self.0.source = Some(Box::new(source));
+        self
+    }
+
+    pub(crate) fn with_database(mut self, source: diesel::result::Error) -> Self {
+        self.0.words = Some(words(&source));
         self.0.source = Some(Box::new(source));
         self
     }
@@ -133,8 +143,8 @@ impl Error {
     }
 
     /// The database's own words.
-    pub fn database_words(&self) -> Option<String> {
-        self.0.source.as_ref().map(ToString::to_string)
+    pub fn database_words(&self) -> Option<&str> {
+        self.0.words.as_deref()
     }
 
     /// Another process held the migration lock for longer than the lock timeout. Trying again later can help.
@@ -178,8 +188,8 @@ impl fmt::Display for Error {
                 write!(f, "\n{:>width$} | … {} more lines", "", lines.len() - SNIPPET)?;
             }
         }
-        if let Some(source) = &inner.source {
-            write!(f, "\ndatabase: {}", source.to_string().trim_end())?;
+        if let Some(words) = &inner.words {
+            write!(f, "\ndatabase: {}", words.trim_end())?;
         }
         if !inner.remedy.is_empty() {
             write!(f, "\nnext: {}", inner.remedy)?;
@@ -191,12 +201,26 @@ impl fmt::Display for Error {
     }
 }
 
+/// The database's message, its detail and its hint.
+pub(crate) fn words(error: &diesel::result::Error) -> String {
+    let mut words = error.to_string();
+    if let diesel::result::Error::DatabaseError(_, information) = error {
+        for (word, text) in [("detail", information.details()), ("hint", information.hint())] {
+            if let Some(text) = text {
+                words.push_str(&format!("\n{word}: {text}"));
+            }
+        }
+    }
+    words
+}
+
 /// How many lines of a statement an error prints.
 const SNIPPET: usize = 6;
 
+/// As it displays: `fn main() -> Result<(), migrator::Error>` prints an error this way.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Error({}: {self})", self.0.code)
+        write!(f, "[{}] {self}", self.0.code)
     }
 }
 

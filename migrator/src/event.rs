@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::report::Report;
+
 /// One transition of a run, for the hook that [`Migrator::on_event`](crate::Migrator::on_event) takes.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
@@ -103,6 +105,22 @@ impl Hook {
         if let Some(hook) = &self.0 {
             hook(event);
         }
+    }
+}
+
+impl Report {
+    /// Tells the host about the migrations that are now committed.
+    pub(crate) fn flush(&mut self, hook: &Hook) {
+        for applied in &self.applied[self.committed..] {
+            let duration = Duration::from_millis(applied.duration_ms);
+            hook.emit(Event::Applied { version: &applied.version, name: &applied.name, duration });
+        }
+        self.committed = self.applied.len();
+    }
+
+    /// Forgets what was done and not committed.
+    pub(crate) fn forget(&mut self) {
+        self.applied.truncate(self.committed);
     }
 }
 

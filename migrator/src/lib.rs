@@ -6,7 +6,7 @@
 //!
 //! # #[cfg(any())]
 //! static MIGRATIONS: MigrationSet = embed_migrations!("migrations");
-//! # static MIGRATIONS: std::sync::LazyLock<MigrationSet> = std::sync::LazyLock::new(|| todo!());
+//! # static MIGRATIONS: MigrationSet = embed_migrations!("../examples/quickstart/migrations");
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut conn = SqliteConnection::establish("app.db")?;
@@ -16,8 +16,36 @@
 //! # }
 //! ```
 //!
+//! | The noun | is |
+//! |---|---|
+//! | [`MigrationSet`] | every migration that this binary knows |
+//! | history | what this database went through; `__migrator_history`, append-only |
+//! | [`Plan`] | the ordered list of what a run would do |
+//! | [`Report`] | what a run did, also when it stopped half-way |
+//! | [`Status`] | where each migration stands |
+//!
 //! *The set is what the binary knows. The history is what the database went through. A plan is the difference, and only a run
 //! changes anything.* Status and plan never write.
+//!
+//! # Errors
+//!
+//! [`Error::code`] is one of these:
+//!
+//! | code | what happened |
+//! |---|---|
+//! | `statement_failed`, `permission_denied`, `read_only`, `disk_full`, `connection_lost` | a statement of a migration failed, and why |
+//! | `foreign_key_violation` | SQLite: a migration would have left rows without their parents, and was undone |
+//! | `changed`, `missing`, `out_of_order`, `ahead` | set and history do not fit together, and the policy refuses it |
+//! | `failed` | an earlier run stopped inside of a script that cannot be rolled back, and a person has to say what is true |
+//! | `history_tampered` | the history was not written by this crate alone |
+//! | `lock_timeout`, `lock_lost`, `lock_file` | another process held the lock for too long; the lock is gone; its file cannot be made |
+//! | `open_transaction`, `no_schema`, `unsupported`, `dialect_mismatch` | the connection or the server is none that can be migrated |
+//! | `not_empty`, `foreign_history` | the database belongs to somebody else, or to another tool |
+//! | `target_unknown`, `target_ambiguous`, `resolve_refused` | what was asked for is not there |
+//! | `folder`, `stale` | the migrations directory has a fault; the binary does not hold what the directory holds |
+//! | `session_setup`, `database` | the session's set-up failed; the database refused something else |
+//!
+//! The command line adds `no_database_url`, `unknown_scheme`, `dialect_not_built` and `connection_failed`.
 
 mod apply;
 mod dialect;
@@ -37,6 +65,8 @@ mod session;
 mod stale;
 mod status;
 
+#[cfg(all(feature = "cli", not(any(feature = "sqlite", feature = "postgres", feature = "mysql"))))]
+compile_error!("a command line that can connect to nothing: add the feature sqlite, postgres or mysql");
 #[cfg(feature = "cli")]
 pub mod cli;
 

@@ -169,12 +169,21 @@ pub(crate) fn depth<C: LoadConnection>(conn: &mut C) -> u32 {
 pub(crate) struct FileLock(#[expect(dead_code, reason = "the lock is held while the file is open")] Option<File>);
 
 impl FileLock {
+    fn path(facts: &Facts) -> String {
+        format!("{}-migrator-lock", facts.database)
+    }
+
+    /// Whether the file is there, so that somebody may hold it: a run that began outside of the transaction ends first.
+    pub(crate) fn is_there(facts: &Facts) -> bool {
+        std::path::Path::new(&Self::path(facts)).exists()
+    }
+
     /// Locks `<database>-migrator-lock`; a database in memory has no other process to exclude.
     pub(crate) fn acquire(facts: &Facts, wait: &Wait) -> Result<Self, Error> {
         if facts.database == ":memory:" {
             return Ok(Self(None));
         }
-        let path = format!("{}-migrator-lock", facts.database);
+        let path = Self::path(facts);
         let failed = |error: std::io::Error| {
             Error::new("lock_file", format!("{path} cannot be locked"), "check the permissions of the folder")
                 .with_source(error)

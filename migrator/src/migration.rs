@@ -163,9 +163,14 @@ impl MigrationSet {
         layout: Option<Layout>,
         dialect: Option<SqlDialect>,
     ) -> Result<Self, Error> {
-        let dir = path.as_ref().display().to_string();
-        let files = layout::files(path.as_ref()).map_err(|fault| folder_error(&dir, &[fault]))?;
-        Self::read(&files, &dir, layout, dialect)
+        Self::from_path_for(path.as_ref(), layout::Options { layout, dialect, possible: &[] })
+    }
+
+    /// Reads a migrations directory for a database that is known, so that its scripts are checked in that dialect.
+    pub(crate) fn from_path_for(path: &Path, options: layout::Options<'_>) -> Result<Self, Error> {
+        let dir = path.display().to_string();
+        let files = layout::files(path).map_err(|fault| folder_error(&dir, &[fault]))?;
+        Self::read(&files, &dir, options)
     }
 
     /// Takes a folder that another crate embedded with `include_dir!`; the layout is detected.
@@ -179,11 +184,10 @@ impl MigrationSet {
             name if name.is_empty() => "embedded folder".to_owned(),
             name => name,
         };
-        Self::read(&files, &name, None, None)
+        Self::read(&files, &name, layout::Options::default())
     }
 
-    fn read(files: &[File], dir: &str, layout: Option<Layout>, dialect: Option<SqlDialect>) -> Result<Self, Error> {
-        let options = layout::Options { layout, dialect, possible: &[] };
+    fn read(files: &[File], dir: &str, options: layout::Options<'_>) -> Result<Self, Error> {
         let folder = layout::read(files, options).map_err(|faults| folder_error(dir, &faults))?;
         let packed = Packed::new(&folder, dir).map_err(|error| Error::new("folder", format!("{dir}: {error}"), ""))?;
         Ok(Self(Blobs::Read(Arc::new(packed))))

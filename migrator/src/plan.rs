@@ -88,6 +88,9 @@ pub struct Step {
     pub resume_at: Option<usize>,
     #[cfg_attr(feature = "serde", serde(skip))]
     pub(crate) position: usize,
+    /// Whether an earlier run tried it.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub(crate) retried: bool,
 }
 
 /// The ordered list of what a run would do; it prints itself.
@@ -147,6 +150,8 @@ pub(crate) struct Given {
     pub(crate) dialect: SqlDialect,
     /// When the server started, where a restart can leave a statement in doubt.
     pub(crate) started: Option<i64>,
+    /// Whether the statement in doubt took, where the catalogue tells.
+    pub(crate) took: Option<bool>,
     pub(crate) policies: Policies,
 }
 
@@ -172,7 +177,8 @@ pub(crate) fn plan(set: &MigrationSet, history: &History, target: &Target, given
         let from = match entry.standing {
             Standing::Partial(partial) => {
                 let in_doubt = partial.in_doubt && is_in_doubt(&script, partial, history, &migration, given);
-                resume(&migration, &script, partial, in_doubt, given.policies, &mut plan.warnings)?
+                let doubt = in_doubt.then_some(given.took);
+                resume(&migration, &script, partial, doubt, given.policies, &mut plan.warnings)?
             }
             _ => 0,
         };
@@ -184,6 +190,7 @@ pub(crate) fn plan(set: &MigrationSet, history: &History, target: &Target, given
             transaction: script.mode() == Mode::Transaction,
             resume_at: (from > 0).then_some(from + 1),
             position: entry.position,
+            retried: entry.retried,
         });
     }
     Ok(plan)
@@ -233,6 +240,19 @@ fn judge(problem: &Problem, policies: Policies, warnings: &mut Vec<String>) -> R
     }
 }
 
+/// The statement of which nobody knows whether it took, if there is one: a run stops at it.
+pub(crate) fn in_doubt(set: &MigrationSet, history: &History, given: Given) -> Result<Option<String>, Error> {
+    for entry in status::states(set, history).of_set {
+        let Standing::Partial(partial @ Partial { in_doubt: true, .. }) = entry.standing else { continue };
+        let migration = set.at(entry.position);
+        let script = script(&migration, given.dialect)?;
+        if is_in_doubt(&script, partial, history, &migration, given) {
+            return Ok(script.statements().get(partial.done).map(|statement| statement.text.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
 /// Whether the statement after the last recorded one may have taken.
 ///
 /// A statement travels together with its outcome, so a killed client leaves no doubt. There are two ways to it: the
@@ -246,8 +266,7 @@ fn is_in_doubt(
 ) -> bool {
     match script.statements().get(partial.done).map(|statement| statement.kind) {
         None | Some(Kind::Session | Kind::Plain) => false,
-        // Done twice is the same as done once.
-        Some(Kind::Alone) => given.dialect != SqlDialect::Sqlite,
+        Some(Kind::Alone) => true,
         Some(Kind::Commits) => {
             let last = history.records.iter().rev().find(|record| record.name == migration.name());
             let then = last.and_then(|record| record.started);
@@ -262,7 +281,7 @@ fn resume(
     migration: &Migration<'_>,
     script: &Script<'_>,
     partial: Partial,
-    in_doubt: bool,
+    doubt: Option<Option<bool>>,
     policies: Policies,
     warnings: &mut Vec<String>,
 ) -> Result<usize, Error> {
@@ -276,7 +295,10 @@ fn resume(
             ),
         ));
     }
-    if in_doubt {
+    if let Some(Some(took)) = doubt {
+        return Ok(partial.done + usize::from(took));
+    }
+    if doubt.is_some() {
         let message = format!("{}: statement {number} was started and nobody knows whether it took", migration.path());
         match policies.failed {
             Policy::Refuse => {

@@ -86,6 +86,8 @@ pub(crate) struct Meta {
     pub(crate) fingerprint: Option<Checksum>,
     /// The last record's number.
     pub(crate) sequence: i64,
+    /// What the database is marked as.
+    pub(crate) environment: Option<String>,
 }
 
 /// What a database went through.

@@ -30,6 +30,9 @@ pub struct Report {
     #[cfg_attr(feature = "serde", serde(rename = "duration_ms", serialize_with = "milliseconds"))]
     pub(crate) duration: Duration,
     pub(crate) run_id: String,
+    /// How many of the applied ones are committed, and told to the host.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub(crate) committed: usize,
 }
 
 impl Report {

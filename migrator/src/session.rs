@@ -108,7 +108,7 @@ where
         send(conn, &found.enter).map_err(|error| Error::database("set the session up", error))?;
         setup.run(conn).map_err(|error| {
             Error::new("session_setup", "the session's set-up failed", "correct the SQL or closure given to session()")
-                .with_source(error)
+                .with_database(error)
         })?;
         // Taken after the set-up, so that a restore brings back what the set-up chose, and the set-up itself runs once: what it
         // locked is not locked twice.

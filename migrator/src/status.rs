@@ -192,6 +192,8 @@ pub(crate) struct Entry {
     pub(crate) position: usize,
     pub(crate) state: State,
     pub(crate) standing: Standing,
+    /// Whether the history names it at all.
+    pub(crate) retried: bool,
 }
 
 /// Where everything stands.
@@ -240,7 +242,7 @@ pub(crate) fn states<'a>(set: &'a MigrationSet, history: &'a History) -> States<
                 Standing::Pending if older => State::OutOfOrder,
                 Standing::Pending => State::Pending,
             };
-            Entry { position: migration.position(), state, standing }
+            Entry { position: migration.position(), state, standing, retried: past.is_some() }
         })
         .collect();
     let latest = set.len().checked_sub(1).map(|at| set.at(at));

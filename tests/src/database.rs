@@ -1,3 +1,5 @@
+//! What every fresh database can do, whichever server it is on.
+
 use std::collections::BTreeMap;
 
 use diesel::{

@@ -43,6 +43,15 @@ pub struct Traffic {
     pub turns: u64,
 }
 
+/// Where in a turn of the client a connection is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// The server never hears of it.
+    Unsent,
+    /// The server has heard it, and its answer is lost.
+    Unanswered,
+}
+
 /// A proxy in front of one address, for any number of connections. Dropped, it closes them.
 #[derive(Debug)]
 pub struct Proxy {
@@ -63,6 +72,8 @@ struct State {
     lanes: [Lane; 2],
     /// Both ends of each connection.
     open: Vec<Weak<TcpStream>>,
+    /// At which turn of the client a connection is cut.
+    cut_at: Option<(u64, Moment)>,
     closed: bool,
 }
 
@@ -137,6 +148,13 @@ impl Proxy {
         self.wire.changed.notify_all();
     }
 
+    /// Closes the connection on which the client begins its turn number `turn`, counted as in [`Traffic::turns`] over all
+    /// connections from the start of the proxy: before a byte of it reaches the server, or before a byte of the answer
+    /// reaches the client.
+    pub fn cut_at_turn(&self, turn: u64, moment: Moment) {
+        self.wire.state().cut_at = Some((turn, moment));
+    }
+
     /// Closes all connections to both ends now.
     pub fn cut(&self) {
         self.wire.state().cut();
@@ -201,10 +219,14 @@ impl Wire {
                 Ok(length) => length,
             };
             let from_server = direction == Direction::ToClient;
-            if server_spoke.swap(from_server, Ordering::SeqCst) != from_server {
-                self.state().lanes[direction as usize].traffic.turns += 1;
-            }
-            if self.pass(direction, &buffer[..length], to).is_err() {
+            let cut = {
+                let mut state = self.state();
+                if server_spoke.swap(from_server, Ordering::SeqCst) != from_server {
+                    state.lanes[direction as usize].traffic.turns += 1;
+                }
+                state.cuts_turn(direction)
+            };
+            if cut || self.pass(direction, &buffer[..length], to).is_err() {
                 // Both ways of both ends: the other thread of this connection ends as well.
                 let _ = from.shutdown(Shutdown::Both);
                 let _ = to.shutdown(Shutdown::Both);
@@ -245,6 +267,17 @@ impl Wire {
 }
 
 impl State {
+    /// Whether the turn that is under way is the one to cut in, and this the moment. It happens once.
+    fn cuts_turn(&mut self, direction: Direction) -> bool {
+        let Some((turn, moment)) = self.cut_at else { return false };
+        let way = if moment == Moment::Unsent { Direction::ToServer } else { Direction::ToClient };
+        let cuts = direction == way && self.lanes[Direction::ToServer as usize].traffic.turns == turn;
+        if cuts {
+            self.cut_at = None;
+        }
+        cuts
+    }
+
     fn cut(&mut self) {
         for end in self.open.drain(..).filter_map(|end| end.upgrade()) {
             // One that is closed already is as it should be.

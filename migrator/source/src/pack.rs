@@ -118,7 +118,7 @@ impl Packed {
         Ok(Self {
             layout: folder.layout,
             dialect: folder.dialect,
-            dir: Cow::Owned(dir.to_owned()),
+            dir: Cow::Owned(dir.trim_end_matches('/').to_owned()),
             package: Cow::Borrowed(""),
             fingerprint: fingerprint.sum(),
             index: Cow::Owned(index),

@@ -374,3 +374,32 @@ fn dialects_have_names() {
         "unknown SQL dialect `oracle`: write sqlite, postgres (or postgresql), or mysql (or mariadb)"
     );
 }
+
+#[test]
+fn the_risk_of_a_statement_is_told_by_its_words() {
+    use migrator_source::sql::Risk;
+    let cases = [
+        (Sqlite, "CREATE TABLE a (b)", Risk::None),
+        (Sqlite, "DROP TABLE a", Risk::Destroys),
+        (Sqlite, "ALTER TABLE a DROP COLUMN b", Risk::Destroys),
+        (Sqlite, "ALTER TABLE a ADD COLUMN b", Risk::None),
+        (Sqlite, "DELETE FROM a", Risk::Destroys),
+        (Sqlite, "DELETE FROM a WHERE b = 1", Risk::None),
+        (Postgres, "UPDATE a SET b = 'WHERE'", Risk::Destroys),
+        (Postgres, "UPDATE a SET b = 1 WHERE c", Risk::None),
+        (Postgres, "TRUNCATE a", Risk::Destroys),
+        (Postgres, "ALTER TABLE a ADD COLUMN b int", Risk::Locks),
+        (Postgres, "ALTER TABLE a ALTER b DROP NOT NULL, DROP CONSTRAINT c", Risk::Locks),
+        (Postgres, "ALTER TABLE a DROP CONSTRAINT c, DROP b", Risk::Destroys),
+        (Postgres, "CREATE INDEX i ON a (b)", Risk::Locks),
+        (Postgres, "CREATE INDEX CONCURRENTLY i ON a (b)", Risk::None),
+        (Postgres, "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $$ DROP TABLE a $$", Risk::None),
+        (Mysql, "ALTER TABLE a DROP KEY k", Risk::Locks),
+        (Mysql, "ALTER TABLE a DROP b", Risk::Destroys),
+        (Mysql, "RENAME TABLE a TO b", Risk::Locks),
+    ];
+    for (dialect, sql, risk) in cases {
+        let script = Script::parse(sql, dialect, None).unwrap();
+        assert_eq!(script.statements()[0].risk, risk, "{dialect}: {sql}");
+    }
+}

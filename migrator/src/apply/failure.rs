@@ -6,7 +6,7 @@ use migrator_source::sql::Script;
 
 use super::Run;
 use crate::dialect::{Class, Dialect};
-use crate::error::{Error, Place};
+use crate::error::{Error, Place, words};
 use crate::event::Event;
 use crate::migration::Migration;
 use crate::record::RecordKind;
@@ -90,7 +90,9 @@ where
         return lost.with_version(version);
     }
     let remedy = match failure {
-        Failure::ForeignKeys(_) => "correct the script so that each row it leaves has its parent, then run again",
+        Failure::ForeignKeys(_) => {
+            "correct the script so that each row it leaves has its parent, then run again; a table renamed in a rebuild takes the references to it along, unless the session has PRAGMA legacy_alter_table = ON"
+        }
         _ => remedy(class),
     };
     let code = match (&failure, class) {
@@ -105,16 +107,18 @@ where
             record.statement = Some(at + 1);
             let statement = &script.statements()[at];
             let place = Place::new(migration.path(), migration.up(), statement.start, at + 1, statement.text);
-            let words = error.to_string();
+            let words = words(&error);
             let failed = Error::new(code, format!("migration {name} failed"), remedy);
-            (failed.with_place(place).with_source(error), words)
+            (failed.with_place(place).with_database(error), words)
         }
         Failure::Around(error) => {
-            let words = error.to_string();
+            let words = words(&error);
             let message = format!("migration {name} could not be recorded or committed");
-            (Error::new(code, message, remedy).with_source(error), words)
+            (Error::new(code, message, remedy).with_database(error), words)
         }
-        Failure::ForeignKeys(what) => (Error::new(code, format!("migration {name} was undone: {what}"), remedy), what),
+        Failure::ForeignKeys(what) => {
+            (Error::new(code, format!("{} was undone: {what}", migration.path()), remedy), what)
+        }
     };
     record.detail = Some(words.chars().take(2000).collect());
     run.wait.hook.emit(Event::Failed { version, name, error: &words });
@@ -131,12 +135,12 @@ where
     C: LoadConnection<Backend: Dialect>,
 {
     match lock_lost(conn, run) {
-        Some(lost) => lost.with_source(error),
+        Some(lost) => lost.with_database(error),
         None => {
             let doing = "the database refused to write the migration history";
             let class = class::<C>(&error);
             match code(class) {
-                Some(code) => Error::new(code, doing, remedy(class)).with_source(error),
+                Some(code) => Error::new(code, doing, remedy(class)).with_database(error),
                 None => Error::database("write the migration history", error),
             }
         }

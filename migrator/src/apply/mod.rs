@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::{LoadConnection, TransactionManager};
 use diesel::result::Error as DatabaseError;
-use migrator_source::sql::{Mode, Script, Statement};
+use migrator_source::sql::{Kind, Mode, Script, SqlDialect, Statement};
 
 use self::failure::{Failure, failed};
-use self::outside::{one_by_one, pause, resume};
+use self::outside::{one_by_one, renew, resume};
 use crate::dialect::{Dialect, Facts, LockKey, Violations};
 use crate::error::Error;
 use crate::event::Event;
@@ -25,21 +25,27 @@ use crate::session::send;
 /// How often a transaction is tried that the database asks to try again.
 const TRIES: u32 = 5;
 
-/// How much is committed at once where the lock is a transaction.
+/// How a run is carried out where the lock is a transaction, and each migration a savepoint in it.
+///
+/// A foreign key that one migration breaks and a later one mends is no violation, so it counts what is left at the end. When
+/// something is left, the run is undone and done again: once to find the migration after which the keys never held again, and
+/// once to keep what is before it and to let it fail by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Grouping {
-    /// The whole run, each migration a savepoint in it.
+    /// All in one transaction.
     All,
-    /// Each migration. Taken when something went wrong with all at once: this attempt is the verdict.
-    Each,
+    /// All in one transaction, and the foreign keys are looked at after each migration.
+    Watched,
+    /// What is before the migration at this position of the set, then that one in a transaction of its own: its verdict.
+    Verdict(usize),
 }
 
 /// Why carrying out a plan stopped.
 pub(crate) enum Stop {
     /// With this error; what the report names is kept.
     Error(Error),
-    /// The transaction that holds the whole run is worth nothing: it has to be done again, one by one.
-    OneByOne,
+    /// The transaction that holds the run is worth nothing: it has to be done again, in this way.
+    Again(Grouping),
 }
 
 /// Everything that carrying out a plan needs.
@@ -53,8 +59,6 @@ pub(crate) struct Run<'a> {
     pub(crate) grouping: Grouping,
     pub(crate) writer: Writer,
     pub(crate) report: &'a mut Report,
-    /// Whether the migrations of the report are committed up to here.
-    pub(crate) committed: usize,
 }
 
 /// Carries out a plan.
@@ -62,7 +66,7 @@ pub(crate) fn apply<C>(conn: &mut C, run: &mut Run<'_>, plan: &Plan) -> Result<(
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    let before = violations(conn)?;
+    let mut keys = Keys { before: violations(conn)?, broken_since: None };
     let steps = plan.steps.len();
     for (at, step) in plan.steps.iter().enumerate() {
         let migration = run.set.at(step.position);
@@ -72,35 +76,79 @@ where
         run.wait.hook.emit(Event::Started { version, name, step: at + 1, steps });
         let script = plan::script(&migration, C::Backend::SQL).map_err(Stop::Error)?;
         let start = Instant::now();
-        let whole = script.mode() == Mode::Transaction && step.resume_at.is_none();
-        if whole {
-            in_transaction(conn, run, &migration, &script, &before)?;
+        if script.mode() == Mode::Transaction && step.resume_at.is_none() {
+            if run.grouping == Grouping::Verdict(step.position) {
+                renew(conn, run)?;
+            }
+            in_transaction(conn, run, &migration, &script, &keys.before)?;
+            if run.grouping == Grouping::Watched {
+                keys.look(conn, step.position)?;
+            }
         } else {
+            keys.hold(conn, run.grouping)?;
             one_by_one(conn, run, &migration, &script, step)?;
+            if let Some(message) = keys.accept(conn, name)? {
+                run.wait.hook.emit(Event::Warning { message: &message });
+                run.report.warnings.push(message);
+            }
         }
         let duration_ms = millis(start.elapsed());
         run.report.applied.push(Applied { version: version.to_owned(), name: name.to_owned(), duration_ms });
-        if !C::Backend::LOCK_IS_TRANSACTION || !whole {
+        if !C::Backend::LOCK_IS_TRANSACTION {
             run.flush();
-        } else if run.grouping == Grouping::Each {
-            pause::<C>(conn, run)?;
-            resume::<C>(conn, run)?;
         }
     }
-    if run.grouping == Grouping::All && grown(&before, &violations(conn)?).is_some() {
-        return Err(Stop::OneByOne);
+    keys.hold(conn, run.grouping)
+}
+
+/// The rows that break a foreign key, where the database does not check while it runs.
+struct Keys {
+    /// What nobody is blamed for.
+    before: Vec<Violations>,
+    /// The position of the first migration after which the keys did not hold until now.
+    broken_since: Option<usize>,
+}
+
+impl Keys {
+    fn look<C>(&mut self, conn: &mut C, position: usize) -> Result<(), Stop>
+    where
+        C: LoadConnection<Backend: Dialect>,
+    {
+        let broken = grown(&self.before, &violations(conn)?).is_some();
+        self.broken_since = if broken { self.broken_since.or(Some(position)) } else { None };
+        Ok(())
     }
-    Ok(())
+
+    /// Makes sure that nothing new is broken where the run commits.
+    fn hold<C>(&self, conn: &mut C, grouping: Grouping) -> Result<(), Stop>
+    where
+        C: LoadConnection<Backend: Dialect>,
+    {
+        match self.broken_since {
+            Some(position) => Err(Stop::Again(Grouping::Verdict(position))),
+            None if grouping != Grouping::Watched && grown(&self.before, &violations(conn)?).is_some() => {
+                Err(Stop::Again(Grouping::Watched))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What a script without a transaction broke is committed; it is said, and then it was there before.
+    fn accept<C>(&mut self, conn: &mut C, name: &str) -> Result<Option<String>, Stop>
+    where
+        C: LoadConnection<Backend: Dialect>,
+    {
+        let after = violations(conn)?;
+        let what = grown(&self.before, &after);
+        self.before = after;
+        Ok(what.map(|what| format!("{name} ran without a transaction and cannot be undone: {what}")))
+    }
 }
 
 impl Run<'_> {
     /// Tells the host about the migrations that are now committed.
     pub(crate) fn flush(&mut self) {
-        for applied in &self.report.applied[self.committed..] {
-            let duration = Duration::from_millis(applied.duration_ms);
-            self.wait.hook.emit(Event::Applied { version: &applied.version, name: &applied.name, duration });
-        }
-        self.committed = self.report.applied.len();
+        self.report.flush(&self.wait.hook);
     }
 }
 
@@ -122,13 +170,13 @@ where
             for (at, statement) in script.statements().iter().enumerate() {
                 execute(conn, run, script, at, statement).map_err(|error| Failure::Statement(at, error))?;
             }
-            if run.grouping == Grouping::Each {
+            if run.grouping == Grouping::Verdict(migration.position()) {
                 let after = C::Backend::violations(conn)?;
                 if let Some(what) = grown(before, &after) {
                     return Err(Failure::ForeignKeys(what));
                 }
             }
-            send(conn, run.restore)?;
+            send(conn, restore::<C>(run, script))?;
             let (sql, written) = run.writer.sql::<C::Backend>(&applied(run, migration, script, start));
             conn.batch_execute(&sql)?;
             Ok(written)
@@ -149,16 +197,21 @@ where
         }
     });
     let Err(failure) = failure else { return Ok(()) };
-    if C::Backend::LOCK_IS_TRANSACTION {
-        // INSERT OR ROLLBACK, RAISE(ROLLBACK) and a full disk end the whole transaction, and with it the migrations before.
-        if depth(conn) == 0 {
-            if run.grouping == Grouping::All {
-                return Err(Stop::OneByOne);
-            }
-            resume::<C>(conn, run)?;
+    // INSERT OR ROLLBACK, RAISE(ROLLBACK) and a full disk end the whole transaction, and with it the migrations before.
+    if C::Backend::LOCK_IS_TRANSACTION && depth(conn) == 0 {
+        let verdict = Grouping::Verdict(migration.position());
+        if run.grouping != verdict {
+            return Err(Stop::Again(verdict));
         }
+        resume::<C>(conn, run)?;
     }
     Err(Stop::Error(failed(conn, run, migration, script, failure)))
+}
+
+/// The SQL that undoes what a script changed in the session. In SQLite only a statement of its own, a PRAGMA, can change it.
+fn restore<'a, C: LoadConnection<Backend: Dialect>>(run: &Run<'a>, script: &Script<'_>) -> &'a str {
+    let changes = script.statements().iter().any(|statement| statement.kind != Kind::Plain);
+    if changes || C::Backend::SQL != SqlDialect::Sqlite { run.restore } else { "" }
 }
 
 fn announce(run: &Run<'_>, script: &Script<'_>, at: usize, statement: &Statement<'_>) {
@@ -223,9 +276,12 @@ where
 /// What breaks a foreign key now and did not before.
 fn grown(before: &[Violations], after: &[Violations]) -> Option<String> {
     let known = |what: &str| before.iter().find(|known| known.what == what).map_or(0, |known| known.count);
-    let new = after.iter().find(|violations| violations.count > known(&violations.what))?;
-    let count = new.count - known(&new.what);
-    Some(format!("{count} row{} would break a foreign key: {}", if count == 1 { "" } else { "s" }, new.what))
+    let new = after.iter().filter(|violations| violations.count > known(&violations.what)).map(|violations| {
+        let count = violations.count - known(&violations.what);
+        format!("{count} row{} would break a foreign key: {}", if count == 1 { "" } else { "s" }, violations.what)
+    });
+    let new: Vec<String> = new.collect();
+    (!new.is_empty()).then(|| new.join(", "))
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use diesel::connection::{LoadConnection, TransactionManager};
+use diesel::result::Error as DatabaseError;
 use migrator_source::sql::{Kind, Script, Statement};
 
 use super::failure::{Failure, failed, lost_or};
-use super::{Run, Stop, announce, applied, execute, retrying};
-use crate::dialect::Dialect;
+use super::{Grouping, Run, Stop, announce, applied, execute, restore, retrying};
+use crate::dialect::{Dialect, Outcome};
 use crate::error::Error;
 use crate::lock::{self, depth};
 use crate::migration::Migration;
@@ -45,6 +46,9 @@ where
             }
         }
         for (at, statement) in script.statements().iter().enumerate().skip(from) {
+            if step.retried && statement.kind == Kind::Alone {
+                clear(conn, statement)?;
+            }
             let record = if at + 1 == count {
                 applied(run, migration, script, start)
             } else {
@@ -56,7 +60,7 @@ where
             };
             retrying::<C, _>(conn, run, |conn, run| statement_and_outcome(conn, run, script, at, statement, &record))?;
         }
-        if count == 0 {
+        if from >= count {
             let record = applied(run, migration, script, start);
             run.writer.write(conn, &record)?;
         }
@@ -72,6 +76,18 @@ where
     }
 }
 
+/// Removes what an earlier try left unusable.
+fn clear<C>(conn: &mut C, statement: &Statement<'_>) -> Result<(), DatabaseError>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    if let Outcome::Broken(remove) = C::Backend::outcome(conn, statement.text)? {
+        tracing::info!(target: "migrator", remove, "removing what an earlier try left");
+        conn.batch_execute(&remove)?;
+    }
+    Ok(())
+}
+
 /// One statement of a script that cannot be rolled back, with the record of its outcome.
 fn statement_and_outcome<C>(
     conn: &mut C,
@@ -85,7 +101,7 @@ where
     C: LoadConnection<Backend: Dialect>,
 {
     let is_last = record.kind == Some(RecordKind::Applied);
-    let restore = if is_last { run.restore } else { "" };
+    let restore = if is_last { restore::<C>(run, script) } else { "" };
     let (sql, written) = run.writer.sql::<C::Backend>(record);
     let of_script = |error| Failure::Statement(at, error);
     match statement.kind {
@@ -132,8 +148,20 @@ where
     Ok(())
 }
 
+/// Commits what was done so far, where the lock is a transaction, and takes a new one.
+pub(super) fn renew<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    if C::Backend::LOCK_IS_TRANSACTION {
+        pause::<C>(conn, run)?;
+        resume::<C>(conn, run)?;
+    }
+    Ok(())
+}
+
 /// Commits what the transaction that is the lock holds, so that statements can run outside of it.
-pub(super) fn pause<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
+fn pause<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
 where
     C: LoadConnection<Backend: Dialect>,
 {
@@ -143,7 +171,7 @@ where
     Ok(())
 }
 
-/// Takes the lock again, and makes sure that nobody wrote in between.
+/// Takes the lock again, and looks whether somebody wrote in between.
 pub(super) fn resume<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
 where
     C: LoadConnection<Backend: Dialect>,
@@ -151,11 +179,9 @@ where
     lock::acquire(conn, run.key, run.facts, run.wait).map_err(Stop::Error)?;
     match run.writer.is_last(conn) {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Stop::Error(Error::new(
-            "lock_lost",
-            "another process wrote to the migration history while a script ran outside of a transaction",
-            "run again: what both did is recorded",
-        ))),
+        // Between the end of a script that ran outside and this moment nothing was unfinished, so another starter was free
+        // to go on; what is left is decided anew.
+        Ok(false) => Err(Stop::Again(Grouping::All)),
         Err(error) => Err(Stop::Error(Error::database("read the migration history", error))),
     }
 }

@@ -51,6 +51,11 @@ impl Url {
         }
     }
 
+    /// The database that it names.
+    pub(super) fn dialect(&self) -> SqlDialect {
+        self.dialect
+    }
+
     /// Connects, and does something on the connection.
     pub(super) fn connect(&self, purpose: Purpose, verb: impl Verb) -> Result<ExitCode, Error> {
         match self.dialect {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use diesel::connection::LoadConnection;
+use migrator_source::layout::Options;
 
 use crate::cli::connect::{Purpose, Url, Verb};
 use crate::{
@@ -71,7 +72,9 @@ enum Command {
     /// Apply what is pending. Exits 0 when it is done or nothing was to do, else 1.
     #[command(visible_aliases = ["deploy", "up"], after_help = "Example:\n  migrator run --target 20240131120000")]
     Run(RunArgs),
-    /// Show what `run` would do, and change nothing. Exits 2 when something is pending.
+    /// Show what `run` would do, with the risk of each statement, and change nothing. Exits 2 when something is pending.
+    ///
+    /// `destroys`: data that is there is gone afterwards. `locks`: whoever uses the table waits until it is done.
     #[command(after_help = "Example:\n  migrator plan --sql")]
     Plan {
         /// Print the statements too.
@@ -153,11 +156,11 @@ const FINDINGS: u8 = 2;
 
 impl Cli {
     fn answer(&self) -> Result<ExitCode, Error> {
-        let set = self.global.set()?;
+        let url = Url::parse(&self.global.url()?)?;
+        let set = self.global.set(url.dialect())?;
         if !self.global.quiet {
             set.warnings().for_each(|warning| output::note(&format!("warning: {warning}")));
         }
-        let url = Url::parse(&self.global.url()?)?;
         match &self.command {
             Command::Run(run) if run.dry_run => {
                 let target = run.target();
@@ -197,13 +200,15 @@ impl Cli {
 }
 
 impl Global {
-    fn set(&self) -> Result<MigrationSet, Error> {
+    /// The set that is in the directory, checked in the dialect of the database unless another one is stated.
+    fn set(&self, database: SqlDialect) -> Result<MigrationSet, Error> {
         let dir = self.dir.clone().unwrap_or_else(|| {
             let usual = ["migrations", "prisma/migrations"].map(PathBuf::from);
             let [first, _] = &usual;
             usual.iter().find(|dir| dir.is_dir()).unwrap_or(first).clone()
         });
-        MigrationSet::from_path_with(dir, self.layout, self.dialect)
+        let options = Options { layout: self.layout, dialect: self.dialect, possible: &[database] };
+        MigrationSet::from_path_for(&dir, options)
     }
 
     fn url(&self) -> Result<String, Error> {

@@ -5,6 +5,8 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
+use migrator_source::sql::{Risk, position};
+
 use crate::plan::script;
 use crate::{Error, Event, MigrationSet, Plan, Report, SqlDialect, Step};
 
@@ -73,7 +75,14 @@ fn error_json(error: &Error) -> Value {
 /// The statements of one step that would run.
 pub(super) struct Statements {
     file: String,
-    statements: Vec<(usize, usize, String)>,
+    statements: Vec<Line>,
+}
+
+struct Line {
+    number: usize,
+    line: usize,
+    risk: Risk,
+    sql: String,
 }
 
 impl Statements {
@@ -82,19 +91,27 @@ impl Statements {
         let script = script(&migration, dialect)?;
         let from = step.resume_at.unwrap_or(1) - 1;
         let statements = script.statements().iter().enumerate().skip(from);
-        let statements = statements.map(|(at, statement)| {
-            let line = migrator_source::sql::position(migration.up(), statement.start).line;
-            (at + 1, line, statement.text.to_owned())
+        let statements = statements.map(|(at, statement)| Line {
+            number: at + 1,
+            line: position(migration.up(), statement.start).line,
+            risk: statement.risk,
+            sql: statement.text.to_owned(),
         });
         Ok(Self { file: migration.path(), statements: statements.collect() })
     }
 
+    /// Each statement with its risk: all of it, or without `sql` only those that can hurt, by their first line.
     pub(super) fn print(&self, sql: bool) {
-        if !sql {
-            return;
-        }
-        for (number, line, text) in &self.statements {
-            answer(&format_args!("\n-- {}:{line}, statement {number}\n{text};", self.file));
+        for Line { number, line, risk, sql: text } in &self.statements {
+            let place = format_args!("{}:{line}, statement {number}", self.file);
+            match (sql, risk) {
+                (true, risk) => answer(&format_args!("\n-- {place}, risk: {}\n{text};", risk.name())),
+                (false, Risk::None) => {}
+                (false, risk) => {
+                    let first = text.lines().next().unwrap_or("");
+                    answer(&format_args!("  {:<8}  {place}: {first}", risk.name()));
+                }
+            }
         }
     }
 }
@@ -102,12 +119,16 @@ impl Statements {
 /// The document of `plan` and of `run --dry-run`.
 pub(super) fn plan(plan: &Plan, scripts: &[Statements], sql: bool) -> Value {
     let mut document = json!(plan);
-    if let (true, Some(steps)) = (sql, document["steps"].as_array_mut()) {
+    if let Some(steps) = document["steps"].as_array_mut() {
         for (step, script) in steps.iter_mut().zip(scripts) {
-            let statements = script.statements.iter();
-            step["sql"] = statements
-                .map(|(number, line, text)| json!({"statement": number, "line": line, "sql": text}))
-                .collect();
+            let line = |Line { number, line, risk, sql: text }: &Line| {
+                let mut statement = json!({ "number": number, "line": line, "risk": risk.name() });
+                if sql {
+                    statement["sql"] = json!(text);
+                }
+                statement
+            };
+            step["script"] = script.statements.iter().map(line).collect();
         }
     }
     document

@@ -77,6 +77,9 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// The rows that break a foreign key, where the database does not check while it runs.
     #[doc(hidden)]
     fn violations<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Vec<Violations>>;
+    /// Whether a statement that runs outside of every transaction took, as far as the catalogue tells.
+    #[doc(hidden)]
+    fn outcome<C: LoadConnection<Backend = Self>>(conn: &mut C, statement: &str) -> QueryResult<Outcome>;
     /// A condition that holds while this very connection holds the lock.
     #[doc(hidden)]
     fn owned(key: &LockKey) -> String;
@@ -176,13 +179,26 @@ pub struct Violations {
     pub(crate) count: u64,
 }
 
+/// Whether a statement took, as far as the catalogue tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It took.
+    Took,
+    /// It did not, or it can be done twice.
+    DidNot,
+    /// It left something unusable, which this statement removes.
+    Broken(String),
+    /// The catalogue does not tell.
+    Unknown,
+}
+
 /// The name of a migration lock.
 #[derive(Debug, Clone)]
 pub struct LockKey {
     /// The lock as a number of 64 bits, for PostgreSQL.
-    pub(crate) number: i64,
+    pub number: i64,
     /// The lock as a name of at most 64 characters, for MySQL.
-    pub(crate) name: String,
+    pub name: String,
 }
 
 /// What kind of failure a database reports.
@@ -212,6 +228,10 @@ impl Class {
     }
 
     /// Finds the first class of which one of the texts occurs.
+    #[cfg_attr(
+        not(any(feature = "sqlite", feature = "postgres", feature = "mysql")),
+        expect(dead_code, reason = "a build without a database has no dialect")
+    )]
     fn find(words: &str, table: &[(Self, &[&str])]) -> Self {
         let words = words.to_lowercase();
         let hit = table.iter().find(|(_, texts)| texts.iter().any(|text| words.contains(text)));
@@ -225,6 +245,10 @@ pub(crate) fn table<D: Dialect>(schema: &str, name: &str) -> String {
 }
 
 /// Doubles a quote character and puts it around.
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres", feature = "mysql")),
+    expect(dead_code, reason = "a build without a database has no dialect")
+)]
 fn quoted(text: &str, quote: char) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push(quote);

@@ -9,7 +9,7 @@ use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::checksum::hex;
 use migrator_source::sql::SqlDialect;
 
-use super::{Cells, Class, Dialect, Facts, LockKey, Session, Violations, quoted};
+use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Violations, quoted};
 
 impl Dialect for Mysql {
     const SQL: SqlDialect = SqlDialect::Mysql;
@@ -153,6 +153,10 @@ impl Dialect for Mysql {
 
     fn violations<C: LoadConnection<Backend = Self>>(_conn: &mut C) -> QueryResult<Vec<Violations>> {
         Ok(Vec::new())
+    }
+
+    fn outcome<C: LoadConnection<Backend = Self>>(_conn: &mut C, _statement: &str) -> QueryResult<Outcome> {
+        Ok(Outcome::Unknown)
     }
 
     fn owned(key: &LockKey) -> String {

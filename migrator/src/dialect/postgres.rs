@@ -6,9 +6,9 @@ use std::time::Duration;
 use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
 use diesel::{QueryResult, RunQueryDsl, sql_query};
-use migrator_source::sql::SqlDialect;
+use migrator_source::sql::{Effect, SqlDialect, effect};
 
-use super::{Cells, Class, Dialect, Facts, LockKey, Session, Violations, quoted};
+use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Violations, quoted};
 
 impl Dialect for Pg {
     const SQL: SqlDialect = SqlDialect::Postgres;
@@ -98,12 +98,12 @@ impl Dialect for Pg {
         let who = Self::rows(conn, "SELECT session_user::text, current_setting('role')")?;
         let found = Self::rows(
             conn,
-            "SELECT name, setting, coalesce(unit, '') FROM pg_catalog.pg_settings WHERE source = 'session' \
-             AND name NOT LIKE 'migrator.%' AND context IN ('user', 'superuser') ORDER BY name",
+            "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session' AND name NOT LIKE 'migrator.%' \
+             AND context IN ('user', 'superuser') ORDER BY name",
         )?;
-        let settings = Self::rows(
+        let known = Self::rows(
             conn,
-            "SELECT count(*)::text FROM pg_catalog.pg_settings WHERE name = 'client_connection_check_interval'",
+            "SELECT name FROM pg_catalog.pg_settings WHERE name IN ('client_connection_check_interval', 'transaction_timeout')",
         )?;
         let (mut leave, mut myself) = (String::new(), String::new());
         if let Some(who) = who.first() {
@@ -116,22 +116,18 @@ impl Dialect for Pg {
             let _infallible = write!(myself, "SET LOCAL SESSION AUTHORIZATION {user}; SET LOCAL ROLE {role};");
         }
         for row in &found {
-            // `SELECT set_config` would return rows; SET takes every setting that a session can have.
-            let (name, value) = (row.text(0), row.text(1));
-            let value = match name {
-                "search_path" | "temp_tablespaces" | "DateStyle" | "session_preload_libraries" => value.to_owned(),
-                _ => Self::literal(&format!("{value}{}", unit(row.text(2)))),
-            };
-            let value = if value.trim().is_empty() { "''".to_owned() } else { value };
-            let _infallible = write!(leave, "SET {} = {value};", Self::ident(name));
+            // As a function, since SET does not take every value in the form in which it is shown: `""` for an empty path.
+            let (name, value) = (Self::literal(row.text(0)), Self::literal(row.text(1)));
+            let _infallible = write!(leave, "SELECT pg_catalog.set_config({name}, {value}, false);");
         }
-        let millis = lock_timeout.as_millis();
         let mut enter = format!(
-            "SET lock_timeout = {millis}; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;"
+            "SET lock_timeout = {}; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;",
+            lock_timeout.as_millis()
         );
-        if settings.first().is_some_and(|row| row.text(0) == "1") {
+        for row in &known {
             // The server notices within half a second that a killed client is gone, and frees its locks.
-            enter.push_str("SET client_connection_check_interval = 500;");
+            let value = if row.text(0) == "transaction_timeout" { 0 } else { 500 };
+            let _infallible = write!(enter, "SET {} = {value};", row.text(0));
         }
         Ok(Session { enter, leave, myself })
     }
@@ -152,6 +148,33 @@ impl Dialect for Pg {
 
     fn violations<C: LoadConnection<Backend = Self>>(_conn: &mut C) -> QueryResult<Vec<Violations>> {
         Ok(Vec::new())
+    }
+
+    /// A `CREATE INDEX CONCURRENTLY` that failed or was killed leaves an INVALID index behind, which `IF NOT EXISTS` would keep.
+    fn outcome<C: LoadConnection<Backend = Self>>(conn: &mut C, statement: &str) -> QueryResult<Outcome> {
+        match effect(statement) {
+            Effect::Unknown => Ok(Outcome::Unknown),
+            Effect::Repeatable => Ok(Outcome::DidNot),
+            Effect::DropsIndex { name } => {
+                let rows = Self::rows(conn, &format!("SELECT (to_regclass({}) IS NULL)::text", Self::literal(name)))?;
+                let gone = rows.first().is_some_and(|row| row.holds(0));
+                Ok(if gone { Outcome::Took } else { Outcome::DidNot })
+            }
+            Effect::CreatesIndex { name, table } => {
+                let sql = format!(
+                    "SELECT i.indisvalid::text, format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_index i JOIN \
+                     pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                     WHERE i.indrelid = to_regclass({}) AND c.relname = (parse_ident({}))[1]",
+                    Self::literal(table),
+                    Self::literal(name)
+                );
+                Ok(match Self::rows(conn, &sql)?.first() {
+                    None => Outcome::DidNot,
+                    Some(row) if row.holds(0) => Outcome::Took,
+                    Some(row) => Outcome::Broken(format!("DROP INDEX CONCURRENTLY {}", row.text(1))),
+                })
+            }
+        }
     }
 
     fn owned(key: &LockKey) -> String {
@@ -219,12 +242,4 @@ const RESET: &str = "SELECT pg_catalog.set_config(name, NULL, false) FROM pg_cat
 fn halves(number: i64) -> [u32; 2] {
     let [a, b, c, d, e, f, g, h] = number.to_be_bytes();
     [u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])]
-}
-
-/// `pg_settings` gives the unit beside the number; `8kB` is one that SET does not take.
-fn unit(unit: &str) -> &str {
-    match unit {
-        "8kB" => "",
-        unit => unit,
-    }
 }

@@ -7,7 +7,7 @@ use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::sql::SqlDialect;
 
-use super::{Cells, Class, Dialect, Facts, LockKey, Session, Violations, quoted};
+use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Violations, quoted};
 
 impl Dialect for Sqlite {
     const SQL: SqlDialect = SqlDialect::Sqlite;
@@ -71,25 +71,22 @@ impl Dialect for Sqlite {
             "ignore_check_constraints",
             "defer_foreign_keys",
         ];
-        let columns = KEPT.map(|name| match name {
-            "busy_timeout" => "(SELECT timeout FROM pragma_busy_timeout)".to_owned(),
-            name => format!("(SELECT {name} FROM pragma_{name})"),
-        });
-        let rows = Self::rows(conn, &format!("SELECT {}", columns.join(", ")))?;
-        let set = |name: &str, value: &str| format!("PRAGMA {name} = {value};");
-        let leave: String = rows
-            .iter()
-            .flat_map(|row| KEPT.iter().enumerate().map(move |(at, name)| (name, row.text(at))))
-            .filter(|(_, value)| !value.is_empty())
-            .map(|(name, value)| set(name, value))
-            .collect();
+        let mut leave = String::new();
+        for name in KEPT {
+            // One by one: as a SELECT they would read the schema first, which is what a writer keeps readers from.
+            let found = Self::rows(conn, &format!("PRAGMA {name}"))?;
+            if let Some(value) = found.first().map(|row| row.text(0)).filter(|value| !value.is_empty()) {
+                leave.push_str(&format!("PRAGMA {name} = {value};"));
+            }
+        }
         // What waits here is the COMMIT, for readers; it is not tried again, so it gets the time of all tries.
         let enter = format!("PRAGMA foreign_keys = OFF; {};", busy_timeout(lock_timeout * 5));
         Ok(Session { enter, leave, ..Session::default() })
     }
 
     fn patience<C: LoadConnection<Backend = Self>>(conn: &mut C, wait: Duration) -> QueryResult<Session> {
-        let found = Self::rows(conn, "SELECT timeout FROM pragma_busy_timeout")?;
+        // As a SELECT it would read the schema first, which is what a writer keeps readers from.
+        let found = Self::rows(conn, "PRAGMA busy_timeout")?;
         let found = found.first().map_or("0", |row| row.text(0));
         let leave = format!("PRAGMA busy_timeout = {found}");
         Ok(Session { enter: busy_timeout(wait), leave, ..Session::default() })
@@ -99,7 +96,7 @@ impl Dialect for Sqlite {
         // diesel counts the transaction; it has no other way to begin one that takes the write lock at once.
         C::TransactionManager::begin_transaction(conn)?;
         // `busy_timeout` is the wait for readers at the end of a transaction; here the caller polls.
-        let waits = Self::rows(conn, "SELECT timeout FROM pragma_busy_timeout")?;
+        let waits = Self::rows(conn, "PRAGMA busy_timeout")?;
         let waits = waits.first().map_or("0", |row| row.text(0)).to_owned();
         let begun = conn.batch_execute("PRAGMA busy_timeout = 0; COMMIT; BEGIN IMMEDIATE");
         let restored = conn.batch_execute(&format!("PRAGMA busy_timeout = {waits}"));
@@ -144,6 +141,11 @@ impl Dialect for Sqlite {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// What cannot run in a transaction here (VACUUM, a journal mode) can be done twice.
+    fn outcome<C: LoadConnection<Backend = Self>>(_conn: &mut C, _statement: &str) -> QueryResult<Outcome> {
+        Ok(Outcome::DidNot)
     }
 
     fn owned(_key: &LockKey) -> String {

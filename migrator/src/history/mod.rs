@@ -8,9 +8,8 @@ use migrator_source::checksum::Fingerprint;
 use crate::dialect::{Dialect, Facts, table};
 use crate::error::Error;
 use crate::migration::Checksum;
-pub(crate) use writer::Writer;
-
 use crate::record::{History, Meta, Record, RecordKind};
+pub(crate) use writer::Writer;
 
 pub(crate) const HISTORY: &str = "__migrator_history";
 pub(crate) const META: &str = "__migrator_meta";
@@ -109,18 +108,22 @@ where
             format!("restore {gone} from a backup; nothing is run on a history that is not whole"),
         )
     };
+    let reading = |error| Error::database("read the migration history", error);
     match (facts.has_table(HISTORY), facts.has_table(META)) {
         (false, false) => return Ok(None),
         (true, false) => return Err(gone(META, HISTORY)),
+        // The second table is still to be made: by a run that makes them now, or by one that was killed.
+        (false, true) if is_empty::<C>(conn, home).map_err(reading)? => return Ok(None),
         (false, true) => return Err(gone(HISTORY, META)),
         (true, true) => {}
     }
-    let reading = |error| Error::database("read the migration history", error);
-    let meta = read::<C>(conn, home, META, &["format", "fingerprint", "sequence"], false).map_err(reading)?;
+    let meta =
+        read::<C>(conn, home, META, &["format", "fingerprint", "sequence", "environment"], false).map_err(reading)?;
     let meta = meta.first().map(|row| Meta {
         format: row.number(0).unwrap_or(0),
         fingerprint: row.optional(1).and_then(Checksum::from_hex),
         sequence: row.number(2).unwrap_or(0),
+        environment: row.optional(3).map(str::to_owned),
     });
     let old = meta.as_ref().is_some_and(|meta| meta.format < FORMAT);
     let columns = [
@@ -157,6 +160,16 @@ where
         .collect();
     records.sort_by_key(|record| record.sequence);
     Ok(Some(History { records, meta }))
+}
+
+/// Whether no set has a row in the meta table.
+fn is_empty<C>(conn: &mut C, home: &Home) -> diesel::QueryResult<bool>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let sql =
+        format!("SELECT {} FROM {}", C::Backend::text("set_name", false), table::<C::Backend>(&home.schema, META));
+    Ok(C::Backend::rows(conn, &sql)?.is_empty())
 }
 
 /// Whether both tables are there.
@@ -216,8 +229,11 @@ where
 {
     let meta = history.and_then(|history| history.meta.as_ref());
     if history.is_none() {
-        conn.batch_execute(&create::<C::Backend>(home, HISTORY, &HISTORY_COLUMNS, "set_name, sequence"))?;
-        conn.batch_execute(&create::<C::Backend>(home, META, &META_COLUMNS, "set_name"))?;
+        // In one message, which PostgreSQL takes as one transaction. On MySQL each commits by itself: a meta table that is
+        // empty and alone is then what a killed process left; the other table alone never is.
+        let meta = create::<C::Backend>(home, META, &META_COLUMNS, "set_name");
+        let history = create::<C::Backend>(home, HISTORY, &HISTORY_COLUMNS, "set_name, sequence");
+        conn.batch_execute(&format!("{meta};\n{history}"))?;
     } else if meta.is_some_and(|meta| meta.format < FORMAT) {
         upgrade::<C>(conn, home, HISTORY, &HISTORY_COLUMNS)?;
         upgrade::<C>(conn, home, META, &META_COLUMNS)?;
@@ -244,12 +260,23 @@ where
                 columns.join(", ")
             ))
         }
-        Some(meta) if meta.format < FORMAT => conn.batch_execute(&format!(
-            "UPDATE {meta_table} SET {} = {FORMAT} WHERE {} = {set}",
-            ident("format"),
-            ident("set_name")
-        )),
-        Some(_) => Ok(()),
+        Some(meta) => {
+            let mut changes = Vec::new();
+            if meta.format < FORMAT {
+                changes.push(format!("{} = {FORMAT}", ident("format")));
+            }
+            if let (None, Some(environment)) = (&meta.environment, environment) {
+                changes.push(format!("{} = {}", ident("environment"), literal(environment)));
+            }
+            match changes.is_empty() {
+                true => Ok(()),
+                false => conn.batch_execute(&format!(
+                    "UPDATE {meta_table} SET {} WHERE {} = {set}",
+                    changes.join(", "),
+                    ident("set_name")
+                )),
+            }
+        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! One run with work to do: turns under the lock, until it is done or stopped.
 
-use std::time::Duration;
-
 use diesel::connection::LoadConnection;
 
 use super::Migrator;
@@ -40,8 +38,6 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
     pub(super) fn run(&self, conn: &mut C, needs_file: bool, report: &mut Report) -> Result<(), Error> {
         let (mut grouping, mut needs_file) = (Grouping::All, needs_file);
         let mut file = None;
-        // How many migrations of the report are committed and told; a script without a transaction commits what is before it.
-        let mut committed = 0;
         let wait = &self.migrator.wait;
         loop {
             if needs_file && file.is_none() {
@@ -52,7 +48,7 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
                 lock::with_lock(conn, self.key, self.facts, wait, |conn, waited| {
                     report.lock_wait += waited;
                     wait.hook.emit(Event::Locked { waited });
-                    match self.turn(conn, grouping, file.is_some(), report, &mut committed) {
+                    match self.turn(conn, grouping, file.is_some(), report) {
                         // What the run did before it stopped is kept; it is recorded.
                         Ok(turn @ (Turn::Done | Turn::Stopped(_))) => (Keep::All, Ok(turn)),
                         Ok(turn) => (Keep::Nothing, Ok(turn)),
@@ -61,42 +57,27 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
                 })
             });
             match turn {
-                Ok(Ok(Turn::Done)) => return self.finish(report, committed, None),
-                Ok(Ok(Turn::Stopped(error))) => return self.finish(report, committed, Some(error)),
+                Ok(Ok(Turn::Done)) => {
+                    report.flush(&wait.hook);
+                    return Ok(());
+                }
+                Ok(Ok(Turn::Stopped(error))) => {
+                    report.flush(&wait.hook);
+                    return Err(error);
+                }
                 Ok(Ok(Turn::Again(next, with_file))) => (grouping, needs_file) = (next, needs_file || with_file),
                 Ok(Err(error)) => return Err(error),
                 Err(error) => {
-                    // The transaction that held the rest of the run could not be committed: nothing of that is there.
-                    if C::Backend::LOCK_IS_TRANSACTION && grouping == Grouping::All {
-                        report.applied.truncate(committed);
-                    }
+                    // The transaction that held the run could not be committed: nothing of it is there.
+                    report.forget();
                     return Err(error);
                 }
             }
         }
     }
 
-    /// Tells of what the end of the lock committed.
-    fn finish(&self, report: &Report, committed: usize, error: Option<Error>) -> Result<(), Error> {
-        if C::Backend::LOCK_IS_TRANSACTION {
-            for applied in &report.applied[committed..] {
-                let duration = Duration::from_millis(applied.duration_ms);
-                let (version, name) = (applied.version.as_str(), applied.name.as_str());
-                self.migrator.wait.hook.emit(Event::Applied { version, name, duration });
-            }
-        }
-        error.map_or(Ok(()), Err)
-    }
-
     /// Reads the history again, decides again, and carries the decision out.
-    fn turn(
-        &self,
-        conn: &mut C,
-        grouping: Grouping,
-        has_file: bool,
-        report: &mut Report,
-        committed: &mut usize,
-    ) -> Result<Turn, Error> {
+    fn turn(&self, conn: &mut C, grouping: Grouping, has_file: bool, report: &mut Report) -> Result<Turn, Error> {
         let migrator = self.migrator;
         let facts = C::Backend::facts(conn, migrator.schema.as_deref().or(Some(&self.home.schema)))
             .map_err(|error| Error::database("tell what it is", error))?;
@@ -113,15 +94,16 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             })?;
         }
         let known = history.clone().unwrap_or_default();
-        let plan = plan::plan(&migrator.set, &known, self.target, migrator.given::<C::Backend>(&facts))?;
+        let given = migrator.given(conn, &facts, &known)?;
+        let plan = plan::plan(&migrator.set, &known, self.target, given)?;
         if !has_file && migrator.needs_file(&known, &plan) {
             return Ok(Turn::Again(grouping, true));
         }
         plan.warnings.iter().for_each(|warning| migrator.warn(report, warning.clone()));
         // What an earlier turn of this run committed is this run's.
-        report.skipped = plan.skipped.saturating_sub(*committed);
+        report.skipped = plan.skipped.saturating_sub(report.committed);
         report.run_id = run_id();
-        report.applied.truncate(*committed);
+        report.forget();
         migrator.wait.hook.emit(Event::Planned { steps: plan.steps.len() });
         let run_id = report.run_id.clone();
         let writer = Writer::new::<C::Backend>(self.home, &migrator.set, history.as_ref(), self.key, &run_id, &facts)
@@ -135,14 +117,11 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             grouping,
             writer,
             report,
-            committed: *committed,
         };
-        let applied = apply::apply(conn, &mut run, &plan);
-        *committed = run.committed;
-        match applied {
+        match apply::apply(conn, &mut run, &plan) {
             Ok(()) => Ok(Turn::Done),
             Err(Stop::Error(error)) => Ok(Turn::Stopped(error)),
-            Err(Stop::OneByOne) => Ok(Turn::Again(Grouping::Each, false)),
+            Err(Stop::Again(grouping)) => Ok(Turn::Again(grouping, false)),
         }
     }
 }

@@ -6,12 +6,12 @@ use diesel::connection::LoadConnection;
 
 use super::Migrator;
 use super::job::Job;
-use crate::dialect::{Class, Dialect, Facts, LockKey};
+use crate::dialect::{Class, Dialect, Facts, LockKey, Outcome};
 use crate::error::Error;
 use crate::event::Event;
 use crate::history::{self, Glance, Home, Writer};
 use crate::ledgers;
-use crate::lock::{self, Keep, depth};
+use crate::lock::{self, FileLock, Keep, depth};
 use crate::plan::{self, Given, Plan, Policy, Resolution, Target};
 use crate::record::{History, Partial, RecordKind, Standing};
 use crate::report::Report;
@@ -67,8 +67,9 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         self.check_dialect()?;
         let (facts, _, history) = self.read(conn)?;
         let warning = self.check_place(conn, &facts, history.as_ref())?;
-        let given = self.given::<C::Backend>(&facts);
-        let mut plan = plan::plan(&self.set, &history.unwrap_or_default(), &target, given)?;
+        let history = history.unwrap_or_default();
+        let given = self.given(conn, &facts, &history)?;
+        let mut plan = plan::plan(&self.set, &history, &target, given)?;
         plan.warnings.extend(warning);
         Ok(plan)
     }
@@ -182,10 +183,26 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let telling = |error| Error::database("tell what it is", error).with_remedy("check that the database is up");
         let patience = C::Backend::patience(conn, self.wait.timeout).map_err(telling)?;
         session::send(conn, &patience.enter).map_err(telling)?;
-        let read = self.look(conn).and_then(|(facts, home)| {
-            let history = history::load(conn, &facts, &home)?;
-            Ok((facts, home, history))
-        });
+        let mut before = None;
+        let read = loop {
+            let read = self.look(conn).and_then(|(facts, home)| {
+                let history = history::load(conn, &facts, &home)?;
+                Ok((facts, home, history))
+            });
+            // These are several queries. What a run commits between two of them looks like a hand's work; what a hand did
+            // is still the same at a second look.
+            let seen = match &read {
+                Err(error) if error.code() == "history_tampered" => Some((None, 0)),
+                Ok((_, _, Some(history))) if history.tampered(self.set.layout()).is_some() => {
+                    Some((history.meta.as_ref().map(|meta| meta.sequence), history.records.len()))
+                }
+                _ => None,
+            };
+            if seen.is_none() || seen == before {
+                break read;
+            }
+            before = seen;
+        };
         session::send(conn, &patience.leave).map_err(telling)?;
         read
     }
@@ -209,8 +226,18 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         Ok((facts, home))
     }
 
-    pub(super) fn given<D: Dialect>(&self, facts: &Facts) -> Given {
-        Given { dialect: D::SQL, started: facts.started, policies: self.policies }
+    /// What a decision needs to know of the database besides its history.
+    pub(super) fn given(&self, conn: &mut C, facts: &Facts, history: &History) -> Result<Given, Error> {
+        let mut given = Given { dialect: C::Backend::SQL, started: facts.started, took: None, policies: self.policies };
+        if let Some(statement) = plan::in_doubt(&self.set, history, given)? {
+            let asking = |error| Error::database("tell whether a statement took", error);
+            given.took = match C::Backend::outcome(conn, &statement).map_err(asking)? {
+                Outcome::Took => Some(true),
+                Outcome::DidNot | Outcome::Broken(_) => Some(false),
+                Outcome::Unknown => None,
+            };
+        }
+        Ok(given)
     }
 
     /// Refuses a database without a history that is not empty: it may be somebody else's.
@@ -243,7 +270,11 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             self.warn(report, warning);
         }
         let known = history.unwrap_or_default();
-        let plan = plan::plan(&self.set, &known, target, self.given::<C::Backend>(&facts))?;
+        self.check_environment(known.meta.as_ref().and_then(|meta| meta.environment.as_deref()), report);
+        // A statement whose outcome is not recorded may be another starter's that runs right now; the lock tells.
+        let mut given = self.given(conn, &facts, &known)?;
+        given.policies.failed = Policy::Allow;
+        let plan = plan::plan(&self.set, &known, target, given)?;
         report.skipped = plan.skipped;
         if plan.is_empty() {
             plan.warnings.iter().for_each(|warning| self.warn(report, warning.clone()));
@@ -266,7 +297,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             ));
         }
         let key = LockKey::new(&facts, &home);
-        let needs_file = self.needs_file(&known, &plan);
+        let needs_file =
+            self.needs_file(&known, &plan) || C::Backend::LOCK_IS_TRANSACTION && FileLock::is_there(&facts);
         with_session(conn, [&self.setup, &self.teardown], self.statement_lock_timeout, |conn, restore| {
             let job = Job { migrator: self, facts: &facts, home: &home, key: &key, restore, target };
             job.run(conn, needs_file, report)

@@ -1,3 +1,5 @@
+//! A database of a test's own, dropped with its value.
+
 use std::{
     sync::{
         Arc,

@@ -1,3 +1,5 @@
+//! MariaDB: how it is made, started and asked.
+
 use std::{path::PathBuf, process::Command};
 
 use diesel::{MysqlConnection, RunQueryDsl, connection::SimpleConnection, mysql::Mysql, result::Error, sql_query};

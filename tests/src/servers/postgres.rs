@@ -1,3 +1,5 @@
+//! PostgreSQL: how it is made, started and asked.
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -1,3 +1,5 @@
+//! Processes: who is running, signals.
+
 use std::{fs, path::Path, process::Command};
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};

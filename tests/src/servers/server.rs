@@ -1,3 +1,5 @@
+//! A server that a test started: its life and its faults.
+
 use std::{
     env, fs,
     marker::PhantomData,

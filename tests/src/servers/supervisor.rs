@@ -1,3 +1,5 @@
+//! The shell that stops a server when its test process is gone.
+
 use std::{
     ffi::OsStr,
     io::{BufRead, BufReader, Write},

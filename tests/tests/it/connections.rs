@@ -25,7 +25,10 @@ fn a_pooled_connection<S: Subject>() {
     type Pooled<S> = PooledConnection<ConnectionManager<<S as Subject>::Connection>>;
     let migrator = |set: &MigrationSet| Migrator::<Pooled<S>>::new(set);
     let set = folder.set();
-    assert_eq!(migrator(&set).run(&mut pool.get().expect("one")).unwrap_or_else(|error| panic!("{error}")).applied().len(), 2);
+    assert_eq!(
+        migrator(&set).run(&mut pool.get().expect("one")).unwrap_or_else(|error| panic!("{error}")).applied().len(),
+        2
+    );
     assert_eq!(migrator(&set).run(&mut pool.get().expect("one")).expect("run").skipped(), 2);
     folder.write("03_fails/up.sql", "INSERT INTO nowhere VALUES (1);");
     let set = folder.set();
@@ -66,7 +69,10 @@ fn starters_at_once_apply_each_migration_once<S: Subject>() {
     let start = || run::<S>(&database, &set).map(|report| (report.applied().len(), report.skipped()));
     let mut ends: Vec<(usize, usize)> = thread::scope(|scope| {
         let starters: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
-        starters.into_iter().map(|starter| starter.join().expect("no panic").unwrap_or_else(|error| panic!("{error}"))).collect()
+        starters
+            .into_iter()
+            .map(|starter| starter.join().expect("no panic").unwrap_or_else(|error| panic!("{error}")))
+            .collect()
     });
     ends.sort_unstable();
     assert_eq!(ends, [vec![(0, 5); 7], vec![(5, 0)]].concat());

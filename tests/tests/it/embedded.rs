@@ -55,11 +55,23 @@ fn it_says_what_does_not_match() {
         assert_eq!((error.code(), error.message()), ("stale", told));
         assert!(error.remedy().contains("build again"), "{error}");
     };
-    differs(&|folder| folder.write(&format!("{}/up.sql", NAMES[1]), "SELECT 1;"), "20240102000000_ship has another text in the directory");
-    differs(&|folder| folder.write("20240104000000_new/up.sql", "SELECT 1;"), "20240104000000_new is in the directory and not in the binary");
-    differs(&|folder| folder.write("20240101500000_new/up.sql", "SELECT 1;"), "20240101500000_new is in the directory and not in the binary");
+    differs(
+        &|folder| folder.write(&format!("{}/up.sql", NAMES[1]), "SELECT 1;"),
+        "20240102000000_ship has another text in the directory",
+    );
+    differs(
+        &|folder| folder.write("20240104000000_new/up.sql", "SELECT 1;"),
+        "20240104000000_new is in the directory and not in the binary",
+    );
+    differs(
+        &|folder| folder.write("20240101500000_new/up.sql", "SELECT 1;"),
+        "20240101500000_new is in the directory and not in the binary",
+    );
     differs(&|folder| folder.remove(NAMES[2]), "20240103000000_crew is in the binary and not in the directory");
-    differs(&|folder| folder.remove(NAMES[0]), "20240101000000_harbour is in the binary and not at this place in the directory");
+    differs(
+        &|folder| folder.remove(NAMES[0]),
+        "20240101000000_harbour is in the binary and not at this place in the directory",
+    );
     assert_eq!(MIGRATIONS.matches("no/such/folder").expect_err("it is not there").code(), "folder");
 }
 

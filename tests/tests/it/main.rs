@@ -4,6 +4,7 @@
 //! three of it. What differs between the databases is listed in `dialects`; what only one of them has is in a module named
 //! after it.
 
+mod crash;
 #[macro_use]
 mod dialects;
 mod folder;
@@ -17,6 +18,7 @@ mod failures;
 mod history;
 mod mariadb;
 mod names;
+mod outcome;
 mod postgres;
 mod refusals;
 mod runs;

@@ -83,7 +83,7 @@ fn unrecognised(tree: &Tree<'_>, message: &str) -> Fault {
     let shown = names.iter().take(3).copied().collect::<Vec<_>>().join(", ");
     let more = if names.len() > 3 { format!(" and {} more", names.len() - 3) } else { String::new() };
     // The directory above, or one with a sub-folder for each database, was named.
-    let inner = tree.folders.iter().find(|(_, files)| {
+    let inner = tree.folders.iter().filter(|(_, files)| {
         files.iter().any(|file| {
             let below = file.path.split_once('/').map_or("", |(_, rest)| rest);
             !below.contains('/') && flat::is_versioned(file)
@@ -91,11 +91,14 @@ fn unrecognised(tree: &Tree<'_>, message: &str) -> Fault {
                 || below.ends_with("/migration.sql")
         })
     });
-    let help = match inner {
-        Some((folder, _)) => format!("the folder `{folder}` in it holds migrations: name that one"),
-        None => {
-            "the layouts are diesel (v_name/up.sql), prisma (v_name/migration.sql) and flat (v_name.sql)".to_owned()
+    let inner: Vec<String> = inner.map(|(folder, _)| format!("`{folder}`")).collect();
+    let help = match inner.as_slice() {
+        [folder] => format!("the folder {folder} in it holds migrations: name that one"),
+        [_, _, ..] if inner.len() <= 3 => {
+            format!("the folders {} in it hold migrations: name one of them", inner.join(", "))
         }
+        // A folder for each release, say, of which none is the whole.
+        _ => "the layouts are diesel (v_name/up.sql), prisma (v_name/migration.sql) and flat (v_name.sql)".to_owned(),
     };
     Fault::new("layout_unrecognised", "", format!("{message}; it holds {shown}{more}"), help)
 }

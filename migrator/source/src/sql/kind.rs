@@ -1,7 +1,7 @@
 //! What a statement is, by its first words.
 
 use super::lex::{Token, TokenKind};
-use super::{Kind, SqlDialect};
+use super::{Kind, Risk, SqlDialect};
 
 /// What one statement is for the script it stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +10,7 @@ pub(super) struct Class {
     pub(super) control: Option<Control>,
     /// A session statement that means the same in front of BEGIN as behind it.
     pub(super) movable: bool,
+    pub(super) risk: Risk,
 }
 
 /// How a statement controls the transaction.
@@ -140,10 +141,20 @@ impl<'a> Head<'a> {
             SqlDialect::Postgres => self.postgres(),
             SqlDialect::Mysql => self.mysql(),
         };
-        Class { kind, control, movable: kind == Kind::Session && !self.speaks_of_transactions() }
+        let movable = kind == Kind::Session && !self.speaks_of_transactions();
+        Class { kind, control, movable, risk: self.risk(dialect) }
     }
 
-    fn is(&self, index: usize, word: &str) -> bool {
+    /// Where a word stands.
+    pub(super) fn places(&self, word: &str) -> Vec<usize> {
+        (0..self.tokens.len()).filter(|&index| self.is(index, word)).collect()
+    }
+
+    pub(super) fn has(&self, word: &str) -> bool {
+        self.tokens.iter().any(|token| token.is(word))
+    }
+
+    pub(super) fn is(&self, index: usize, word: &str) -> bool {
         self.tokens.get(index).is_some_and(|token| token.is(word))
     }
 
@@ -154,7 +165,7 @@ impl<'a> Head<'a> {
             && tokens.iter().zip(words).all(|(token, word)| token.text.eq_ignore_ascii_case(word))
     }
 
-    fn starts(&self, lists: &[&[&str]]) -> bool {
+    pub(super) fn starts(&self, lists: &[&[&str]]) -> bool {
         lists.iter().any(|words| self.is_at(0, words))
     }
 

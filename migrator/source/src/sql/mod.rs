@@ -9,14 +9,18 @@
 
 mod body;
 mod directive;
+mod effect;
 mod fault;
 mod kind;
 mod lex;
 mod mode;
 mod program;
+mod risk;
 mod split;
 
+pub use effect::{Effect, effect};
 pub use fault::Fault;
+pub use risk::Risk;
 
 /// The SQL that a script is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -110,6 +114,8 @@ pub struct Statement<'a> {
     pub start: usize,
     /// What running it means.
     pub kind: Kind,
+    /// What it can do to data and to those who use it.
+    pub risk: Risk,
 }
 
 /// A script whose statements can be run.
@@ -141,8 +147,12 @@ impl<'a> Script<'a> {
             return Err(faults);
         }
         let statements = pieces.into_iter().filter(|piece| piece.class.control.is_none());
-        let statements =
-            statements.map(|piece| Statement { text: piece.text, start: piece.start, kind: piece.class.kind });
+        let statements = statements.map(|piece| Statement {
+            text: piece.text,
+            start: piece.start,
+            kind: piece.class.kind,
+            risk: piece.class.risk,
+        });
         Ok(Script { statements: statements.collect(), mode })
     }
 

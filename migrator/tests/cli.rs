@@ -1,0 +1,276 @@
+//! The standalone tool, as an operator types it: answers, JSON and exit codes on the three databases.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use migrator_tests::{Database, servers, sqlite};
+use serde_json::{Value, json};
+
+/// A folder with a migrations directory in the diesel layout.
+struct Project(tempfile::TempDir);
+
+impl Project {
+    fn new(migrations: &[(&str, &str)]) -> Self {
+        let project = Self(tempfile::tempdir().expect("a temporary folder can be made"));
+        migrations.iter().for_each(|(name, up)| project.write(name, up));
+        project
+    }
+
+    fn write(&self, name: &str, up: &str) {
+        let folder = self.path().join("migrations").join(name);
+        std::fs::create_dir_all(&folder).expect("a folder can be made");
+        std::fs::write(folder.join("up.sql"), up).expect("a script can be written");
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Runs the tool in the folder, in an environment without any variable of ours.
+    fn migrator(&self, url: &str, args: &[&str]) -> Answer {
+        self.with_env(&[("DATABASE_URL", url)], args)
+    }
+
+    fn with_env(&self, env: &[(&str, &str)], args: &[&str]) -> Answer {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_migrator"));
+        command.current_dir(self.path()).args(args);
+        for name in ["DATABASE_URL", "MIGRATION_DATABASE_URL", "MIGRATOR_ENV"] {
+            command.env_remove(name);
+        }
+        Answer(command.envs(env.iter().copied()).output().expect("the tool can be started"))
+    }
+}
+
+struct Answer(Output);
+
+impl Answer {
+    fn code(&self) -> i32 {
+        self.0.status.code().expect("the tool exits by itself")
+    }
+
+    fn out(&self) -> String {
+        String::from_utf8(self.0.stdout.clone()).expect("stdout is text")
+    }
+
+    fn err(&self) -> String {
+        String::from_utf8(self.0.stderr.clone()).expect("stderr is text")
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out()).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.out(), self.err()))
+    }
+
+    #[track_caller]
+    fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code(), code, "stdout: {}\nstderr: {}", self.out(), self.err());
+        self
+    }
+}
+
+const FIRST: (&str, &str) = ("20240101000000_users", "CREATE TABLE users (id INTEGER PRIMARY KEY);\n");
+const SECOND: (&str, &str) = ("20240102000000_posts", "CREATE TABLE posts (id INTEGER PRIMARY KEY);\n");
+const BROKEN: (&str, &str) = ("20240103000000_broken", "-- one line\n  INSERT INTO nowhere VALUES (1);\n");
+
+/// The whole life of a project, as the contract has it.
+fn goes_from_empty_to_up_to_date(database: &impl Database, dialect: &str) {
+    let (project, url) = (Project::new(&[FIRST, SECOND]), database.url());
+    let status = project.migrator(url, &["status", "--json"]).exits(2).json();
+    assert_eq!(status["state"], "uninitialized");
+    assert_eq!(status["dialect"], dialect);
+    assert_eq!((&status["applied"], &status["pending"]), (&json!(0), &json!(2)));
+
+    let plan = project.migrator(url, &["plan", "--json"]).exits(2).json();
+    assert_eq!(plan["steps"][1]["name"], SECOND.0);
+    let dry = project.migrator(url, &["run", "--dry-run", "--json"]).exits(2).json();
+    assert_eq!(dry, plan, "a dry run is the plan");
+    assert!(database.tables().is_empty(), "reading made a table");
+
+    let report = project.migrator(url, &["run", "--steps", "1", "--json"]).exits(0).json();
+    assert_eq!(report["applied"][0]["version"], "20240101000000");
+    assert_eq!((&report["skipped"], &report["error"]), (&json!(0), &Value::Null));
+    assert!(report["applied"][0]["duration_ms"].is_u64());
+    project.migrator(url, &["status"]).exits(2);
+
+    let report = project.migrator(url, &["up", "--target", "20240102", "--json"]).exits(0).json();
+    assert_eq!(report["applied"].as_array().map(Vec::len), Some(1));
+    assert_eq!(report["skipped"], 1);
+
+    let status = project.migrator(url, &["status", "--json"]).exits(0).json();
+    assert_eq!(status["state"], "up_to_date");
+    let row = &status["migrations"][1];
+    assert_eq!((&row["version"], &row["state"]), (&json!("20240102000000"), &json!("applied")));
+    assert!(row["applied_at"].as_str().is_some_and(|at| at.ends_with('Z') && at.contains('T')), "{row}");
+    assert_eq!(row["checksum"].as_str().map(str::len), Some(64));
+    assert_eq!((&row["reversible"], &status["problems"]), (&json!(false), &json!([])));
+
+    let answer = project.migrator(url, &["deploy"]).exits(0);
+    assert!(answer.out().starts_with("nothing pending, 2 migrations applied before"), "{}", answer.out());
+    project.migrator(url, &["plan"]).exits(0);
+}
+
+/// A failing migration: exit 1, the place, the database's words, the next command; and what was applied before is told.
+fn names_what_failed(database: &impl Database) {
+    let (project, url) = (Project::new(&[FIRST, BROKEN]), database.url());
+    let answer = project.migrator(url, &["run", "--json"]).exits(1);
+    let report = answer.json();
+    assert_eq!(report["applied"][0]["name"], FIRST.0);
+    let error = &report["error"];
+    assert_eq!(error["code"], "statement_failed");
+    assert_eq!(error["version"], "20240103000000");
+    assert_eq!(error["file"], "migrations/20240103000000_broken/up.sql");
+    assert_eq!((&error["line"], &error["column"]), (&json!(2), &json!(3)));
+    assert_eq!(error["statement"], "INSERT INTO nowhere VALUES (1)");
+    assert!(error["message"].as_str().is_some_and(|message| message.contains("nowhere")), "{error}");
+    assert!(error["help"].as_str().is_some_and(|help| help.contains("run again")), "{error}");
+    assert!(answer.err().contains("--> migrations/20240103000000_broken/up.sql:2:3, statement 1"), "{}", answer.err());
+
+    let status = project.migrator(url, &["status"]).exits(2);
+    assert!(status.out().contains("last attempt: "), "{}", status.out());
+
+    project.write(BROKEN.0, "CREATE TABLE here (id INTEGER);\n");
+    project.migrator(url, &["run"]).exits(0);
+    project.migrator(url, &["status"]).exits(0);
+}
+
+#[test]
+fn sqlite_goes_from_empty_to_up_to_date() {
+    goes_from_empty_to_up_to_date(&sqlite::fresh(), "sqlite");
+}
+
+#[test]
+fn postgres_goes_from_empty_to_up_to_date() {
+    goes_from_empty_to_up_to_date(&servers::postgres().fresh(), "postgres");
+}
+
+#[test]
+fn mariadb_goes_from_empty_to_up_to_date() {
+    goes_from_empty_to_up_to_date(&servers::mariadb().fresh(), "mysql");
+}
+
+#[test]
+fn sqlite_names_what_failed() {
+    names_what_failed(&sqlite::fresh());
+}
+
+#[test]
+fn postgres_names_what_failed() {
+    names_what_failed(&servers::postgres().fresh());
+}
+
+#[test]
+fn mariadb_names_what_failed() {
+    names_what_failed(&servers::mariadb().fresh());
+}
+
+#[test]
+fn every_form_of_a_sqlite_url_is_the_same_file() {
+    let project = Project::new(&[FIRST]);
+    project.migrator("sqlite:app.db", &["run"]).exits(0);
+    let file = project.path().join("app.db");
+    let absolute = format!("sqlite://{}", file.display());
+    for url in ["app.db", "sqlite://app.db", "file:app.db", absolute.as_str()] {
+        project.migrator(url, &["status"]).exits(0);
+    }
+    project.migrator(":memory:", &["status"]).exits(2);
+}
+
+#[test]
+fn reading_a_file_that_is_not_there_does_not_make_it() {
+    let project = Project::new(&[FIRST]);
+    let status = project.migrator("sqlite:app.db", &["status", "--json"]).exits(2).json();
+    assert_eq!((&status["state"], &status["database"]), (&json!("uninitialized"), &json!("sqlite:app.db")));
+    project.migrator("sqlite:app.db", &["plan"]).exits(2);
+    assert!(!project.path().join("app.db").exists());
+}
+
+#[test]
+fn mistakes_exit_with_one_and_say_what_to_type() {
+    let project = Project::new(&[FIRST]);
+    let says = |answer: Answer, words: &[&str]| {
+        let err = answer.exits(1).err();
+        words.iter().for_each(|word| assert!(err.contains(word), "{word} is not in: {err}"));
+    };
+    says(project.with_env(&[], &["run"]), &["no database is named", "--database-url"]);
+    says(project.migrator("oracle://db", &["run"]), &["oracle", "sqlite:PATH"]);
+    says(project.migrator("app.db", &["run", "--dir", "nowhere"]), &["nowhere", "cannot be read"]);
+    says(project.migrator("app.db", &["run", "--target", "9"]), &["no migration is called 9", "migrator status"]);
+    says(project.migrator("app.db", &["run", "--steps", "1", "--target", "9"]), &["cannot be used with"]);
+    says(project.migrator("app.db", &["resolve"]), &["--applied", "--rolled-back", "--resume-at"]);
+    says(project.migrator("app.db", &["resolve", "--rolled-back", "2024"]), &["has not failed"]);
+    project.write("20240102000000_open", "SELECT 'open;\n");
+    says(project.migrator("app.db", &["status"]), &["20240102000000_open/up.sql:1:8", "unterminated_string"]);
+    let refused = project.migrator("app.db", &["run", "--json"]).exits(1).json();
+    assert_eq!((&refused["error"]["code"], &refused["applied"]), (&json!("folder"), &json!([])));
+}
+
+#[test]
+fn a_password_is_never_printed() {
+    let project = Project::new(&[FIRST]);
+    let secret = "hidden%3Asecret";
+    for url in [
+        format!("postgres://app:{secret}@127.0.0.1:1/db?sslpassword={secret}"),
+        format!("mysql://app:{secret}@127.0.0.1:1/db"),
+        format!("mariadb://app:{secret}@127.0.0.1:1/db"),
+    ] {
+        let answer = project.migrator(&url, &["run"]).exits(1);
+        let printed = format!("{}{}", answer.out(), answer.err());
+        assert!(printed.contains("127.0.0.1:1/db"), "{printed}");
+        assert!(!printed.contains("hidden"), "{printed}");
+    }
+}
+
+#[test]
+fn the_owner_s_url_goes_before_the_service_s() {
+    let project = Project::new(&[FIRST]);
+    let env = [("DATABASE_URL", "oracle://nowhere"), ("MIGRATION_DATABASE_URL", "sqlite:app.db")];
+    project.with_env(&env, &["run"]).exits(0);
+    assert!(project.path().join("app.db").exists());
+}
+
+#[test]
+fn another_environment_is_a_warning() {
+    let project = Project::new(&[FIRST]);
+    project.migrator("app.db", &["run", "--env", "production"]).exits(0);
+    let answer = project.migrator("app.db", &["run", "--env", "development"]).exits(0);
+    assert!(answer.out().contains("marked production"), "{}", answer.out());
+    project.migrator("app.db", &["run", "--env", "prod"]).exits(1);
+}
+
+#[test]
+fn a_database_that_is_not_empty_is_asked_for_twice() {
+    let project = Project::new(&[FIRST]);
+    let database = sqlite::fresh();
+    database.execute("CREATE TABLE theirs (id INTEGER)");
+    let answer = project.migrator(database.url(), &["run"]).exits(1);
+    assert!(answer.err().contains("theirs") && answer.err().contains("--allow-non-empty"), "{}", answer.err());
+    project.migrator(database.url(), &["run", "--allow-non-empty"]).exits(0);
+    project.migrator(database.url(), &["run"]).exits(0);
+}
+
+#[test]
+fn a_plan_names_the_risk_and_prints_the_sql() {
+    let project = Project::new(&[FIRST, ("20240102000000_drop", "DROP TABLE users;\n")]);
+    let plan = project.migrator("app.db", &["plan"]).exits(2).out();
+    assert!(
+        plan.contains("destroys  migrations/20240102000000_drop/up.sql:1, statement 1: DROP TABLE users"),
+        "{plan}"
+    );
+    let sql = project.migrator("app.db", &["plan", "--sql"]).exits(2).out();
+    assert!(sql.contains("\nCREATE TABLE users (id INTEGER PRIMARY KEY);"), "{sql}");
+    let json = project.migrator("app.db", &["plan", "--sql", "--json"]).exits(2).json();
+    assert_eq!(
+        json["steps"][1]["script"][0],
+        json!({"number": 1, "line": 1, "risk": "destroys", "sql": "DROP TABLE users"})
+    );
+}
+
+#[test]
+fn prisma_s_own_folder_is_found() {
+    let project = Project::new(&[]);
+    let folder: PathBuf = project.path().join("prisma/migrations/20240101000000_init");
+    std::fs::create_dir_all(&folder).expect("a folder can be made");
+    std::fs::write(folder.join("migration.sql"), "CREATE TABLE a (b INTEGER);").expect("a script can be written");
+    project.migrator("app.db", &["run", "--quiet"]).exits(0);
+    let status = project.migrator("app.db", &["status", "--json"]).exits(0).json();
+    assert_eq!(status["migrations"][0]["version"], "20240101000000_init");
+}

@@ -1,0 +1,111 @@
+//! A service that starts: connects, reads a migrations directory, brings the database up to date, and tells how it went.
+//!
+//! `starter URL DIRECTORY [WORD…]`; the words are
+//!
+//! - `barrier`: connected and the directory read, it prints `ready` and waits for a line on its input.
+//! - `step`: after each event it waits for a line on its input. A parent can so kill it exactly there.
+//! - `panic=EVENT`: the hook panics at the first event of that name.
+//! - `lock-timeout=MS`, `statement-timeout=MS`, `schema=NAME`, `wal`: options of the run and of the connection.
+//!
+//! Each event is one line of output, `event Statement { number: 1, of: 3 }`. The last lines are `ok APPLIED SKIPPED` and
+//! the report, or `error CODE` and the error. When its input ends it exits: a parent that is gone leaves nothing behind.
+
+use std::{
+    env,
+    io::{self, Write},
+    process::{self, ExitCode},
+    time::Duration,
+};
+
+use diesel::{Connection, MysqlConnection, PgConnection, SqliteConnection, connection::LoadConnection};
+use migrator::{Dialect, MigrationSet, Migrator};
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let [url, directory, options @ ..] = &words[..] else { panic!("usage: starter URL DIRECTORY [WORD…]") };
+    let options = Options(options.to_vec());
+    match url.split_once("://").map(|(scheme, _)| scheme) {
+        Some("postgres") => serve(connect::<PgConnection>(url), directory, &options),
+        Some("mysql") => serve(connect::<MysqlConnection>(url), directory, &options),
+        _ => {
+            let mut connection = connect::<SqliteConnection>(url);
+            if options.has("wal") {
+                use diesel::connection::SimpleConnection;
+                connection.batch_execute("PRAGMA journal_mode = wal").expect("switch to WAL");
+            }
+            serve(connection, directory, &options)
+        }
+    }
+}
+
+struct Options(Vec<String>);
+
+impl Options {
+    fn has(&self, word: &str) -> bool {
+        self.0.iter().any(|option| option == word)
+    }
+
+    fn value(&self, name: &str) -> Option<&str> {
+        self.0.iter().find_map(|option| option.strip_prefix(name)?.strip_prefix('='))
+    }
+
+    fn time(&self, name: &str) -> Option<Duration> {
+        self.value(name).map(|value| Duration::from_millis(value.parse().expect("milliseconds")))
+    }
+}
+
+fn connect<C: Connection>(url: &str) -> C {
+    C::establish(url).unwrap_or_else(|error| panic!("connect: {error}"))
+}
+
+fn serve<C: LoadConnection<Backend: Dialect>>(mut connection: C, directory: &str, options: &Options) -> ExitCode {
+    let set = MigrationSet::from_path(directory).unwrap_or_else(|error| panic!("{error}"));
+    let (step, panics) = (options.has("step"), options.value("panic").map(str::to_owned));
+    let mut migrator = Migrator::new(&set).on_event(move |event| {
+        let event = format!("{event:?}");
+        say(&format!("event {event}"));
+        if step {
+            wait();
+        }
+        assert!(panics.as_ref().is_none_or(|name| !event.starts_with(name.as_str())), "as the test wants it");
+    });
+    if let Some(time) = options.time("lock-timeout") {
+        migrator = migrator.lock_timeout(time);
+    }
+    if let Some(time) = options.time("statement-timeout") {
+        migrator = migrator.statement_lock_timeout(time);
+    }
+    if let Some(schema) = options.value("schema") {
+        migrator = migrator.schema(schema);
+    }
+    if options.has("barrier") {
+        say("ready");
+        wait();
+    }
+    match migrator.run(&mut connection) {
+        Ok(report) => {
+            say(&format!("ok {} {}\n{report}", report.applied().len(), report.skipped()));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            say(&format!("error {}\n{error}", error.code()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn say(line: &str) {
+    let mut output = io::stdout().lock();
+    let said = writeln!(output, "{line}").and_then(|()| output.flush());
+    if said.is_err() {
+        process::abort();
+    }
+}
+
+fn wait() {
+    let mut line = String::new();
+    if io::stdin().read_line(&mut line).is_ok_and(|length| length > 0) {
+        return;
+    }
+    process::exit(3)
+}

@@ -1,0 +1,14 @@
+//! Many starters, and starters that die: whatever happens, each statement takes effect exactly once.
+//!
+//! A starter is a process of its own, `src/bin/starter.rs`. The tests wait for its events, never for a time. Each test
+//! prints how many points it tried.
+
+mod faulty_disk;
+mod killed;
+mod locked;
+mod meanwhile;
+mod server_down;
+mod sets;
+mod starter;
+mod together;
+mod wire;

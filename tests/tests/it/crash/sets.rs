@@ -1,0 +1,116 @@
+//! The migrations of these tests, and what a database must look like after them.
+
+use std::{fs, path::Path};
+
+use migrator_tests::Database;
+use tempfile::TempDir;
+
+/// A directory of migrations, removed on drop.
+pub(super) struct Set(TempDir);
+
+impl Set {
+    /// In diesel's layout; each of `(name, script)`.
+    pub(super) fn new(migrations: &[(&str, &str)]) -> Set {
+        let set = Set(tempfile::tempdir().expect("make a folder"));
+        migrations.iter().for_each(|(name, script)| set.write(name, script));
+        set
+    }
+
+    pub(super) fn write(&self, name: &str, script: &str) {
+        let folder = self.0.path().join(name);
+        fs::create_dir_all(&folder).expect("make a folder");
+        fs::write(folder.join("up.sql"), script).expect("write a script");
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+/// Scripts of which no statement can run twice without showing: a row too many, a table that is there already.
+///
+/// On SQLite and PostgreSQL the first and the third run in a transaction. On MariaDB, where DDL commits by itself, none
+/// does; the second has no DDL.
+pub(super) const MIXED: [(&str, &str); 3] = [
+    (
+        "1_first",
+        "CREATE TABLE log (entry VARCHAR(20) NOT NULL);
+         INSERT INTO log VALUES ('1.2');
+         CREATE TABLE harbour (id INT NOT NULL, name VARCHAR(20));",
+    ),
+    (
+        "2_second",
+        "-- migrator: no-transaction
+         INSERT INTO log VALUES ('2.1');
+         INSERT INTO harbour (id, name) SELECT COUNT(*), 'Skagen' FROM log;
+         INSERT INTO log VALUES ('2.3');",
+    ),
+    (
+        "3_third",
+        "INSERT INTO log VALUES ('3.1');
+         ALTER TABLE harbour ADD COLUMN depth INT;
+         INSERT INTO log VALUES ('3.3');",
+    ),
+];
+
+/// As [`MIXED`], with DDL in the script without a transaction.
+pub(super) const MORE_DDL: [(&str, &str); 2] = [
+    MIXED[0],
+    (
+        "2_second",
+        "-- migrator: no-transaction
+         CREATE TABLE berth AS SELECT entry FROM log;
+         INSERT INTO log VALUES ('2.2');
+         ALTER TABLE berth ADD COLUMN length INT;",
+    ),
+];
+
+/// Everything that a run leaves, as one text: schema, rows, and what the history says of each migration.
+pub(super) fn state<D: Database>(database: &D) -> String {
+    let log = database.texts("SELECT entry AS value FROM log ORDER BY 1");
+    format!(
+        "{}\n{:?}\nlog: {log:?}\napplied: {:?}",
+        database.dump(),
+        database.row_counts(),
+        history(database, "event = 'applied'")
+    )
+}
+
+/// The names in the history's records that are so, in order.
+pub(super) fn history<D: Database>(database: &D, condition: &str) -> Vec<String> {
+    database.texts(&format!("SELECT name AS value FROM __migrator_history WHERE {condition} ORDER BY sequence"))
+}
+
+/// The history's records, each as one line.
+pub(super) fn records<D: Database>(database: &D) -> Vec<String> {
+    let column = |sql: &str| {
+        database.texts(&format!("SELECT {sql} AS value FROM __migrator_history WHERE set_name = '' ORDER BY sequence"))
+    };
+    let events = column("event").into_iter().zip(column("name"));
+    let statements = column("COALESCE(TRIM(CAST(statement AS CHAR(20))), '-')");
+    events.zip(statements).map(|((event, name), statement)| format!("{event} {name} {statement}")).collect()
+}
+
+/// What the history must be after any number of interrupted runs: numbered without gaps, each migration applied once,
+/// and of no script two records that the same statement took.
+pub(super) fn assert_history_is_sound<D: Database>(database: &D) {
+    let numbers = database.texts(
+        "SELECT TRIM(CAST(sequence AS CHAR(20))) AS value FROM __migrator_history WHERE set_name = '' ORDER BY sequence",
+    );
+    let expected: Vec<String> = (1..=numbers.len()).map(|number| number.to_string()).collect();
+    assert_eq!(numbers, expected, "the numbers of the history");
+    let records = records(database);
+    let mut took: Vec<&String> =
+        records.iter().filter(|line| line.starts_with("applied") || line.starts_with("statement")).collect();
+    let all = took.len();
+    took.sort();
+    took.dedup();
+    assert_eq!(took.len(), all, "something took twice: {records:#?}");
+}
+
+/// The [`state`] of a database in which nothing was interrupted.
+pub(super) fn reference<D: Database>(database: &D, set: &Set) -> String {
+    super::starter::run(database.url(), set.path());
+    assert_history_is_sound(database);
+    state(database)
+}

@@ -1,0 +1,187 @@
+//! A starter, from outside.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::mpsc::{self, Receiver},
+    thread,
+};
+
+use migrator_tests::wait;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A running starter; dropped, it is killed.
+#[derive(Debug)]
+pub(super) struct Starter {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: Receiver<String>,
+    /// Every line so far.
+    said: Vec<String>,
+}
+
+/// How a starter ended.
+#[derive(Debug)]
+pub(super) struct End {
+    /// The code of its error; `None` when it succeeded, `died` when it told nothing.
+    pub(super) error: Option<String>,
+    /// How many migrations it applied and how many were applied before.
+    pub(super) applied: usize,
+    pub(super) skipped: usize,
+    /// Every line.
+    pub(super) said: Vec<String>,
+}
+
+impl Starter {
+    pub(super) fn start(url: &str, directory: &Path, options: &[&str]) -> Starter {
+        Starter::under(&[], url, directory, options)
+    }
+
+    /// Started by another program, such as strace.
+    pub(super) fn under(program: &[&str], url: &str, directory: &Path, options: &[&str]) -> Starter {
+        let starter = env!("CARGO_BIN_EXE_starter");
+        let [first, rest @ ..] = &[program, &[starter]].concat()[..] else { unreachable!("there is a program") };
+        let mut child = Command::new(first)
+            .args(rest)
+            .arg(url)
+            .arg(directory)
+            .args(options)
+            // In the list of PostgreSQL's sessions, and in an error that names the holder.
+            .env("PGAPPNAME", "starter")
+            .env_remove("CARGO_MANIFEST_DIR")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{first}: {error}; scripts/test installs it"));
+        let input = child.stdin.take();
+        let (sender, output) = mpsc::channel();
+        let pipes: [Box<dyn std::io::Read + Send>; 2] =
+            [Box::new(child.stdout.take().expect("piped")), Box::new(child.stderr.take().expect("piped"))];
+        for pipe in pipes {
+            let sender = sender.clone();
+            thread::spawn(move || {
+                let mut lines = BufReader::new(pipe).lines().map_while(Result::ok);
+                lines.try_for_each(|line| sender.send(line))
+            });
+        }
+        Starter { child, input, output, said: Vec::new() }
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line; `None` at the end of its output.
+    pub(super) fn line(&mut self) -> Option<String> {
+        match self.output.recv_timeout(wait::DEADLINE) {
+            Ok(line) => {
+                self.said.push(line.clone());
+                Some(line)
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => None,
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("a starter says nothing for long: {:#?}", self.said),
+        }
+    }
+
+    /// Reads up to a line that begins so.
+    pub(super) fn until(&mut self, start: &str) -> String {
+        while let Some(line) = self.line() {
+            if line.starts_with(start) {
+                return line;
+            }
+        }
+        panic!("a starter ended before it said {start:?}: {:#?}", self.said)
+    }
+
+    /// Reads up to an event, letting those before it go; the starter must run in steps. `None` when it ends before.
+    pub(super) fn step_to(&mut self, wanted: impl Fn(&str) -> bool) -> Option<String> {
+        while let Some(line) = self.line() {
+            if let Some(event) = line.strip_prefix("event ") {
+                if wanted(event) {
+                    return Some(event.to_owned());
+                }
+                self.go();
+            }
+        }
+        None
+    }
+
+    /// Lets it go on after a step, or from the barrier.
+    pub(super) fn go(&mut self) {
+        let input = self.input.as_mut().expect("the pipe is open until drop");
+        // One that just died does not read; its end shows in what it said.
+        let _ = writeln!(input, "go").and_then(|()| input.flush());
+    }
+
+    /// Lets it go on through all steps that are left.
+    pub(super) fn go_on(&mut self) {
+        let input = self.input.as_mut().expect("the pipe is open until drop");
+        let _ = input.write_all("go\n".repeat(1000).as_bytes()).and_then(|()| input.flush());
+    }
+
+    pub(super) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.pid().try_into().expect("a process id")).expect("above 0");
+        kill_process(pid, signal).expect("send a signal to a starter");
+    }
+
+    /// `kill -9`; returns when it is gone.
+    pub(super) fn kill(mut self) {
+        self.child.kill().expect("kill a starter");
+        self.child.wait().expect("wait for a starter");
+    }
+
+    /// Reads to the end.
+    pub(super) fn end(mut self) -> End {
+        while self.line().is_some() {}
+        self.child.wait().expect("wait for a starter");
+        let mut end =
+            End { error: Some("died".to_owned()), applied: 0, skipped: 0, said: std::mem::take(&mut self.said) };
+        for line in &end.said {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words[..] {
+                ["ok", applied, skipped] => {
+                    end.error = None;
+                    end.applied = applied.parse().expect("a number");
+                    end.skipped = skipped.parse().expect("a number");
+                }
+                ["error", code] => end.error = Some(code.to_owned()),
+                _ => {}
+            }
+        }
+        end
+    }
+}
+
+impl Drop for Starter {
+    fn drop(&mut self) {
+        // One that has ended cannot be killed, and that is all right.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl End {
+    pub(super) fn is(&self, code: &str) -> bool {
+        self.error.as_deref() == Some(code)
+    }
+
+    pub(super) fn has(&self, words: &str) -> bool {
+        self.said.iter().any(|line| line.contains(words))
+    }
+
+    /// How many migrations it applied.
+    ///
+    /// # Panics
+    /// When it did not succeed.
+    pub(super) fn succeeded(self) -> usize {
+        assert!(self.error.is_none(), "a starter failed: {:#?}", self.said);
+        self.applied
+    }
+}
+
+/// A whole run that has to succeed; how many migrations it applied.
+pub(super) fn run(url: &str, directory: &Path) -> usize {
+    Starter::start(url, directory, &[]).end().succeeded()
+}

@@ -1,0 +1,153 @@
+//! What a run makes of a statement whose outcome nobody recorded, and of foreign keys that are broken on the way.
+
+use migrator::{Environment, Event, Migrator, Resolution};
+use migrator_tests::{Database, servers, sqlite};
+
+use crate::dialects::{Postgres, Sqlite, applies, history, run, status};
+use crate::folder::Folder;
+
+const ROWS: (&str, &str) = ("01_rows", "CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (1), (1);");
+const INDEX: (&str, &str) = ("02_index", "CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS t_a ON t (a);");
+const VALID: &str =
+    "SELECT indisvalid::text AS value FROM pg_index WHERE indexrelid = to_regclass('t_a') AND indrelid = 't'::regclass";
+
+/// Makes the history say that the last migration was begun, and nothing more: as after a kill in the middle of it.
+fn forget_the_outcome(database: &impl Database) {
+    database.execute(
+        "DELETE FROM __migrator_history WHERE sequence = (SELECT max(sequence) FROM __migrator_history);
+         UPDATE __migrator_meta SET sequence = sequence - 1, fingerprint = (SELECT remembered FROM before_it);",
+    );
+}
+
+/// Remembers the fingerprint of now for [`forget_the_outcome`].
+fn remember(database: &impl Database) {
+    database.execute("CREATE TABLE before_it AS SELECT fingerprint AS remembered FROM __migrator_meta;");
+}
+
+#[test]
+fn an_index_that_failed_is_removed_before_the_next_try() {
+    let database = servers::postgres().fresh();
+    let folder = Folder::of(&[ROWS, INDEX]);
+    let error = run::<Postgres>(&database, &folder.set()).expect_err("there are two equal rows");
+    assert_eq!((error.code(), error.version()), ("statement_failed", Some("02")));
+    assert_eq!(database.texts(VALID), ["false"], "PostgreSQL leaves it behind");
+    database.execute("DELETE FROM t WHERE ctid = '(0,1)'");
+    assert_eq!(applies::<Postgres>(&database, &folder.set()).applied().len(), 1);
+    assert_eq!(database.texts(VALID), ["true"], "IF NOT EXISTS would have kept the unusable one");
+}
+
+#[test]
+fn an_index_in_doubt_that_is_there_is_recorded_and_not_made_again() {
+    let database = servers::postgres().fresh();
+    let folder = Folder::of(&[("01_rows", "CREATE TABLE t (a INTEGER);")]);
+    applies::<Postgres>(&database, &folder.set());
+    remember(&database);
+    // Without IF NOT EXISTS: to run it again would fail.
+    folder.write("02_index/up.sql", "CREATE UNIQUE INDEX CONCURRENTLY t_a ON t (a);");
+    applies::<Postgres>(&database, &folder.set());
+    forget_the_outcome(&database);
+    assert_eq!(status::<Postgres>(&database, &folder.set()).state().name(), "blocked");
+    assert_eq!(applies::<Postgres>(&database, &folder.set()).applied().len(), 1);
+    assert_eq!(history(&database), ["applied 01", "planned 02", "planned 02", "applied 02"]);
+}
+
+#[test]
+fn an_index_in_doubt_that_is_not_there_is_made() {
+    let database = servers::postgres().fresh();
+    let folder = Folder::of(&[("01_rows", "CREATE TABLE t (a INTEGER);")]);
+    applies::<Postgres>(&database, &folder.set());
+    remember(&database);
+    folder.write("02_index/up.sql", INDEX.1);
+    applies::<Postgres>(&database, &folder.set());
+    forget_the_outcome(&database);
+    database.execute("DROP INDEX t_a");
+    applies::<Postgres>(&database, &folder.set());
+    assert_eq!(database.texts(VALID), ["true"]);
+}
+
+#[test]
+fn what_the_catalogue_does_not_tell_is_for_a_person_to_settle() {
+    let database = servers::postgres().fresh();
+    let folder = Folder::of(&[("01_rows", "CREATE TABLE t (a INTEGER);")]);
+    applies::<Postgres>(&database, &folder.set());
+    remember(&database);
+    // An index without a name of its own.
+    folder.write("02_index/up.sql", "CREATE INDEX CONCURRENTLY ON t (a);");
+    applies::<Postgres>(&database, &folder.set());
+    forget_the_outcome(&database);
+    let error = run::<Postgres>(&database, &folder.set()).expect_err("nobody knows");
+    assert_eq!((error.code(), error.version()), ("failed", Some("02")));
+    assert!(error.message().contains("statement 1"), "{error}");
+    assert!(error.remedy().contains("migrator resolve --resume-at 02:2"), "{error}");
+    let migrator = Migrator::new(&folder.set());
+    migrator.resolve(&mut database.connect(), "02", Resolution::Applied).expect("a person knows");
+    assert_eq!(applies::<Postgres>(&database, &folder.set()).applied().len(), 0);
+    let indexes = database.texts("SELECT count(*)::text AS value FROM pg_index WHERE indrelid = 't'::regclass");
+    assert_eq!(indexes, ["1"]);
+}
+
+/// A parent and a child with a row each, in the database before the rest of the directory comes.
+fn family() -> (sqlite::FreshDatabase, Folder) {
+    let database = sqlite::fresh();
+    let folder = Folder::of(&[(
+        "01_family",
+        "CREATE TABLE p (id INTEGER PRIMARY KEY); CREATE TABLE c (p INT NOT NULL REFERENCES p (id));
+         INSERT INTO p VALUES (1); INSERT INTO c VALUES (1);",
+    )]);
+    applies::<Sqlite>(&database, &folder.set());
+    // The rename takes the child's reference along to the table that is dropped; the next migration mends it.
+    folder.write(
+        "02_parent/up.sql",
+        "ALTER TABLE p RENAME TO old; CREATE TABLE p (id INTEGER PRIMARY KEY, n TEXT);
+         INSERT INTO p (id) SELECT id FROM old; DROP TABLE old;",
+    );
+    folder.write(
+        "03_child/up.sql",
+        "ALTER TABLE c RENAME TO oldc; CREATE TABLE c (p INT NOT NULL REFERENCES p (id));
+         INSERT INTO c SELECT * FROM oldc; DROP TABLE oldc;",
+    );
+    (database, folder)
+}
+
+#[test]
+fn a_key_that_a_later_migration_mends_is_not_broken() {
+    let (database, folder) = family();
+    assert_eq!(applies::<Sqlite>(&database, &folder.set()).applied().len(), 2);
+    assert_eq!(database.row_counts()["c"], 1);
+}
+
+#[test]
+fn the_migration_after_which_the_keys_never_hold_again_is_the_one_to_blame() {
+    let (database, folder) = family();
+    folder.write("04_orphans/up.sql", "DELETE FROM p;");
+    folder.write("05_more/up.sql", "CREATE TABLE more (a);");
+    let error = run::<Sqlite>(&database, &folder.set()).expect_err("a row has no parent");
+    assert_eq!((error.code(), error.version()), ("foreign_key_violation", Some("04")));
+    assert!(error.message().contains("04_orphans/up.sql") && error.message().contains("c → p"), "{error}");
+    let before: Vec<&str> = error.report().map(|report| crate::dialects::names(report)).unwrap_or_default();
+    assert_eq!(before, ["02_parent", "03_child"], "what is before it stays");
+    assert_eq!(database.row_counts()["p"], 1, "and it is undone");
+    assert_eq!(history(&database).last().map(String::as_str), Some("failed 04"));
+}
+
+#[test]
+fn a_mark_is_set_once_and_another_one_is_a_warning() {
+    let database = sqlite::fresh();
+    let folder = Folder::of_tables(1);
+    let run = |environment| {
+        let set = folder.set();
+        let migrator = Migrator::new(&set).environment(environment).on_event(|event| {
+            assert!(!matches!(event, Event::Failed { .. }), "{event:?}");
+        });
+        migrator.run(&mut database.connect()).expect("a mark stops nothing").warnings().to_vec()
+    };
+    // The first run is told nothing; the second marks the database, also though the history is there.
+    applies::<Sqlite>(&database, &folder.set());
+    folder.write("02_more/up.sql", "CREATE TABLE more (a);");
+    assert!(run(Environment::Production).is_empty());
+    folder.write("03_more/up.sql", "CREATE TABLE much_more (a);");
+    for _ in 0..2 {
+        let warnings = run(Environment::Development);
+        assert!(warnings[0].contains("marked production"), "{warnings:?}");
+    }
+}
