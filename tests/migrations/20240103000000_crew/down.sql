@@ -1,1 +1,1 @@
--- Nobody leaves.
+DROP TABLE crew;

@@ -1,1 +1,1 @@
--- Nobody is on board yet.
+CREATE TABLE crew (id INTEGER PRIMARY KEY);

@@ -18,7 +18,10 @@ on_each_dialect!(runs, is_the_same_however_it_was_read);
 fn runs<S: Subject>() {
     let database = S::fresh();
     assert_eq!(names(&applies::<S>(&database, &MIGRATIONS)), NAMES);
-    assert_eq!((tables(&database), database.row_counts()["ship"]), (vec!["harbour".to_owned(), "ship".to_owned()], 2));
+    assert_eq!(
+        (tables(&database), database.row_counts()["ship"]),
+        (["crew", "harbour", "ship"].map(str::to_owned).to_vec(), 2)
+    );
     assert_eq!(database.texts("SELECT name AS value FROM harbour ORDER BY id"), ["Kiel; Förde", "Split's"]);
     let mut conn = database.connect();
     let queries = watch::queries(&mut conn);
@@ -91,13 +94,19 @@ macro_rules! under_the_harness_of_diesel {
             // What diesel applied is not ours to take over yet.
             let error = Migrator::new(&MIGRATIONS).non_empty(Policy::Allow).run(&mut conn).expect_err("refused");
             assert_eq!(error.code(), "foreign_history", "{error}");
-            let refused = conn.revert_last_migration(&MIGRATIONS).expect_err("a comment is no down script");
-            assert!(refused.to_string().contains("20240103000000_crew"), "{refused}");
-            database.execute("DELETE FROM __diesel_schema_migrations WHERE version = '20240103000000'");
+            conn.revert_last_migration(&MIGRATIONS).expect("revert");
+            assert_eq!(tables(&database), ["harbour", "ship"]);
             conn.revert_last_migration(&MIGRATIONS).expect("revert");
             assert_eq!(tables(&database), ["harbour"]);
             conn.revert_last_migration(&MIGRATIONS).expect("revert");
             assert!(tables(&database).is_empty());
+
+            // What diesel sends for a comment alone is an error on PostgreSQL and a crash on MySQL.
+            let comments = Folder::of_files(&[("01_none/up.sql", "-- nothing\n"), ("01_none/down.sql", "-- nothing\n")]);
+            let comments = comments.set();
+            conn.run_pending_migrations(&comments).expect("nothing is sent");
+            let refused = conn.revert_last_migration(&comments).expect_err("a comment is no down script");
+            assert!(refused.to_string().contains("01_none"), "{refused}");
         }
     )*};
 }
