@@ -96,13 +96,13 @@ fn a_session_with_other_modes_migrates_as_well() {
     assert_eq!(names(error.report().unwrap_or_else(|| panic!("{error}"))), ["01_t1", "02_t2"], "{error}");
     assert_eq!(database.row_counts()["t1"], 1, "rows alone are all or nothing");
     assert_eq!(Mariadb::texts(&mut conn, "SELECT CAST(@@autocommit + 0 AS CHAR) AS value"), ["0"]);
-    conn.batch_execute("ROLLBACK").expect("end what reading began");
+    // With a history there, the first query begins a transaction, and nobody can tell whose that is.
     folder.write("03_it's \\ odd/up.sql", "INSERT INTO \"t1\" VALUES (2);");
-    assert_eq!(
-        names(&Migrator::new(&folder.set()).run(&mut conn).unwrap_or_else(|error| panic!("{error}"))),
-        ["03_it's \\ odd"]
-    );
-    assert_eq!(database.row_counts()["t1"], 2);
+    let refused = Migrator::new(&folder.set()).run(&mut conn).expect_err("refused");
+    assert!(refused.code() == "open_transaction" && refused.remedy().contains("autocommit"), "{refused}");
+    conn.batch_execute("SET autocommit = 1").expect("set");
+    let report = Migrator::new(&folder.set()).run(&mut conn).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((names(&report), database.row_counts()["t1"]), (vec!["03_it's \\ odd"], 2));
 }
 
 #[test]
