@@ -1,8 +1,13 @@
 //! What only MySQL and MariaDB have: DDL that commits, stored programs, modes that change what text means.
 
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
 use diesel::connection::SimpleConnection;
-use migrator::{DatabaseState, Migrator, Resolution, State};
-use migrator_tests::{Database, servers};
+use migrator::{DatabaseState, Event, Migrator, Resolution, State};
+use migrator_tests::servers::{self, Options};
+use migrator_tests::{Database, wait};
 
 use crate::dialects::{Mariadb, Subject, applies, as_role, history, names, run, status, tables};
 use crate::folder::{Folder, table};
@@ -154,4 +159,45 @@ fn an_owner_without_administration_rights_migrates() {
     let mut conn = <diesel::MysqlConnection as diesel::Connection>::establish(&url).expect("connect");
     let report = Migrator::new(&folder.set()).run(&mut conn).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(report.applied().len(), 4);
+}
+
+#[test]
+fn a_lock_that_is_held_for_a_while_is_tried_again() {
+    // A metadata lock in the way of DDL, and a row lock in the way of rows.
+    let cases = [("SELECT * FROM t1", "ALTER TABLE t1 ADD n INTEGER"), ("DELETE FROM t1", "UPDATE t1 SET id = 7")];
+    for (held, script) in cases {
+        let (database, folder) = (Mariadb::fresh(), Folder::of_tables(1));
+        applies::<Mariadb>(&database, &folder.set());
+        folder.write("02_waits/up.sql", script);
+        let mut holder = database.connect();
+        holder.batch_execute(&format!("BEGIN; {held}")).expect("hold");
+        let (retrying, retries) = mpsc::channel();
+        let migrator =
+            Migrator::new(&folder.set()).statement_lock_timeout(Duration::from_millis(10)).on_event(move |event| {
+                if matches!(event, Event::Retrying { attempt: 2, .. }) {
+                    retrying.send(()).expect("the holder waits");
+                }
+            });
+        let holding = thread::spawn(move || {
+            retries.recv_timeout(wait::DEADLINE).expect("the run tries again");
+            holder.batch_execute("ROLLBACK").expect("let go");
+        });
+        let report = migrator.run(&mut database.connect()).unwrap_or_else(|error| panic!("{error}"));
+        holding.join().expect("no panic");
+        assert_eq!(names(&report), ["02_waits"], "{script}");
+        assert_eq!(status::<Mariadb>(&database, &folder.set()).state(), DatabaseState::UpToDate);
+    }
+}
+
+#[test]
+fn a_server_that_only_reads() {
+    let server = servers::Mariadb::start(Options::default().set("read_only", "1"));
+    let (database, set) = (server.fresh(), Folder::of_tables(1).set());
+    // The administrator of the tests could write; a replica is none to write to all the same.
+    let error = Migrator::new(&set).run(&mut database.connect()).expect_err("refused");
+    assert_eq!(error.code(), "read_only", "{error}");
+    assert!(error.message().contains("read_only is ON") && error.remedy().contains("primary"), "{error}");
+    assert!(tables(&database).is_empty());
+    let seen = Migrator::new(&set).status(&mut database.connect()).expect("status");
+    assert_eq!(seen.state(), DatabaseState::Uninitialized);
 }

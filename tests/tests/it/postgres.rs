@@ -243,3 +243,38 @@ fn a_connection_without_a_schema_is_told_so() {
     assert_eq!(error.code(), "no_schema");
     assert!(error.remedy().contains("Migrator::schema") && tables(&database).is_empty(), "{error}");
 }
+
+#[test]
+fn what_fails_at_the_commit_is_undone_and_said() {
+    let (database, folder) = (Postgres::fresh(), Folder::of_tables(2));
+    let script =
+        "CREATE TABLE crew (ship int REFERENCES t1 DEFERRABLE INITIALLY DEFERRED); INSERT INTO crew VALUES (9);";
+    folder.write("02_t2/up.sql", script);
+    let mut conn = database.connect();
+    let error = Migrator::new(&folder.set()).run(&mut conn).expect_err("it fails");
+    assert_eq!((error.code(), error.version()), ("database", Some("02")), "{error}");
+    assert!(error.to_string().contains("foreign key") && error.message().contains("02_t2"), "{error}");
+    assert_eq!(
+        (tables(&database), history(&database)),
+        (vec!["t1".to_owned()], vec!["applied 01".into(), "failed 02".into()])
+    );
+    folder.write("02_t2/up.sql", script.replace('9', "1"));
+    let report = Migrator::new(&folder.set()).run(&mut conn).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(names(&report), ["02_t2"], "on the same connection");
+}
+
+#[test]
+fn a_schema_that_is_named_is_one_query_too() {
+    let (database, set) = (Postgres::fresh(), Folder::of_tables(2).set());
+    database.execute("CREATE SCHEMA blue");
+    let migrator = Migrator::<PgConnection>::new(&set).schema("blue");
+    let mut conn = in_path(&database, "public");
+    migrator.run(&mut conn).expect("run");
+    assert_eq!(
+        database.texts("SELECT schemaname || '' AS value FROM pg_tables WHERE tablename = '__migrator_meta'"),
+        ["blue"]
+    );
+    let queries = crate::watch::queries(&mut conn);
+    migrator.run(&mut conn).expect("run");
+    assert_eq!(queries.take().len(), 1);
+}

@@ -168,3 +168,21 @@ fn a_database_in_memory() {
     assert_eq!(migrator.status(&mut conn).expect("status").database(), ":memory:");
     assert_eq!(migrator.run(&mut conn).expect("run").skipped(), 3);
 }
+
+#[test]
+fn what_ends_the_transaction_of_one_statement_is_resumed() {
+    let script = "-- migrator: no-transaction
+INSERT INTO t1 VALUES (2);
+INSERT OR ROLLBACK INTO t1 VALUES (1);
+INSERT INTO t1 VALUES (3);
+";
+    let (database, folder) = (sqlite::fresh(), Folder::of_tables(1));
+    folder.write("02_rows/up.sql", script);
+    let mut conn = database.connect();
+    let error = Migrator::new(&folder.set()).run(&mut conn).expect_err("it fails");
+    assert_eq!((error.code(), error.place().expect("a place").number), ("statement_failed", 2), "{error}");
+    assert_eq!(database.row_counts()["t1"], 2);
+    folder.write("02_rows/up.sql", script.replace("(1)", "(4)"));
+    Migrator::new(&folder.set()).run(&mut conn).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(database.row_counts()["t1"], 4);
+}
