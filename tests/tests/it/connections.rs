@@ -16,6 +16,7 @@ on_each_dialect!(
     a_connection_is_good_after_every_kind_of_run,
     starters_at_once_apply_each_migration_once,
     a_waiter_is_told_who_holds_the_lock,
+    timeouts_may_be_of_any_length,
 );
 
 fn a_pooled_connection<S: Subject>() {
@@ -106,4 +107,16 @@ fn a_waiter_is_told_who_holds_the_lock<S: Subject>() {
     let (after, events) = watch::events(Migrator::new(&set));
     assert!(names(&after.run(&mut second).expect("run")).is_empty());
     assert_eq!(events.take(), ["Unchanged { applied: 2 }"]);
+}
+
+fn timeouts_may_be_of_any_length<S: Subject>() {
+    use std::time::Duration;
+
+    for timeout in [Duration::ZERO, Duration::from_micros(1), Duration::MAX] {
+        let (database, set) = (S::fresh(), Folder::of_tables(1).set());
+        let migrator = Migrator::new(&set).lock_timeout(timeout).statement_lock_timeout(timeout);
+        let mut conn = database.connect();
+        assert_eq!(migrator.run(&mut conn).unwrap_or_else(|error| panic!("{timeout:?}: {error}")).applied().len(), 1);
+        migrator.status(&mut conn).unwrap_or_else(|error| panic!("{timeout:?}: {error}"));
+    }
 }

@@ -140,12 +140,17 @@ fn a_lock_that_is_held_for_a_while_is_tried_again() {
 
 #[test]
 fn a_lock_that_is_held_for_ever_is_an_error_and_nothing_is_half_applied() {
+    // No time at all is not PostgreSQL's 0, which is for ever.
+    [Duration::from_millis(10), Duration::ZERO].into_iter().for_each(is_held_for_ever);
+}
+
+fn is_held_for_ever(timeout: Duration) {
     let (database, folder) = (Postgres::fresh(), Folder::of_tables(1));
     applies::<Postgres>(&database, &folder.set());
     folder.write("02_alter/up.sql", "CREATE TABLE t2 (id int); ALTER TABLE t1 ADD COLUMN name text;");
     let mut holder = database.connect();
     holder.batch_execute("BEGIN; SELECT * FROM t1").expect("hold");
-    let migrator = Migrator::new(&folder.set()).statement_lock_timeout(Duration::from_millis(10));
+    let migrator = Migrator::new(&folder.set()).statement_lock_timeout(timeout);
     let (migrator, events) = crate::watch::events(migrator);
     let error = migrator.run(&mut database.connect()).expect_err("it takes too long");
     assert_eq!((error.code(), error.place().expect("a place").number), ("statement_failed", 2), "{error}");
