@@ -77,7 +77,11 @@ impl Error {
 
     pub(crate) fn open_transaction() -> Self {
         let message = "a transaction is open on the connection, and a migration must decide by itself what it commits";
-        Self::new("open_transaction", message, "commit or roll back first, or give it a connection of its own")
+        Self::new(
+            "open_transaction",
+            message,
+            "commit or roll back first (with autocommit off every query begins one), or give it a connection of its own",
+        )
     }
 
     pub(crate) fn with_version(mut self, version: &str) -> Self {

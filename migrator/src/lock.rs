@@ -56,7 +56,11 @@ where
         Ok((keep, result)) => {
             let released = C::Backend::unlock(conn, key, keep == Keep::All);
             if C::Backend::LOCK_IS_TRANSACTION {
-                released.map_err(|error| Error::database("commit the run", error))?;
+                released.map_err(|error| match C::Backend::class(&error.to_string()) {
+                    Class::Busy => Error::database("commit the run", error)
+                        .with_remedy("others read or write what the commit needs: run again when they are done"),
+                    _ => Error::database("commit the run", error),
+                })?;
             } else if let Err(error) = released {
                 // The connection is gone, and the lock with it.
                 tracing::warn!(target: "migrator", %error, "the migration lock could not be given back");

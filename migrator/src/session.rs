@@ -8,7 +8,7 @@ use std::time::Duration;
 use diesel::QueryResult;
 use diesel::connection::LoadConnection;
 
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Session};
 use crate::error::Error;
 
 /// What a host runs on the migrating connection: SQL (`&str`, `String`) or a closure; `()` is nothing.
@@ -97,7 +97,7 @@ pub(crate) fn with_session<C, R>(
     conn: &mut C,
     [setup, teardown]: [&Step<C>; 2],
     statement_lock_timeout: Duration,
-    body: impl FnOnce(&mut C, &str) -> Result<R, Error>,
+    body: impl FnOnce(&mut C, &Session) -> Result<R, Error>,
 ) -> Result<R, Error>
 where
     C: LoadConnection<Backend: Dialect>,
@@ -113,7 +113,7 @@ where
         // Taken after the set-up, so that a restore brings back what the set-up chose, and the set-up itself runs once: what it
         // locked is not locked twice.
         let chosen = C::Backend::session(conn, statement_lock_timeout).map_err(looking)?;
-        body(conn, &chosen.leave)
+        body(conn, &chosen)
     }));
     let torn_down = teardown.run(conn);
     let left = send(conn, &found.leave);

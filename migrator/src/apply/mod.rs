@@ -76,7 +76,8 @@ where
         run.wait.hook.emit(Event::Started { version, name, step: at + 1, steps });
         let script = plan::script(&migration, C::Backend::SQL).map_err(Stop::Error)?;
         let start = Instant::now();
-        if script.mode() == Mode::Transaction && step.resume_at.is_none() {
+        let whole = script.mode() == Mode::Transaction && step.resume_at.is_none();
+        if whole {
             if run.grouping == Grouping::Verdict(step.position) {
                 renew(conn, run)?;
             }
@@ -94,7 +95,8 @@ where
         }
         let duration_ms = millis(start.elapsed());
         run.report.applied.push(Applied { version: version.to_owned(), name: name.to_owned(), duration_ms });
-        if !C::Backend::LOCK_IS_TRANSACTION {
+        // A script without a transaction is committed, also where the rest of the run is not.
+        if !whole || !C::Backend::LOCK_IS_TRANSACTION {
             run.flush();
         }
     }

@@ -168,6 +168,8 @@ impl Facts {
 pub struct Session {
     pub(crate) enter: String,
     pub(crate) leave: String,
+    /// In front of a record and until the end of its transaction: who the session is, whatever role a script took.
+    pub(crate) myself: String,
 }
 
 /// How many rows of one table break a foreign key to one other.

@@ -134,7 +134,7 @@ impl Dialect for Mysql {
             };
             let _infallible = write!(enter, "SET SESSION {name} = {ours};");
         }
-        Ok(Session { enter, leave })
+        Ok(Session { enter, leave, ..Session::default() })
     }
 
     fn patience<C: LoadConnection<Backend = Self>>(_conn: &mut C, _wait: Duration) -> QueryResult<Session> {

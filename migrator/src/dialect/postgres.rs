@@ -91,7 +91,9 @@ impl Dialect for Pg {
         )
     }
 
-    /// A script may change the search path, the role and any setting; `RESET ALL` and what was found undo that.
+    /// A script may change the search path, the role and any setting; what the session set is reset, and what was found set
+    /// again. Not by `RESET ALL`: it would also take the settings that applications make up (`app.tenant`), which no view lists
+    /// and so nobody could bring back.
     fn session<C: LoadConnection<Backend = Self>>(conn: &mut C, lock_timeout: Duration) -> QueryResult<Session> {
         let who = Self::rows(conn, "SELECT session_user::text, current_setting('role')")?;
         let found = Self::rows(
@@ -103,14 +105,15 @@ impl Dialect for Pg {
             conn,
             "SELECT name FROM pg_catalog.pg_settings WHERE name IN ('client_connection_check_interval', 'transaction_timeout')",
         )?;
-        let mut leave = String::new();
+        let (mut leave, mut myself) = (String::new(), String::new());
         if let Some(who) = who.first() {
             let role = match who.text(1) {
                 "" | "none" => "NONE".to_owned(),
                 role => Self::ident(role),
             };
             let user = Self::ident(who.text(0));
-            let _infallible = write!(leave, "SET SESSION AUTHORIZATION {user}; SET ROLE {role}; RESET ALL;");
+            let _infallible = write!(leave, "SET SESSION AUTHORIZATION {user}; SET ROLE {role}; {RESET};");
+            let _infallible = write!(myself, "SET LOCAL SESSION AUTHORIZATION {user}; SET LOCAL ROLE {role};");
         }
         for row in &found {
             // As a function, since SET does not take every value in the form in which it is shown: `""` for an empty path.
@@ -126,7 +129,7 @@ impl Dialect for Pg {
             let value = if row.text(0) == "transaction_timeout" { 0 } else { 500 };
             let _infallible = write!(enter, "SET {} = {value};", row.text(0));
         }
-        Ok(Session { enter, leave })
+        Ok(Session { enter, leave, myself })
     }
 
     fn patience<C: LoadConnection<Backend = Self>>(_conn: &mut C, _wait: Duration) -> QueryResult<Session> {
@@ -230,6 +233,10 @@ impl Dialect for Pg {
         )
     }
 }
+
+/// Resets what the session set. A value of NULL is the default.
+const RESET: &str = "SELECT pg_catalog.set_config(name, NULL, false) FROM pg_catalog.pg_settings WHERE source = 'session' \
+                     AND context IN ('user', 'superuser') AND name NOT LIKE 'transaction%'";
 
 /// A number of 64 bits as `pg_locks` shows it.
 fn halves(number: i64) -> [u32; 2] {

@@ -81,14 +81,15 @@ impl Dialect for Sqlite {
         }
         // What waits here is the COMMIT, for readers; it is not tried again, so it gets the time of all tries.
         let enter = format!("PRAGMA foreign_keys = OFF; {};", busy_timeout(lock_timeout * 5));
-        Ok(Session { enter, leave })
+        Ok(Session { enter, leave, ..Session::default() })
     }
 
     fn patience<C: LoadConnection<Backend = Self>>(conn: &mut C, wait: Duration) -> QueryResult<Session> {
         // As a SELECT it would read the schema first, which is what a writer keeps readers from.
         let found = Self::rows(conn, "PRAGMA busy_timeout")?;
         let found = found.first().map_or("0", |row| row.text(0));
-        Ok(Session { enter: busy_timeout(wait), leave: format!("PRAGMA busy_timeout = {found}") })
+        let leave = format!("PRAGMA busy_timeout = {found}");
+        Ok(Session { enter: busy_timeout(wait), leave, ..Session::default() })
     }
 
     fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, _key: &LockKey) -> QueryResult<bool> {

@@ -22,6 +22,8 @@ pub(crate) struct Writer {
     pub(crate) sequence: i64,
     applied: Vec<(String, Checksum)>,
     running: Fingerprint,
+    /// In front of each record.
+    myself: String,
 }
 
 /// What a written record changes in its writer, once it is committed.
@@ -49,9 +51,16 @@ impl Writer {
             sequence: history.and_then(|history| history.records.last()).map_or(0, |record| record.sequence),
             applied,
             running: Fingerprint::default(),
+            myself: String::new(),
         };
         writer.rehash();
         writer
+    }
+
+    /// Has each record written by who this SQL makes the session until the end of the record's transaction.
+    pub(crate) fn acting_as(mut self, myself: &str) -> Self {
+        self.myself = myself.to_owned();
+        self
     }
 
     fn rehash(&mut self) {
@@ -117,7 +126,8 @@ impl Writer {
             None => Checksum(self.running.sum()),
         };
         let sql = format!(
-            "INSERT INTO {} ({}) VALUES ({});\nUPDATE {} SET {} = '{fingerprint}', {} = {}, {} = {now} WHERE {} = {};",
+            "{}INSERT INTO {} ({}) VALUES ({});\nUPDATE {} SET {} = '{fingerprint}', {} = {}, {} = {now} WHERE {} = {};",
+            self.myself,
             table::<D>(&self.home.schema, HISTORY),
             columns.join(", "),
             values.join(", "),

@@ -5,7 +5,7 @@ use diesel::connection::LoadConnection;
 use super::Migrator;
 use super::verbs::run_id;
 use crate::apply::{self, Grouping, Run, Stop};
-use crate::dialect::{Dialect, Facts, LockKey};
+use crate::dialect::{Dialect, Facts, LockKey, Session};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::event::Event;
@@ -21,7 +21,7 @@ pub(super) struct Job<'a, C> {
     pub(super) facts: &'a Facts,
     pub(super) home: &'a Home,
     pub(super) key: &'a LockKey,
-    pub(super) restore: &'a str,
+    pub(super) restore: &'a Session,
     pub(super) target: &'a Target,
 }
 
@@ -105,20 +105,15 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         report.run_id = run_id();
         report.forget();
         migrator.wait.hook.emit(Event::Planned { steps: plan.steps.len() });
-        let writer = Writer::new::<C::Backend>(
-            self.home,
-            &migrator.set,
-            history.as_ref(),
-            self.key,
-            &report.run_id.clone(),
-            &facts,
-        );
+        let run_id = report.run_id.clone();
+        let writer = Writer::new::<C::Backend>(self.home, &migrator.set, history.as_ref(), self.key, &run_id, &facts)
+            .acting_as(&self.restore.myself);
         let mut run = Run {
             set: &migrator.set,
             facts: self.facts,
             key: self.key,
             wait: &migrator.wait,
-            restore: self.restore,
+            restore: &self.restore.leave,
             grouping,
             writer,
             report,

@@ -81,10 +81,11 @@ impl<C> Migrator<C> {
 
     /// How long a statement waits for what others hold, before its transaction is rolled back and tried again, five times in
     /// all. Default: 5 seconds. It keeps others from queueing behind a waiting DDL statement. (PostgreSQL `lock_timeout`, MySQL
-    /// `lock_wait_timeout`, SQLite `busy_timeout`.)
+    /// `lock_wait_timeout`, SQLite `busy_timeout`.) It is at least a millisecond (on MySQL a second) and at most a day.
     #[must_use]
     pub fn statement_lock_timeout(mut self, timeout: Duration) -> Self {
-        self.statement_lock_timeout = timeout;
+        // PostgreSQL takes 0 for "for ever", and none of them takes more than some weeks.
+        self.statement_lock_timeout = timeout.clamp(Duration::from_millis(1), Duration::from_secs(24 * 60 * 60));
         self
     }
 

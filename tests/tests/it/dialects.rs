@@ -73,9 +73,9 @@ impl Subject for Postgres {
     const ONE_TRANSACTION: bool = false;
     const NO_SUCH_TABLE: &'static str = "does not exist";
     const SETTING: [&'static str; 3] = [
-        "SET extra_float_digits = 1",
-        "SET extra_float_digits = 0",
-        "SELECT current_setting('extra_float_digits') AS value",
+        "SET max_parallel_workers_per_gather = 1",
+        "SET max_parallel_workers_per_gather = 0",
+        "SELECT current_setting('max_parallel_workers_per_gather') AS value",
     ];
 
     fn fresh() -> Self::Database {

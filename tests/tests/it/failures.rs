@@ -32,7 +32,7 @@ fn the_third_of_twenty<S: Subject>() {
     let words = error.database_words().expect("the database's words");
     assert!(words.contains(S::NO_SUCH_TABLE), "{error}");
     let text = error.to_string();
-    for part in ["migration 03_t3 failed", "/03_t3/up.sql:3:3, statement 2", "INSERT INTO nowhere", &words, "next: "] {
+    for part in ["migration 03_t3 failed", "/03_t3/up.sql:3:3, statement 2", "INSERT INTO nowhere", words, "next: "] {
         assert!(text.contains(part), "no `{part}` in:\n{text}");
     }
     assert!(error.remedy().contains("run again"), "{error}");

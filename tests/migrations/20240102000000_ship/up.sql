@@ -1,0 +1,2 @@
+CREATE TABLE ship (id INTEGER PRIMARY KEY, harbour INTEGER NOT NULL REFERENCES harbour (id));
+INSERT INTO ship SELECT id + 10, id FROM harbour;
