@@ -1,11 +1,11 @@
 //! The migration lock: who holds it is named, it is free after every kind of end, nobody waits in a way that blocks its
 //! holder, and who lost it writes nothing.
 
-use diesel::{connection::SimpleConnection, mysql::Mysql, pg::Pg};
+use diesel::{mysql::Mysql, pg::Pg};
 use migrator_tests::{
     Database,
     servers::{FreshDatabase, mariadb, postgres},
-    sqlite, wait,
+    sqlite,
 };
 use rustix::process::Signal;
 
@@ -111,37 +111,6 @@ fn free_after_every_end<D: Database>(fresh: impl Fn() -> D) {
     assert_eq!(applied[..2], [0, 0], "one successor");
     assert_eq!(state(&database), expected);
     assert_history_is_sound(&database);
-}
-
-#[test]
-fn an_index_is_made_concurrently_while_others_start() {
-    let database = postgres().fresh();
-    let first = ("1_first", "CREATE TABLE log (entry text); INSERT INTO log VALUES ('1.2');");
-    let second = ("2_second", "CREATE INDEX CONCURRENTLY log_entry ON log (entry);");
-    run(database.url(), Set::new(&[first]).path());
-    // The index waits for this transaction, which is older than it.
-    let mut writer = database.connect();
-    writer.batch_execute("BEGIN; INSERT INTO log VALUES ('of the service')").expect("write");
-    let set = Set::new(&[first, second]);
-    let holder = Starter::start(database.url(), set.path(), &["statement-timeout=60000"]);
-    let waits = "SELECT 'waits' AS value FROM pg_stat_activity WHERE wait_event_type = 'Lock'
-                 AND query LIKE 'CREATE INDEX CONCURRENTLY%' AND datname = current_database()";
-    wait::until("the index to wait", || (!database.texts(waits).is_empty()).then_some(()));
-    let mut others = [(); 3].map(|()| Starter::start(database.url(), set.path(), &[]));
-    others.iter_mut().for_each(|other| drop(other.until("event Waiting")));
-    writer.batch_execute("COMMIT").expect("commit");
-    assert_eq!(holder.end().succeeded(), 1);
-    others.into_iter().for_each(|other| assert_eq!(other.end().succeeded(), 0));
-    assert_eq!(valid_indexes(&database), ["log_entry true"]);
-    assert_history_is_sound(&database);
-}
-
-/// Each index of the table, and whether it is valid.
-fn valid_indexes(database: &FreshDatabase<Pg>) -> Vec<String> {
-    database.texts(
-        "SELECT indexrelid::regclass::text || ' ' || indisvalid::text AS value FROM pg_index
-         WHERE indrelid = 'log'::regclass ORDER BY 1",
-    )
 }
 
 #[test]
