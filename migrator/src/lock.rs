@@ -179,7 +179,10 @@ impl FileLock {
     }
 
     /// Locks `<database>-migrator-lock`; a database in memory has no other process to exclude.
-    pub(crate) fn acquire(facts: &Facts, wait: &Wait) -> Result<Self, Error> {
+    pub(crate) fn acquire<C>(conn: &mut C, key: &LockKey, facts: &Facts, wait: &Wait) -> Result<Self, Error>
+    where
+        C: LoadConnection<Backend: Dialect>,
+    {
         if facts.database == ":memory:" {
             return Ok(Self(None));
         }
@@ -189,10 +192,15 @@ impl FileLock {
                 .with_source(error)
         };
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-        let holder = || format!("the process that holds {path}");
-        let polled = poll(wait, |_| match file.try_lock() {
+        let beside = Facts { database: path.clone(), ..Facts::default() };
+        let mut holder = || {
+            let process = C::Backend::holder(conn, key, &beside);
+            process
+                .map_or_else(|| format!("the process that holds {path}"), |process| format!("{process}, with {path}"))
+        };
+        let polled = poll(wait, |attempt| match file.try_lock() {
             Ok(()) => Ok(Answer::Yes),
-            Err(TryLockError::WouldBlock) => Ok(Answer::No(Some(holder()))),
+            Err(TryLockError::WouldBlock) => Ok(Answer::No(attempt.is_power_of_two().then(&mut holder))),
             Err(TryLockError::Error(error)) => Err(failed(error)),
         })?;
         if let Polled::TimedOut(waited) = polled {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use migrator_source::sql::{Kind, Mode, Script, SqlDialect};
+use migrator_source::sql::{Kind, Mode, Script, SqlDialect, Statement};
 
 use crate::error::Error;
 use crate::migration::{Checksum, Migration, MigrationSet, Version};
@@ -306,8 +306,9 @@ fn resume(
                     message,
                     format!(
                         "look at the database: if it took, migrator resolve --resume-at {version}:{}, else migrator resolve \
-                         --resume-at {version}:{number}",
-                        number + 1
+                         --resume-at {version}:{number}{}",
+                        number + 1,
+                        if script.statements().get(partial.done).is_some_and(leaves_remains) { REMAINS } else { "" }
                     ),
                 ));
             }
@@ -317,6 +318,16 @@ fn resume(
     }
     Ok(partial.done)
 }
+
+/// Whether a statement, when it fails, leaves something half-made behind: on PostgreSQL an index that is INVALID.
+///
+/// Tried again, it fails since the index is there; with IF NOT EXISTS it would silently keep it.
+pub(crate) fn leaves_remains(statement: &Statement<'_>) -> bool {
+    statement.kind == Kind::Alone && statement.text.to_ascii_uppercase().contains("CONCURRENTLY")
+}
+
+/// What to do about it, behind a remedy.
+pub(crate) const REMAINS: &str = "; first DROP INDEX what CONCURRENTLY left INVALID (\\d of the table shows it)";
 
 /// What a resolution is recorded as: detail, statement, checksum.
 ///

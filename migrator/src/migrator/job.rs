@@ -41,7 +41,7 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         let wait = &self.migrator.wait;
         loop {
             if needs_file && file.is_none() {
-                file = Some(FileLock::acquire(self.facts, wait)?);
+                file = Some(FileLock::acquire(conn, self.key, self.facts, wait)?);
             }
             let span = tracing::info_span!(target: "migrator", "migrator.lock");
             let turn = span.in_scope(|| {

@@ -96,7 +96,7 @@ impl Starter {
     }
 
     /// Reads up to an event, letting those before it go; the starter must run in steps. `None` when it ends before.
-    pub(super) fn step_to(&mut self, wanted: impl Fn(&str) -> bool) -> Option<String> {
+    pub(super) fn step_to(&mut self, mut wanted: impl FnMut(&str) -> bool) -> Option<String> {
         while let Some(line) = self.line() {
             if let Some(event) = line.strip_prefix("event ") {
                 if wanted(event) {

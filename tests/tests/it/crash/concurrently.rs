@@ -1,0 +1,81 @@
+//! `CREATE INDEX CONCURRENTLY`: not in a transaction, and when it fails it leaves an INVALID index behind.
+
+use diesel::{connection::SimpleConnection, pg::Pg};
+use migrator_tests::{
+    Database,
+    servers::{FreshDatabase, postgres},
+    wait,
+};
+
+use super::{
+    sets::{Set, assert_history_is_sound},
+    starter::{Starter, run},
+};
+
+pub(super) const INDEX: [(&str, &str); 2] = [
+    ("1_first", "CREATE TABLE log (entry text); INSERT INTO log VALUES ('1.2');"),
+    ("2_second", "CREATE UNIQUE INDEX CONCURRENTLY log_entry ON log (entry);"),
+];
+
+/// A query with a row while the index waits for an older transaction.
+pub(super) const WAITS: &str = "SELECT 'waits' AS value FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+    AND query LIKE 'CREATE UNIQUE INDEX CONCURRENTLY%' AND datname = current_database()";
+
+/// A database with the table, and a transaction that the index has to wait for.
+pub(super) fn with_a_writer(database: &FreshDatabase<Pg>) -> diesel::PgConnection {
+    run(database.url(), Set::new(&INDEX[..1]).path());
+    let mut writer = database.connect();
+    writer.batch_execute("BEGIN; INSERT INTO log VALUES ('of the service')").expect("write");
+    writer
+}
+
+/// Each index of the table, and whether it is valid.
+fn indexes(database: &FreshDatabase<Pg>) -> Vec<String> {
+    database.texts(
+        "SELECT indexrelid::regclass::text || ' ' || indisvalid::text AS value FROM pg_index
+         WHERE indrelid = 'log'::regclass ORDER BY 1",
+    )
+}
+
+#[test]
+fn others_start_while_an_index_is_made() {
+    let database = postgres().fresh();
+    let mut writer = with_a_writer(&database);
+    let set = Set::new(&INDEX);
+    let holder = Starter::start(database.url(), set.path(), &[]);
+    wait::until("the index to wait", || (!database.texts(WAITS).is_empty()).then_some(()));
+    let mut others = [(); 3].map(|()| Starter::start(database.url(), set.path(), &[]));
+    others.iter_mut().for_each(|other| drop(other.until("event Waiting")));
+    writer.batch_execute("COMMIT").expect("commit");
+    assert_eq!(holder.end().succeeded(), 1);
+    others.into_iter().for_each(|other| assert_eq!(other.end().succeeded(), 0));
+    assert_eq!(indexes(&database), ["log_entry true"]);
+    assert_history_is_sound(&database);
+}
+
+#[test]
+fn an_index_that_waits_longer_than_other_statements_may_is_made() {
+    let database = postgres().fresh();
+    let mut writer = with_a_writer(&database);
+    let set = Set::new(&INDEX);
+    let starter = Starter::start(database.url(), set.path(), &["statement-timeout=100"]);
+    let long = format!("{WAITS} AND clock_timestamp() - query_start > interval '1 second'");
+    wait::until("the index to wait for a second", || (!database.texts(&long).is_empty()).then_some(()));
+    writer.batch_execute("COMMIT").expect("commit");
+    assert_eq!(starter.end().succeeded(), 1);
+    assert_eq!(indexes(&database), ["log_entry true"]);
+}
+
+#[test]
+fn an_index_that_fails_tells_what_it_leaves() {
+    let database = postgres().fresh();
+    let mut writer = with_a_writer(&database);
+    writer.batch_execute("COMMIT; INSERT INTO log VALUES ('of the service')").expect("write the same row twice");
+    let set = Set::new(&INDEX);
+    let failed = Starter::start(database.url(), set.path(), &[]).end();
+    assert!(failed.is("statement_failed") && failed.has("DROP INDEX"), "{:#?}", failed.said);
+    assert_eq!(indexes(&database), ["log_entry false"]);
+    database.execute("DROP INDEX log_entry; DELETE FROM log WHERE entry = 'of the service'");
+    assert_eq!(run(database.url(), set.path()), 1);
+    assert_eq!(indexes(&database), ["log_entry true"]);
+}
