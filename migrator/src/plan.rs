@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use migrator_source::sql::{Kind, Mode, Script, SqlDialect, Statement};
+use migrator_source::sql::{Effect, Kind, Mode, Script, SqlDialect, Statement, effect};
 
 use crate::error::Error;
 use crate::migration::{Checksum, Migration, MigrationSet, Version};
@@ -308,7 +308,7 @@ fn resume(
                         "look at the database: if it took, migrator resolve --resume-at {version}:{}, else migrator resolve \
                          --resume-at {version}:{number}{}",
                         number + 1,
-                        if script.statements().get(partial.done).is_some_and(leaves_remains) { REMAINS } else { "" }
+                        script.statements().get(partial.done).map_or("", remains)
                     ),
                 ));
             }
@@ -326,8 +326,13 @@ pub(crate) fn leaves_remains(statement: &Statement<'_>) -> bool {
     statement.kind == Kind::Alone && statement.text.to_ascii_uppercase().contains("CONCURRENTLY")
 }
 
-/// What to do about it, behind a remedy.
-pub(crate) const REMAINS: &str = "; first DROP INDEX what CONCURRENTLY left INVALID (\\d of the table shows it)";
+/// What a person has to do about it, behind a remedy: where the catalogue does not tell which index it is.
+pub(crate) fn remains(statement: &Statement<'_>) -> &'static str {
+    match leaves_remains(statement) && effect(statement.text) == Effect::Unknown {
+        true => "; first DROP INDEX what CONCURRENTLY left INVALID (\\d of the table shows it)",
+        false => "",
+    }
+}
 
 /// What a resolution is recorded as: detail, statement, checksum.
 ///

@@ -9,7 +9,7 @@ use crate::dialect::{Class, Dialect};
 use crate::error::{Error, Place, words};
 use crate::event::Event;
 use crate::migration::Migration;
-use crate::plan::{REMAINS, leaves_remains};
+use crate::plan::remains;
 use crate::record::RecordKind;
 use crate::session::send;
 
@@ -107,8 +107,7 @@ where
         Failure::Statement(at, error) => {
             record.statement = Some(at + 1);
             let statement = &script.statements()[at];
-            let remains = if leaves_remains(statement) { REMAINS } else { "" };
-            let remedy = format!("{remedy}{remains}");
+            let remedy = format!("{remedy}{}", remains(statement));
             let place = Place::new(migration.path(), migration.up(), statement.start, at + 1, statement.text);
             let words = words(&error);
             let failed = Error::new(code, format!("migration {name} failed"), remedy);
