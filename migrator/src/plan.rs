@@ -305,8 +305,7 @@ pub(crate) fn leaves_remains(statement: &Statement<'_>) -> bool {
 }
 
 /// What to do about it, behind a remedy.
-pub(crate) const REMAINS: &str =
-    "; first DROP INDEX what CONCURRENTLY left INVALID (\\d of the table shows it)";
+pub(crate) const REMAINS: &str = "; first DROP INDEX what CONCURRENTLY left INVALID (\\d of the table shows it)";
 
 /// What a resolution is recorded as: detail, statement, checksum.
 ///

@@ -5,7 +5,7 @@ use diesel::result::Error as DatabaseError;
 use migrator_source::sql::Script;
 
 use super::Run;
-use crate::dialect::{Class, Dialect};
+use crate::dialect::{Class, Dialect, refused};
 use crate::error::{Error, Place};
 use crate::event::Event;
 use crate::migration::Migration;
@@ -122,7 +122,7 @@ where
 {
     match lock_lost(conn, run) {
         Some(lost) => lost.with_source(error),
-        None => Error::database("write the migration history", error),
+        None => refused::<C::Backend>("write the migration history", error),
     }
 }
 

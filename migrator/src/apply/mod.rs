@@ -11,7 +11,7 @@ use migrator_source::sql::{Mode, Script, Statement};
 
 use self::failure::{Failure, failed};
 use self::outside::{one_by_one, pause, resume};
-use crate::dialect::{Dialect, Facts, LockKey, Violations};
+use crate::dialect::{Dialect, Facts, LockKey, Violations, refused};
 use crate::error::Error;
 use crate::event::Event;
 use crate::history::Writer;
@@ -80,9 +80,9 @@ where
         }
         let duration_ms = millis(start.elapsed());
         run.report.applied.push(Applied { version: version.to_owned(), name: name.to_owned(), duration_ms });
-        if !C::Backend::LOCK_IS_TRANSACTION {
+        if !C::Backend::LOCK_IS_TRANSACTION || !whole {
             run.flush();
-        } else if whole && run.grouping == Grouping::Each {
+        } else if run.grouping == Grouping::Each {
             pause::<C>(conn, run)?;
             resume::<C>(conn, run)?;
         }
@@ -217,7 +217,7 @@ fn violations<C>(conn: &mut C) -> Result<Vec<Violations>, Stop>
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    C::Backend::violations(conn).map_err(|error| Stop::Error(Error::database("check the foreign keys", error)))
+    C::Backend::violations(conn).map_err(|error| Stop::Error(refused::<C::Backend>("check the foreign keys", error)))
 }
 
 /// What breaks a foreign key now and did not before.

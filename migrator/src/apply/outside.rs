@@ -7,7 +7,7 @@ use migrator_source::sql::{Kind, Script, Statement};
 
 use super::failure::{Failure, failed, lost_or};
 use super::{Run, Stop, announce, applied, execute, retrying};
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, refused};
 use crate::error::Error;
 use crate::lock::{self, depth};
 use crate::migration::Migration;
@@ -148,8 +148,11 @@ pub(super) fn pause<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    let committed = C::Backend::unlock(conn, run.key, true);
-    committed.map_err(|error| Stop::Error(Error::database("commit the run", error)))?;
+    if let Err(error) = C::Backend::unlock(conn, run.key, true) {
+        // Nothing of what the transaction held is there.
+        run.report.applied.truncate(run.committed);
+        return Err(Stop::Error(refused::<C::Backend>("commit the run", error)));
+    }
     run.flush();
     Ok(())
 }
@@ -167,6 +170,6 @@ where
             "another process wrote to the migration history while a script ran outside of a transaction",
             "run again: what both did is recorded",
         ))),
-        Err(error) => Err(Stop::Error(Error::database("read the migration history", error))),
+        Err(error) => Err(Stop::Error(refused::<C::Backend>("read the migration history", error))),
     }
 }

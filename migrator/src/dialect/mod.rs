@@ -20,6 +20,8 @@ use diesel::row::{Field, NamedRow, Row};
 use diesel::sql_types::Text;
 use migrator_source::sql::SqlDialect;
 
+use crate::error::Error;
+
 /// A database that migrations can run on: diesel's `Sqlite`, `Pg` and `Mysql`, each with its feature.
 ///
 /// It is the bound on every verb (`C: LoadConnection<Backend: Dialect>`) and cannot be implemented elsewhere.
@@ -213,6 +215,19 @@ impl Class {
         let hit = table.iter().find(|(_, texts)| texts.iter().any(|text| words.contains(text)));
         hit.map_or(Self::Permanent, |(class, _)| *class)
     }
+}
+
+/// An error of the database outside of any migration's script, classified.
+pub(crate) fn refused<D: Dialect>(doing: &str, source: diesel::result::Error) -> Error {
+    let (code, remedy) = match D::class(&source.to_string()) {
+        Class::DiskFull => ("disk_full", "make room, then run again"),
+        Class::ReadOnly => ("read_only", "connect as a role that may write, to the primary"),
+        Class::Connection => {
+            ("connection_lost", "run again: what was committed is recorded, and the rest is taken up there")
+        }
+        _ => return Error::database(doing, source),
+    };
+    Error::new(code, format!("the database refused to {doing}"), remedy).with_source(source)
 }
 
 /// `schema.table`, both quoted.

@@ -5,7 +5,7 @@ mod writer;
 use diesel::connection::LoadConnection;
 use migrator_source::checksum::Fingerprint;
 
-use crate::dialect::{Dialect, Facts, table};
+use crate::dialect::{Dialect, Facts, refused, table};
 use crate::error::Error;
 use crate::migration::Checksum;
 pub(crate) use writer::Writer;
@@ -109,7 +109,7 @@ where
             format!("restore {gone} from a backup; nothing is run on a history that is not whole"),
         )
     };
-    let reading = |error| Error::database("read the migration history", error);
+    let reading = |error| refused::<C::Backend>("read the migration history", error);
     match (facts.has_table(HISTORY), facts.has_table(META)) {
         (false, false) => return Ok(None),
         (true, false) => return Err(gone(META, HISTORY)),
@@ -166,11 +166,8 @@ fn is_empty<C>(conn: &mut C, home: &Home) -> diesel::QueryResult<bool>
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    let sql = format!(
-        "SELECT {} FROM {}",
-        C::Backend::text("set_name", false),
-        table::<C::Backend>(&home.schema, META)
-    );
+    let sql =
+        format!("SELECT {} FROM {}", C::Backend::text("set_name", false), table::<C::Backend>(&home.schema, META));
     Ok(C::Backend::rows(conn, &sql)?.is_empty())
 }
 

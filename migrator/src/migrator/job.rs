@@ -7,7 +7,7 @@ use diesel::connection::LoadConnection;
 use super::Migrator;
 use super::verbs::run_id;
 use crate::apply::{self, Grouping, Run, Stop};
-use crate::dialect::{Dialect, Facts, LockKey};
+use crate::dialect::{Dialect, Facts, LockKey, refused};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::event::Event;
@@ -40,6 +40,8 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
     pub(super) fn run(&self, conn: &mut C, needs_file: bool, report: &mut Report) -> Result<(), Error> {
         let (mut grouping, mut needs_file) = (Grouping::All, needs_file);
         let mut file = None;
+        // How many migrations of the report are committed, and the host told so.
+        let mut committed = 0;
         let wait = &self.migrator.wait;
         loop {
             if needs_file && file.is_none() {
@@ -50,7 +52,7 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
                 lock::with_lock(conn, self.key, self.facts, wait, |conn, waited| {
                     report.lock_wait += waited;
                     wait.hook.emit(Event::Locked { waited });
-                    match self.turn(conn, grouping, file.is_some(), report) {
+                    match self.turn(conn, grouping, file.is_some(), report, &mut committed) {
                         // What the run did before it stopped is kept; it is recorded.
                         Ok(turn @ (Turn::Done | Turn::Stopped(_))) => (Keep::All, Ok(turn)),
                         Ok(turn) => (Keep::Nothing, Ok(turn)),
@@ -59,14 +61,14 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
                 })
             });
             match turn {
-                Ok(Ok(Turn::Done)) => return self.finish(report, None),
-                Ok(Ok(Turn::Stopped(error))) => return self.finish(report, Some(error)),
+                Ok(Ok(Turn::Done)) => return self.finish(report, committed, None),
+                Ok(Ok(Turn::Stopped(error))) => return self.finish(report, committed, Some(error)),
                 Ok(Ok(Turn::Again(next, with_file))) => (grouping, needs_file) = (next, needs_file || with_file),
                 Ok(Err(error)) => return Err(error),
                 Err(error) => {
-                    // The transaction that held the whole run could not be committed: nothing of it is there.
-                    if C::Backend::LOCK_IS_TRANSACTION && grouping == Grouping::All {
-                        report.applied.clear();
+                    // The transaction that held the rest of the run could not be committed: nothing of it is there.
+                    if C::Backend::LOCK_IS_TRANSACTION {
+                        report.applied.truncate(committed);
                     }
                     return Err(error);
                 }
@@ -75,9 +77,9 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
     }
 
     /// Tells of what the end of the lock committed.
-    fn finish(&self, report: &Report, error: Option<Error>) -> Result<(), Error> {
+    fn finish(&self, report: &Report, told: usize, error: Option<Error>) -> Result<(), Error> {
         if C::Backend::LOCK_IS_TRANSACTION {
-            for applied in &report.applied {
+            for applied in &report.applied[told..] {
                 let duration = Duration::from_millis(applied.duration_ms);
                 let (version, name) = (applied.version.as_str(), applied.name.as_str());
                 self.migrator.wait.hook.emit(Event::Applied { version, name, duration });
@@ -87,10 +89,17 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
     }
 
     /// Reads the history again, decides again, and carries the decision out.
-    fn turn(&self, conn: &mut C, grouping: Grouping, has_file: bool, report: &mut Report) -> Result<Turn, Error> {
+    fn turn(
+        &self,
+        conn: &mut C,
+        grouping: Grouping,
+        has_file: bool,
+        report: &mut Report,
+        committed: &mut usize,
+    ) -> Result<Turn, Error> {
         let migrator = self.migrator;
         let facts = C::Backend::facts(conn, migrator.schema.as_deref().or(Some(&self.home.schema)))
-            .map_err(|error| Error::database("tell what it is", error))?;
+            .map_err(|error| refused::<C::Backend>("tell what it is", error))?;
         let history = history::load(conn, &facts, self.home)?;
         let marked = migrator.environment.map(Environment::name);
         if let Err(error) = history::prepare(conn, self.home, history.as_ref(), marked) {
@@ -100,7 +109,7 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             again.unwrap_or(Err(error)).map_err(|error| {
                 let remedy =
                     "the role needs the right to create tables in the schema once; or let the owner run the migrations";
-                Error::database("make the history tables", error).with_remedy(remedy)
+                refused::<C::Backend>("make the history tables", error).with_remedy(remedy)
             })?;
         }
         let known = history.clone().unwrap_or_default();
@@ -111,7 +120,7 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         plan.warnings.iter().for_each(|warning| migrator.warn(report, warning.clone()));
         report.skipped = plan.skipped;
         report.run_id = run_id();
-        report.applied.clear();
+        report.applied.truncate(*committed);
         migrator.wait.hook.emit(Event::Planned { steps: plan.steps.len() });
         let writer = Writer::new::<C::Backend>(
             self.home,
@@ -130,9 +139,11 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             grouping,
             writer,
             report,
-            committed: 0,
+            committed: *committed,
         };
-        match apply::apply(conn, &mut run, &plan) {
+        let applied = apply::apply(conn, &mut run, &plan);
+        *committed = run.committed;
+        match applied {
             Ok(()) => Ok(Turn::Done),
             Err(Stop::Error(error)) => Ok(Turn::Stopped(error)),
             Err(Stop::OneByOne) => Ok(Turn::Again(Grouping::Each, false)),
