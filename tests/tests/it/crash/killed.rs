@@ -2,11 +2,7 @@
 
 use std::fs;
 
-use diesel::{
-    connection::SimpleConnection,
-    mysql::Mysql,
-    pg::Pg,
-};
+use diesel::{connection::SimpleConnection, mysql::Mysql, pg::Pg};
 use migrator_tests::{
     Database,
     servers::{FreshDatabase, Server, mariadb, postgres},

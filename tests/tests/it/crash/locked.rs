@@ -89,7 +89,9 @@ fn free_after_every_end<D: Database>(fresh: impl Fn() -> D) {
     assert_eq!(run(database.url(), faulty.path()), 2);
     assert_eq!(state(&database), expected);
 
-    for event in ["Locked", "Planned", "Started", "Statement", "Statement { number: 2", "Statement { number: 3", "Applied"] {
+    for event in
+        ["Locked", "Planned", "Started", "Statement", "Statement { number: 2", "Statement { number: 3", "Applied"]
+    {
         let database = fresh();
         let mut panicked = Starter::start(database.url(), set.path(), &[&format!("panic={event}"), "step"]);
         panicked.go_on();
@@ -140,7 +142,8 @@ fn two_schemas_of_one_postgres_do_not_wait_for_each_other() {
     holder.go_on();
     assert_eq!(holder.end().succeeded(), MIXED.len());
     for schema in ["one", "other"] {
-        let sql = format!("SELECT name AS value FROM {schema}.__migrator_history WHERE event = 'applied' ORDER BY sequence");
+        let sql =
+            format!("SELECT name AS value FROM {schema}.__migrator_history WHERE event = 'applied' ORDER BY sequence");
         assert_eq!(database.texts(&sql), MIXED.map(|(name, _)| name));
     }
 }
@@ -174,7 +177,10 @@ fn mariadb_writes_nothing_without_the_lock() {
     }
     // Given away in front of a statement that commits by itself.
     let database = mariadb().fresh();
-    lost(&database, "CREATE PROCEDURE give() BEGIN DO RELEASE_ALL_LOCKS(); CREATE TABLE given (id INT); END;\nCALL give();");
+    lost(
+        &database,
+        "CREATE PROCEDURE give() BEGIN DO RELEASE_ALL_LOCKS(); CREATE TABLE given (id INT); END;\nCALL give();",
+    );
     assert_eq!(history(&database, "name = '2_second' AND event = 'statement'").len(), 1, "{:#?}", records(&database));
 }
 

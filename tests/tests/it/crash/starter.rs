@@ -136,7 +136,8 @@ impl Starter {
     pub(super) fn end(mut self) -> End {
         while self.line().is_some() {}
         self.child.wait().expect("wait for a starter");
-        let mut end = End { error: Some("died".to_owned()), applied: 0, skipped: 0, said: std::mem::take(&mut self.said) };
+        let mut end =
+            End { error: Some("died".to_owned()), applied: 0, skipped: 0, said: std::mem::take(&mut self.said) };
         for line in &end.said {
             let words: Vec<&str> = line.split(' ').collect();
             match words[..] {

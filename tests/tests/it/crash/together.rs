@@ -63,8 +63,7 @@ fn history_of_one_run<D: Database>(database: &D) -> usize {
 
 /// Starts them all, lets them connect and read, and releases them together.
 fn at_once(url: &str, sets: &[&Set]) -> Vec<End> {
-    let mut starters: Vec<Starter> =
-        sets.iter().map(|set| Starter::start(url, set.path(), &["barrier"])).collect();
+    let mut starters: Vec<Starter> = sets.iter().map(|set| Starter::start(url, set.path(), &["barrier"])).collect();
     starters.iter_mut().for_each(|starter| drop(starter.until("ready")));
     starters.iter_mut().for_each(Starter::go);
     starters.into_iter().map(Starter::end).collect()
