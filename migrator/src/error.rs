@@ -69,12 +69,6 @@ impl Error {
         }))
     }
 
-    /// An error of the database outside of any migration's script.
-    pub(crate) fn database(doing: &str, source: diesel::result::Error) -> Self {
-        let remedy = "look at the database's own words; nothing was changed by this step";
-        Self::new("database", format!("the database refused to {doing}"), remedy).with_database(source)
-    }
-
     pub(crate) fn open_transaction() -> Self {
         let message = "a transaction is open on the connection, and a migration must decide by itself what it commits";
         Self::new(

@@ -2,7 +2,7 @@
 
 use diesel::connection::LoadConnection;
 
-use crate::dialect::{Dialect, Facts, table};
+use crate::dialect::{Dialect, Facts, refused, table};
 use crate::error::Error;
 use crate::history::OURS;
 
@@ -35,7 +35,7 @@ where
     for (ledger, tool) in LEDGERS.iter().filter(|(ledger, _)| facts.has_table(ledger)) {
         let sql = format!("SELECT '1' FROM {} LIMIT 1", table::<C::Backend>(&facts.schema, ledger));
         let rows =
-            C::Backend::rows(conn, &sql).map_err(|error| Error::database("read another tool's ledger", error))?;
+            C::Backend::rows(conn, &sql).map_err(|error| refused::<C::Backend>("read another tool's ledger", error))?;
         if !rows.is_empty() {
             return Err(Error::new(
                 "foreign_history",

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::{LoadConnection, TransactionManager};
 
-use crate::dialect::{Class, Dialect, Facts, LockKey};
+use crate::dialect::{Dialect, Facts, LockKey, refused};
 use crate::error::Error;
 use crate::event::{Event, Hook};
 use crate::history::Home;
@@ -56,11 +56,7 @@ where
         Ok((keep, result)) => {
             let released = C::Backend::unlock(conn, key, keep == Keep::All);
             if C::Backend::LOCK_IS_TRANSACTION {
-                released.map_err(|error| match C::Backend::class(&error.to_string()) {
-                    Class::Busy => Error::database("commit the run", error)
-                        .with_remedy("others read or write what the commit needs: run again when they are done"),
-                    _ => Error::database("commit the run", error),
-                })?;
+                released.map_err(|error| refused::<C::Backend>("commit the run", error))?;
             } else if let Err(error) = released {
                 // The connection is gone, and the lock with it.
                 tracing::warn!(target: "migrator", %error, "the migration lock could not be given back");
@@ -80,15 +76,7 @@ pub(crate) fn acquire<C>(conn: &mut C, key: &LockKey, facts: &Facts, wait: &Wait
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    let asking = |error: diesel::result::Error| {
-        let class = C::Backend::class(&error.to_string());
-        let error = Error::database("give the migration lock", error);
-        match class {
-            Class::ReadOnly => read_only(error),
-            Class::Nested => Error::open_transaction(),
-            _ => error,
-        }
-    };
+    let asking = |error| refused::<C::Backend>("give the migration lock", error);
     let polled = poll(wait, |attempt| {
         if C::Backend::try_lock(conn, key).map_err(asking)? {
             return Ok(Answer::Yes);
@@ -100,10 +88,6 @@ where
         Polled::Held(waited) => Ok(waited),
         Polled::TimedOut(waited) => Err(timeout(waited, C::Backend::holder(conn, key, facts))),
     }
-}
-
-fn read_only(error: Error) -> Error {
-    error.with_remedy("connect as a role that may write, to the primary")
 }
 
 fn timeout(waited: Duration, holder: Option<String>) -> Error {

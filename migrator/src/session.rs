@@ -8,7 +8,7 @@ use std::time::Duration;
 use diesel::QueryResult;
 use diesel::connection::LoadConnection;
 
-use crate::dialect::{Dialect, Session};
+use crate::dialect::{Dialect, Session, refused};
 use crate::error::Error;
 
 /// What a host runs on the migrating connection: SQL (`&str`, `String`) or a closure; `()` is nothing.
@@ -102,10 +102,10 @@ pub(crate) fn with_session<C, R>(
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    let looking = |error| Error::database("tell the session's settings", error);
+    let looking = |error| refused::<C::Backend>("tell the session's settings", error);
     let found = C::Backend::session(conn, statement_lock_timeout).map_err(looking)?;
     let result = catch_unwind(AssertUnwindSafe(|| {
-        send(conn, &found.enter).map_err(|error| Error::database("set the session up", error))?;
+        send(conn, &found.enter).map_err(|error| refused::<C::Backend>("set the session up", error))?;
         setup.run(conn).map_err(|error| {
             Error::new("session_setup", "the session's set-up failed", "correct the SQL or closure given to session()")
                 .with_database(error)

@@ -5,7 +5,7 @@ use diesel::result::Error as DatabaseError;
 use migrator_source::sql::Script;
 
 use super::Run;
-use crate::dialect::{Class, Dialect};
+use crate::dialect::{Class, Dialect, class, refused};
 use crate::error::{Error, Place, words};
 use crate::event::Event;
 use crate::migration::Migration;
@@ -32,43 +32,9 @@ impl From<DatabaseError> for Failure {
 impl Failure {
     pub(super) fn class<C: LoadConnection<Backend: Dialect>>(&self) -> Class {
         match self {
-            Self::Statement(_, error) | Self::Around(error) => class::<C>(error),
+            Self::Statement(_, error) | Self::Around(error) => class::<C::Backend>(error),
             Self::ForeignKeys(_) => Class::Permanent,
         }
-    }
-}
-
-fn class<C: LoadConnection<Backend: Dialect>>(error: &DatabaseError) -> Class {
-    use diesel::result::DatabaseErrorKind::{ClosedConnection, ReadOnlyTransaction, SerializationFailure};
-    match error {
-        DatabaseError::DatabaseError(SerializationFailure, _) => Class::Conflict,
-        DatabaseError::DatabaseError(ReadOnlyTransaction, _) => Class::ReadOnly,
-        DatabaseError::DatabaseError(ClosedConnection, _) | DatabaseError::BrokenTransactionManager => {
-            Class::Connection
-        }
-        error => C::Backend::class(&error.to_string()),
-    }
-}
-
-/// The code of a failure that no script is to blame for.
-fn code(class: Class) -> Option<&'static str> {
-    match class {
-        Class::Connection => Some("connection_lost"),
-        Class::ReadOnly => Some("read_only"),
-        Class::DiskFull => Some("disk_full"),
-        Class::Permission => Some("permission_denied"),
-        Class::Busy | Class::Conflict | Class::Nested | Class::Permanent => None,
-    }
-}
-
-fn remedy(class: Class) -> &'static str {
-    match class {
-        Class::Busy | Class::Conflict => "others hold what the statement needs: run again when they are done",
-        Class::Connection => "run again: what was committed is recorded, the rest is taken up where it stopped",
-        Class::ReadOnly => "connect to the primary, as a role that may write",
-        Class::DiskFull => "make room, then run again",
-        Class::Permission => "grant the role what the statement needs, or migrate as the owner",
-        Class::Nested | Class::Permanent => "correct the statement, then run again: it goes on at this migration",
     }
 }
 
@@ -92,14 +58,15 @@ where
     }
     let remedy = match failure {
         Failure::ForeignKeys(_) => {
-            "correct the script so that each row it leaves has its parent, then run again; a table renamed in a rebuild takes the references to it along, unless the session has PRAGMA legacy_alter_table = ON"
+            "correct the script so that each row it leaves has its parent, then run again; a table renamed in a rebuild takes the \
+             references to it along, unless the session has PRAGMA legacy_alter_table = ON"
         }
-        _ => remedy(class),
+        _ => class.remedy(),
     };
     let code = match (&failure, class) {
         (Failure::ForeignKeys(_), _) => "foreign_key_violation",
-        (Failure::Statement(..), _) => code(class).unwrap_or("statement_failed"),
-        (Failure::Around(_), _) => code(class).unwrap_or("database"),
+        (Failure::Statement(..), _) => class.code().unwrap_or("statement_failed"),
+        (Failure::Around(_), _) => class.code().unwrap_or("database"),
     };
     let mut record = run.writer.record(RecordKind::Failed, version, name);
     record.statements = Some(script.statements().len());
@@ -138,14 +105,7 @@ where
 {
     match lock_lost(conn, run) {
         Some(lost) => lost.with_database(error),
-        None => {
-            let doing = "the database refused to write the migration history";
-            let class = class::<C>(&error);
-            match code(class) {
-                Some(code) => Error::new(code, doing, remedy(class)).with_database(error),
-                None => Error::database("write the migration history", error),
-            }
-        }
+        None => refused::<C::Backend>("write the migration history", error),
     }
 }
 

@@ -11,7 +11,7 @@ use migrator_source::sql::{Kind, Mode, Script, SqlDialect, Statement};
 
 use self::failure::{Failure, failed};
 use self::outside::{one_by_one, renew, resume};
-use crate::dialect::{Dialect, Facts, LockKey, Violations};
+use crate::dialect::{Dialect, Facts, LockKey, Violations, refused};
 use crate::error::Error;
 use crate::event::Event;
 use crate::history::Writer;
@@ -75,9 +75,7 @@ where
         let (version, name) = (migration.version(), migration.name());
         run.wait.hook.emit(Event::Started { version, name, step: at + 1, steps });
         let script = plan::script(&migration, C::Backend::SQL).map_err(Stop::Error)?;
-        let start = Instant::now();
-        let whole = script.mode() == Mode::Transaction && step.resume_at.is_none();
-        if whole {
+        if script.mode() == Mode::Transaction && step.resume_at.is_none() {
             if run.grouping == Grouping::Verdict(step.position) {
                 renew(conn, run)?;
             }
@@ -92,12 +90,6 @@ where
                 run.wait.hook.emit(Event::Warning { message: &message });
                 run.report.warnings.push(message);
             }
-        }
-        let duration_ms = millis(start.elapsed());
-        run.report.applied.push(Applied { version: version.to_owned(), name: name.to_owned(), duration_ms });
-        // A script without a transaction is committed, also where the rest of the run is not.
-        if !whole || !C::Backend::LOCK_IS_TRANSACTION {
-            run.flush();
         }
     }
     keys.hold(conn, run.grouping)
@@ -148,6 +140,15 @@ impl Keys {
 }
 
 impl Run<'_> {
+    /// Takes a migration into the report. Where it is committed already, the host is told.
+    fn done(&mut self, migration: &Migration<'_>, start: Instant, committed: bool) {
+        let (version, name) = (migration.version().to_owned(), migration.name().to_owned());
+        self.report.applied.push(Applied { version, name, duration_ms: millis(start.elapsed()) });
+        if committed {
+            self.flush();
+        }
+    }
+
     /// Tells the host about the migrations that are now committed.
     pub(crate) fn flush(&mut self) {
         self.report.flush(&self.wait.hook);
@@ -198,7 +199,10 @@ where
             }
         }
     });
-    let Err(failure) = failure else { return Ok(()) };
+    let Err(failure) = failure else {
+        run.done(migration, start, !C::Backend::LOCK_IS_TRANSACTION);
+        return Ok(());
+    };
     // INSERT OR ROLLBACK, RAISE(ROLLBACK) and a full disk end the whole transaction, and with it the migrations before.
     if C::Backend::LOCK_IS_TRANSACTION && depth(conn) == 0 {
         let verdict = Grouping::Verdict(migration.position());
@@ -272,7 +276,7 @@ fn violations<C>(conn: &mut C) -> Result<Vec<Violations>, Stop>
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    C::Backend::violations(conn).map_err(|error| Stop::Error(Error::database("check the foreign keys", error)))
+    C::Backend::violations(conn).map_err(|error| Stop::Error(refused::<C::Backend>("check the foreign keys", error)))
 }
 
 /// What breaks a foreign key now and did not before.

@@ -8,8 +8,7 @@ use migrator_source::sql::{Kind, Script, Statement};
 
 use super::failure::{Failure, failed, lost_or};
 use super::{Grouping, Run, Stop, announce, applied, execute, restore, retrying};
-use crate::dialect::{Dialect, Outcome};
-use crate::error::Error;
+use crate::dialect::{Dialect, Outcome, refused};
 use crate::lock::{self, depth};
 use crate::migration::Migration;
 use crate::plan::{Step, leaves_remains, prefix};
@@ -77,13 +76,20 @@ where
         }
         Ok(())
     })();
-    let stopped = result.err().map(|failure| failed(conn, run, migration, script, failure));
-    if C::Backend::LOCK_IS_TRANSACTION {
-        resume::<C>(conn, run)?;
-    }
-    match stopped {
-        Some(error) => Err(Stop::Error(error)),
-        None => Ok(()),
+    match result {
+        Ok(()) => {
+            // Told before the lock is taken again: it is committed whatever comes.
+            run.done(migration, start, true);
+            if C::Backend::LOCK_IS_TRANSACTION { resume::<C>(conn, run) } else { Ok(()) }
+        }
+        Err(failure) => {
+            let error = failed(conn, run, migration, script, failure);
+            if C::Backend::LOCK_IS_TRANSACTION {
+                // For the end of the lock, which commits it; the error above is the one that counts.
+                let _nothing_is_lost = resume::<C>(conn, run);
+            }
+            Err(Stop::Error(error))
+        }
     }
 }
 
@@ -176,8 +182,11 @@ fn pause<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    let committed = C::Backend::unlock(conn, run.key, true);
-    committed.map_err(|error| Stop::Error(Error::database("commit the run", error)))?;
+    if let Err(error) = C::Backend::unlock(conn, run.key, true) {
+        // Nothing of what the transaction held is there.
+        run.report.forget();
+        return Err(Stop::Error(refused::<C::Backend>("commit the run", error)));
+    }
     run.flush();
     Ok(())
 }
@@ -193,6 +202,6 @@ where
         // Between the end of a script that ran outside and this moment nothing was unfinished, so another starter was free
         // to go on; what is left is decided anew.
         Ok(false) => Err(Stop::Again(Grouping::All)),
-        Err(error) => Err(Stop::Error(Error::database("read the migration history", error))),
+        Err(error) => Err(Stop::Error(refused::<C::Backend>("read the migration history", error))),
     }
 }

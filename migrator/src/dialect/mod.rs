@@ -16,9 +16,12 @@ use diesel::QueryResult;
 use diesel::backend::Backend;
 use diesel::connection::LoadConnection;
 use diesel::deserialize::{self, FromSql, QueryableByName};
+use diesel::result::Error as DatabaseError;
 use diesel::row::{Field, NamedRow, Row};
 use diesel::sql_types::Text;
 use migrator_source::sql::SqlDialect;
+
+use crate::error::Error;
 
 /// A database that migrations can run on: diesel's `Sqlite`, `Pg` and `Mysql`, each with its feature.
 ///
@@ -223,6 +226,30 @@ pub enum Class {
 }
 
 impl Class {
+    /// The code of a failure that no script is to blame for.
+    pub(crate) fn code(self) -> Option<&'static str> {
+        match self {
+            Self::Connection => Some("connection_lost"),
+            Self::ReadOnly => Some("read_only"),
+            Self::DiskFull => Some("disk_full"),
+            Self::Permission => Some("permission_denied"),
+            Self::Busy | Self::Conflict | Self::Nested | Self::Permanent => None,
+        }
+    }
+
+    pub(crate) fn remedy(self) -> &'static str {
+        match self {
+            Self::Busy | Self::Conflict => "others hold what it needs: run again when they are done",
+            Self::Connection => "run again: what was committed is recorded, the rest is taken up where it stopped",
+            Self::ReadOnly => "connect to the primary, as a role that may write",
+            Self::DiskFull => "make room, then run again",
+            Self::Permission => "grant the role what the statement needs, or migrate as the owner",
+            Self::Nested | Self::Permanent => {
+                "correct what the database names, then run again: it goes on where it stopped"
+            }
+        }
+    }
+
     pub(crate) fn is_transient(self) -> bool {
         matches!(self, Self::Busy | Self::Conflict)
     }
@@ -237,6 +264,29 @@ impl Class {
         let hit = table.iter().find(|(_, texts)| texts.iter().any(|text| words.contains(text)));
         hit.map_or(Self::Permanent, |(class, _)| *class)
     }
+}
+
+/// What kind of failure an error of diesel is.
+pub(crate) fn class<D: Dialect>(error: &DatabaseError) -> Class {
+    use diesel::result::DatabaseErrorKind::{ClosedConnection, ReadOnlyTransaction, SerializationFailure};
+    match error {
+        DatabaseError::DatabaseError(SerializationFailure, _) => Class::Conflict,
+        DatabaseError::DatabaseError(ReadOnlyTransaction, _) => Class::ReadOnly,
+        DatabaseError::DatabaseError(ClosedConnection, _) | DatabaseError::BrokenTransactionManager => {
+            Class::Connection
+        }
+        error => D::class(&error.to_string()),
+    }
+}
+
+/// An error of the database outside of any migration's script.
+pub(crate) fn refused<D: Dialect>(doing: &str, error: DatabaseError) -> Error {
+    let class = class::<D>(&error);
+    if class == Class::Nested {
+        return Error::open_transaction();
+    }
+    let message = format!("the database refused to {doing}");
+    Error::new(class.code().unwrap_or("database"), message, class.remedy()).with_database(error)
 }
 
 /// `schema.table`, both quoted.

@@ -112,7 +112,8 @@ impl Dialect for Mysql {
             "SHOW SESSION VARIABLES WHERE Variable_name IN ('sql_mode', 'foreign_key_checks', 'unique_checks', 'time_zone', \
              'character_set_client', 'character_set_results', 'character_set_connection', 'collation_connection', \
              'sql_safe_updates', 'sql_quote_show_create', 'lock_wait_timeout', 'innodb_lock_wait_timeout', 'max_statement_time', \
-             'max_execution_time', 'autocommit')",
+             'max_execution_time', 'autocommit', 'default_storage_engine', 'group_concat_max_len', 'lc_time_names', \
+             'div_precision_increment', 'check_constraint_checks')",
         )?;
         let database = Self::rows(conn, "SELECT CAST(DATABASE() AS CHAR CHARACTER SET utf8mb4)")?;
         let mut leave = String::from("UNLOCK TABLES;");

@@ -5,7 +5,7 @@ mod writer;
 use diesel::connection::LoadConnection;
 use migrator_source::checksum::Fingerprint;
 
-use crate::dialect::{Dialect, Facts, table};
+use crate::dialect::{Dialect, Facts, refused, table};
 use crate::error::Error;
 use crate::migration::Checksum;
 use crate::record::{History, Meta, Record, RecordKind};
@@ -108,7 +108,7 @@ where
             format!("restore {gone} from a backup; nothing is run on a history that is not whole"),
         )
     };
-    let reading = |error| Error::database("read the migration history", error);
+    let reading = |error| refused::<C::Backend>("read the migration history", error);
     match (facts.has_table(HISTORY), facts.has_table(META)) {
         (false, false) => return Ok(None),
         (true, false) => return Err(gone(META, HISTORY)),

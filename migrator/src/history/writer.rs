@@ -149,7 +149,13 @@ impl Writer {
     {
         let record = Record { sequence: self.sequence + 1, ..record.clone() };
         let (sql, written) = self.sql::<C::Backend>(&record);
-        C::TransactionManager::transaction(conn, |conn| conn.batch_execute(&sql))?;
+        C::TransactionManager::begin_transaction(conn)?;
+        if let Err(error) = conn.batch_execute(&sql) {
+            // A full disk ended the transaction of SQLite already; that the rollback then fails is not what went wrong.
+            let _the_first_error_counts = C::TransactionManager::rollback_transaction(conn);
+            return Err(error);
+        }
+        C::TransactionManager::commit_transaction(conn)?;
         self.wrote(written);
         Ok(())
     }

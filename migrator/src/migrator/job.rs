@@ -5,7 +5,7 @@ use diesel::connection::LoadConnection;
 use super::Migrator;
 use super::verbs::run_id;
 use crate::apply::{self, Grouping, Run, Stop};
-use crate::dialect::{Dialect, Facts, LockKey, Session};
+use crate::dialect::{Dialect, Facts, LockKey, Session, refused};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::event::Event;
@@ -80,7 +80,7 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
     fn turn(&self, conn: &mut C, grouping: Grouping, has_file: bool, report: &mut Report) -> Result<Turn, Error> {
         let migrator = self.migrator;
         let facts = C::Backend::facts(conn, migrator.schema.as_deref().or(Some(&self.home.schema)))
-            .map_err(|error| Error::database("tell what it is", error))?;
+            .map_err(|error| refused::<C::Backend>("tell what it is", error))?;
         let history = history::load(conn, &facts, self.home)?;
         let marked = migrator.environment.map(Environment::name);
         if let Err(error) = history::prepare(conn, self.home, history.as_ref(), marked) {
@@ -90,7 +90,7 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             again.unwrap_or(Err(error)).map_err(|error| {
                 let remedy =
                     "the role needs the right to create tables in the schema once; or let the owner run the migrations";
-                Error::database("make the history tables", error).with_remedy(remedy)
+                refused::<C::Backend>("make the history tables", error).with_remedy(remedy)
             })?;
         }
         let known = history.clone().unwrap_or_default();

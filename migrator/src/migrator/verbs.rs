@@ -6,7 +6,7 @@ use diesel::connection::LoadConnection;
 
 use super::Migrator;
 use super::job::Job;
-use crate::dialect::{Class, Dialect, Facts, LockKey, Outcome};
+use crate::dialect::{Class, Dialect, Facts, LockKey, Outcome, refused};
 use crate::error::Error;
 use crate::event::Event;
 use crate::history::{self, Glance, Home, Writer};
@@ -122,7 +122,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let migration = plan::find(&self.set, version)?;
         let standing = known.pasts(self.set.layout()).get(migration.canonical()).map(|past| past.standing);
         let (detail, statement, checksum) = plan::settle(&migration, C::Backend::SQL, standing, resolution)?;
-        let writing = |error| Error::database("write the migration history", error);
+        let writing = |error| refused::<C::Backend>("write the migration history", error);
         history::prepare(conn, home, history.as_ref(), None).map_err(writing)?;
         let run_id = run_id();
         let mut writer = Writer::new::<C::Backend>(home, &self.set, history.as_ref(), key, &run_id, facts);
@@ -150,7 +150,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             Err(error) if C::Backend::class(&error.to_string()) != Class::Connection => return Ok(false),
             Err(error) => {
                 return Err(
-                    Error::database("answer the first query", error).with_remedy("check that the database is up")
+                    refused::<C::Backend>("answer the first query", error).with_remedy("check that the database is up")
                 );
             }
         };
@@ -183,7 +183,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
 
     /// Reads what there is to know, and the history. A writer that keeps readers out for a moment is waited for.
     fn read(&self, conn: &mut C) -> Result<(Facts, Home, Option<History>), Error> {
-        let telling = |error| Error::database("tell what it is", error).with_remedy("check that the database is up");
+        let telling =
+            |error| refused::<C::Backend>("tell what it is", error).with_remedy("check that the database is up");
         let patience = C::Backend::patience(conn, self.wait.timeout).map_err(telling)?;
         session::send(conn, &patience.enter).map_err(telling)?;
         let mut before = None;
@@ -211,10 +212,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     }
 
     fn look(&self, conn: &mut C) -> Result<(Facts, Home), Error> {
-        let telling = |error: diesel::result::Error| match C::Backend::class(&error.to_string()) {
-            Class::Nested => Error::open_transaction(),
-            _ => Error::database("tell what it is", error).with_remedy("check that the database is up"),
-        };
+        let telling =
+            |error| refused::<C::Backend>("tell what it is", error).with_remedy("check that the database is up");
         let facts = C::Backend::facts(conn, self.schema.as_deref()).map_err(telling)?;
         if facts.schema.is_empty() {
             let remedy =
@@ -233,7 +232,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     pub(super) fn given(&self, conn: &mut C, facts: &Facts, history: &History) -> Result<Given, Error> {
         let mut given = Given { dialect: C::Backend::SQL, started: facts.started, took: None, policies: self.policies };
         if let Some(statement) = plan::in_doubt(&self.set, history, given)? {
-            let asking = |error| Error::database("tell whether a statement took", error);
+            let asking = |error| refused::<C::Backend>("tell whether a statement took", error);
             given.took = match C::Backend::outcome(conn, &statement).map_err(asking)? {
                 Outcome::Took => Some(true),
                 Outcome::DidNot | Outcome::Broken(_) => Some(false),

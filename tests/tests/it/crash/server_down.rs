@@ -53,7 +53,7 @@ where
         ends[point % 2](server);
         starter.go_on();
         let end = starter.end();
-        assert!(end.is("connection_lost") || end.is("database"), "{:#?}", end.said);
+        assert!(end.is("connection_lost"), "{:#?}", end.said);
         server.restart();
         points += 1;
         let next = Starter::start(database.url(), set.path(), &[]).end();
