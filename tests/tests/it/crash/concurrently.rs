@@ -67,15 +67,15 @@ fn an_index_that_waits_longer_than_other_statements_may_is_made() {
 }
 
 #[test]
-fn an_index_that_fails_tells_what_it_leaves() {
+fn what_an_index_that_fails_leaves_is_removed_by_the_next_run() {
     let database = postgres().fresh();
     let mut writer = with_a_writer(&database);
     writer.batch_execute("COMMIT; INSERT INTO log VALUES ('of the service')").expect("write the same row twice");
     let set = Set::new(&INDEX);
     let failed = Starter::start(database.url(), set.path(), &[]).end();
-    assert!(failed.is("statement_failed") && failed.has("DROP INDEX"), "{:#?}", failed.said);
+    assert!(failed.is("statement_failed"), "{:#?}", failed.said);
     assert_eq!(indexes(&database), ["log_entry false"]);
-    database.execute("DROP INDEX log_entry; DELETE FROM log WHERE entry = 'of the service'");
+    database.execute("DELETE FROM log WHERE entry = 'of the service'");
     assert_eq!(run(database.url(), set.path()), 1);
     assert_eq!(indexes(&database), ["log_entry true"]);
 }
