@@ -271,7 +271,7 @@ fn is_in_doubt(
             let last = history.records.iter().rev().find(|record| record.name == migration.name());
             let then = last.and_then(|record| record.started);
             // The server's clock and its uptime are cut to seconds each.
-            !matches!((then, given.started), (Some(then), Some(now)) if then.abs_diff(now) <= 2)
+            !matches!((then, given.started), (Some(then), Some(now)) if then.abs_diff(now) <= 1)
         }
     }
 }

@@ -112,6 +112,13 @@ pub(crate) enum Standing {
     Partial(Partial),
 }
 
+impl Standing {
+    /// Whether the outcome of a statement was never recorded.
+    pub(crate) fn is_in_doubt(self) -> bool {
+        matches!(self, Self::Partial(Partial { in_doubt: true, .. }))
+    }
+}
+
 /// How far a script that cannot be rolled back came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Partial {

@@ -13,7 +13,7 @@ use crate::history::{self, Glance, Home, Writer};
 use crate::ledgers;
 use crate::lock::{self, FileLock, Keep, depth};
 use crate::plan::{self, Given, Plan, Policy, Resolution, Target};
-use crate::record::{History, Partial, RecordKind, Standing};
+use crate::record::{History, RecordKind};
 use crate::report::Report;
 use crate::session::{self, with_session};
 use crate::stale;
@@ -68,10 +68,13 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// When a run would be refused, or the database cannot be read.
     pub fn plan(&self, conn: &mut C, target: Target) -> Result<Plan, Error> {
         self.check_dialect()?;
-        let (facts, _, history) = self.read(conn)?;
+        let (facts, home, history) = self.read(conn)?;
         let warning = self.check_place(conn, &facts, history.as_ref())?;
         let history = history.unwrap_or_default();
-        let given = self.given(conn, &facts, &history)?;
+        let mut given = self.given(conn, &facts, &history)?;
+        if self.running(conn, &facts, &home, &history).is_some() {
+            given.policies.failed = Policy::Warn;
+        }
         let mut plan = plan::plan(&self.set, &history, &target, given)?;
         plan.warnings.extend(warning);
         Ok(plan)
@@ -83,8 +86,15 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// When the database cannot be read, or one of the history's tables is gone.
     pub fn status(&self, conn: &mut C) -> Result<Status, Error> {
         self.check_dialect()?;
-        let (facts, _, history) = self.read(conn)?;
-        Ok(status::status(&self.set, history.as_ref(), C::Backend::SQL.name(), facts.database))
+        let (facts, home, history) = self.read(conn)?;
+        let mut status = status::status(&self.set, history.as_ref(), C::Backend::SQL.name(), facts.database.clone());
+        if let (Some(problem), Some(holder)) = (
+            status.problems.iter_mut().find(|problem| problem.code == "failed"),
+            history.as_ref().and_then(|history| self.running(conn, &facts, &home, history)),
+        ) {
+            problem.message.push_str(&format!("; it may still be running: {holder} holds the migration lock"));
+        }
+        Ok(status)
     }
 
     /// Settles what only a person can know of a migration: that it took, that it did not, or where it goes on.
@@ -102,6 +112,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         }
         let (facts, home, _) = self.read(conn)?;
         let key = LockKey::new(&facts, &home);
+        let _beside_a_script_outside = match C::Backend::LOCK_IS_TRANSACTION && FileLock::is_there(&facts) {
+            true => Some(FileLock::acquire(conn, &key, &facts, &self.wait)?),
+            false => None,
+        };
         lock::with_lock(conn, &key, &facts, &self.wait, |conn, _| {
             let settled = self.settle(conn, &facts, &home, &key, version, resolution);
             (if settled.is_ok() { Keep::All } else { Keep::Nothing }, settled)
@@ -228,6 +242,13 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         Ok((facts, home))
     }
 
+    /// Who holds the lock while a script is unfinished: without the lock nobody can tell a script that runs from one that was left
+    /// behind.
+    fn running(&self, conn: &mut C, facts: &Facts, home: &Home, history: &History) -> Option<String> {
+        let unfinished = history.pasts(self.set.layout()).values().any(|past| past.standing.is_in_doubt());
+        unfinished.then(|| C::Backend::holder(conn, &LockKey::new(facts, home), facts)).flatten()
+    }
+
     /// What a decision needs to know of the database besides its history.
     pub(super) fn given(&self, conn: &mut C, facts: &Facts, history: &History) -> Result<Given, Error> {
         let mut given = Given { dialect: C::Backend::SQL, started: facts.started, took: None, policies: self.policies };
@@ -309,10 +330,9 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
 
     /// Whether statements will run outside of the transaction that is the lock, or another process may be at it now.
     pub(super) fn needs_file(&self, history: &History, plan: &Plan) -> bool {
-        let unfinished = |standing| matches!(standing, Standing::Partial(Partial { in_doubt: true, .. }));
         C::Backend::LOCK_IS_TRANSACTION
             && (plan.steps.iter().any(|step| !step.transaction)
-                || history.pasts(self.set.layout()).values().any(|past| unfinished(past.standing)))
+                || history.pasts(self.set.layout()).values().any(|past| past.standing.is_in_doubt()))
     }
 }
 

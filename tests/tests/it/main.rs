@@ -20,6 +20,7 @@ mod history;
 mod mariadb;
 mod names;
 mod outcome;
+mod panics;
 mod postgres;
 mod refusals;
 mod runs;
