@@ -46,9 +46,7 @@ where
             }
         }
         for (at, statement) in script.statements().iter().enumerate().skip(from) {
-            if step.retried && statement.kind == Kind::Alone {
-                clear(conn, statement)?;
-            }
+            let mut tried = step.retried;
             let record = if at + 1 == count {
                 applied(run, migration, script, start)
             } else {
@@ -58,7 +56,13 @@ where
                 record.statements = Some(count);
                 record
             };
-            retrying::<C, _>(conn, run, |conn, run| statement_and_outcome(conn, run, script, at, statement, &record))?;
+            retrying::<C, _>(conn, run, |conn, run| {
+                // Also a try of this very run, ended by a lock timeout, leaves an INVALID index behind.
+                if std::mem::replace(&mut tried, true) && statement.kind == Kind::Alone {
+                    clear(conn, statement)?;
+                }
+                statement_and_outcome(conn, run, script, at, statement, &record)
+            })?;
         }
         if from >= count {
             let record = applied(run, migration, script, start);

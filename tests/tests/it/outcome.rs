@@ -1,5 +1,8 @@
 //! What a run makes of a statement whose outcome nobody recorded, and of foreign keys that are broken on the way.
 
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
 use migrator::{Environment, Event, Migrator, Resolution};
 use migrator_tests::{Database, servers, sqlite};
 
@@ -150,4 +153,26 @@ fn a_mark_is_set_once_and_another_one_is_a_warning() {
         let warnings = run(Environment::Development);
         assert!(warnings[0].contains("marked production"), "{warnings:?}");
     }
+}
+
+#[test]
+fn an_index_that_a_lock_timeout_left_is_removed_before_the_next_try_of_the_same_run() {
+    let database = servers::postgres().fresh();
+    let folder = Folder::of(&[("01_rows", "CREATE TABLE t (a INTEGER);")]);
+    applies::<Postgres>(&database, &folder.set());
+    folder.write("02_index/up.sql", "CREATE INDEX CONCURRENTLY IF NOT EXISTS t_a ON t (a);");
+    let mut other = database.connect();
+    other.batch_execute("BEGIN; INSERT INTO t VALUES (1)").expect("an application writes");
+    let set = folder.set();
+    let migrator = Migrator::new(&set).statement_lock_timeout(Duration::from_millis(300));
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| migrator.run(&mut database.connect()));
+        while database.texts(VALID).is_empty() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        other.batch_execute("COMMIT").expect("and is done");
+        run.join().expect("no panic").unwrap_or_else(|error| panic!("{error}"));
+    });
+    assert_eq!(database.texts(VALID), ["true"], "IF NOT EXISTS would have kept the unusable one");
 }
