@@ -176,3 +176,18 @@ fn an_index_that_a_lock_timeout_left_is_removed_before_the_next_try_of_the_same_
     });
     assert_eq!(database.texts(VALID), ["true"], "IF NOT EXISTS would have kept the unusable one");
 }
+
+#[test]
+fn a_script_that_runs_right_now_is_not_settled() {
+    let (database, set) = (sqlite::fresh(), Folder::of_tables(1).set());
+    applies::<Sqlite>(&database, &set);
+    let path = format!("{}-migrator-lock", database.name());
+    let file = std::fs::File::create(path).expect("make the file");
+    file.lock().expect("as who runs statements outside of a transaction holds it");
+    let set = Folder::of_tables(2).set();
+    let migrator = Migrator::new(&set).lock_timeout(Duration::ZERO);
+    let error = migrator.resolve(&mut database.connect(), "02", Resolution::Applied).expect_err("refused");
+    assert!(error.is_lock_timeout(), "{error}");
+    drop(file);
+    migrator.resolve(&mut database.connect(), "02", Resolution::Applied).unwrap_or_else(|error| panic!("{error}"));
+}
