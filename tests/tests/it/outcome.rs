@@ -191,3 +191,21 @@ fn a_script_that_runs_right_now_is_not_settled() {
     drop(file);
     migrator.resolve(&mut database.connect(), "02", Resolution::Applied).unwrap_or_else(|error| panic!("{error}"));
 }
+
+#[test]
+fn a_broken_reference_definition_hides_no_other_table() {
+    let (database, folder) = family();
+    folder.remove("02_parent");
+    folder.remove("03_child");
+    // What it refers to is not unique, so that the check of the whole database fails.
+    database.execute(
+        "PRAGMA foreign_keys = OFF; CREATE TABLE q (name TEXT); CREATE TABLE d (n TEXT REFERENCES q (name));
+         INSERT INTO d VALUES ('x');",
+    );
+    folder.write("02_orphans/up.sql", "DELETE FROM p;");
+    let error = run::<Sqlite>(&database, &folder.set()).expect_err("a row has no parent");
+    assert_eq!((error.code(), error.version()), ("foreign_key_violation", Some("02")));
+    assert!(error.message().contains("c → p") && !error.message().contains("mismatch"), "{error}");
+    folder.write("02_orphans/up.sql", "CREATE UNIQUE INDEX names ON q (name); INSERT INTO q VALUES ('x');");
+    applies::<Sqlite>(&database, &folder.set());
+}
