@@ -266,11 +266,7 @@ pub(crate) fn states<'a>(set: &'a MigrationSet, history: &'a History) -> States<
 
 /// What is not as it should be, each kind once, the worst first.
 pub(crate) fn problems(states: &States<'_>, history: &History, layout: Layout) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    if let Some(message) = history.tampered(layout) {
-        let help = "restore __migrator_history and __migrator_meta from a backup; nothing is run on a history that is not whole";
-        problems.push(Problem { code: "history_tampered", version: None, message, help: help.to_owned() });
-    }
+    let mut problems: Vec<Problem> = tampered(history, layout).into_iter().collect();
     let named = |state: State| -> Vec<(&str, &str)> {
         let of_set = states.of_set.iter().filter(|entry| entry.state == state).map(|entry| {
             let migration = states.set.at(entry.position);
@@ -290,6 +286,14 @@ pub(crate) fn problems(states: &States<'_>, history: &History, layout: Layout) -
         });
     }
     problems
+}
+
+/// The problem that a history was not written by this crate alone, if it was not.
+pub(crate) fn tampered(history: &History, layout: Layout) -> Option<Problem> {
+    let message = history.tampered(layout)?;
+    let help =
+        "restore __migrator_history and __migrator_meta from a backup; nothing is run on a history that is not whole";
+    Some(Problem { code: "history_tampered", version: None, message, help: help.to_owned() })
 }
 
 /// State, what it means, and what to do next.

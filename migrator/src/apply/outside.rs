@@ -45,9 +45,7 @@ where
             }
         }
         for (at, statement) in script.statements().iter().enumerate().skip(from) {
-            if step.retried && statement.kind == Kind::Alone {
-                clear(conn, statement)?;
-            }
+            let mut tried = step.retried;
             let record = if at + 1 == count {
                 applied(run, migration, script, start)
             } else {
@@ -57,18 +55,18 @@ where
                 record.statements = Some(count);
                 record
             };
-            if leaves_remains(statement) {
-                // Once, and for as long as a run may wait: it keeps nobody from reading or writing, and what a lock timeout
-                // leaves of it makes the next try fail.
-                let patient = C::Backend::session(conn, run.wait.timeout)?;
-                send(conn, &patient.enter)?;
-                let done = statement_and_outcome(conn, run, script, at, statement, &record);
-                let left = send(conn, &patient.leave);
-                done?;
-                left?;
-                continue;
-            }
-            retrying::<C, _>(conn, run, |conn, run| statement_and_outcome(conn, run, script, at, statement, &record))?;
+            retrying::<C, _>(conn, run, |conn, run| {
+                // Also a try of this very run, ended by a deadlock, leaves an INVALID index behind.
+                if std::mem::replace(&mut tried, true) && statement.kind == Kind::Alone {
+                    clear(conn, statement)?;
+                }
+                if leaves_remains(statement) {
+                    return patiently(conn, run, |conn, run| {
+                        statement_and_outcome(conn, run, script, at, statement, &record)
+                    });
+                }
+                statement_and_outcome(conn, run, script, at, statement, &record)
+            })?;
         }
         if from >= count {
             let record = applied(run, migration, script, start);
@@ -91,6 +89,24 @@ where
             Err(Stop::Error(error))
         }
     }
+}
+
+/// Lets a statement wait for others as long as a run may: it keeps nobody from reading or writing, and what a lock timeout would
+/// leave of it has to be removed first.
+fn patiently<C>(
+    conn: &mut C,
+    run: &mut Run<'_>,
+    body: impl FnOnce(&mut C, &mut Run<'_>) -> Result<(), Failure>,
+) -> Result<(), Failure>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let patient = C::Backend::session(conn, run.wait.timeout)?;
+    send(conn, &patient.enter)?;
+    let done = body(conn, run);
+    let left = send(conn, &patient.leave);
+    done?;
+    Ok(left?)
 }
 
 /// Removes what an earlier try left unusable.

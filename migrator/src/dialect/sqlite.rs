@@ -124,23 +124,23 @@ impl Dialect for Sqlite {
         }
     }
 
-    /// Counted, not listed: a table may hold millions. A broken reference definition is an error of the check itself, and
-    /// counts as one violation of a name that tells which.
+    /// Counted, not listed: a table may hold millions. A broken reference definition is an error of the check itself; then
+    /// each table is checked alone, so that it hides nothing of the others, and it counts as one violation of a name that
+    /// tells which.
     fn violations<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Vec<Violations>> {
-        let sql = "SELECT \"table\", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2";
-        match Self::rows(conn, sql) {
-            Ok(rows) => Ok(rows
-                .iter()
-                .map(|row| Violations {
-                    what: format!("{} → {}", row.text(0), row.text(1)),
-                    count: row.number(2).unwrap_or(1),
-                })
-                .collect()),
-            Err(error) if error.to_string().contains("foreign key mismatch") => {
-                Ok(vec![Violations { what: error.to_string(), count: 1 }])
-            }
-            Err(error) => Err(error),
+        let is_mismatch = |error: &diesel::result::Error| error.to_string().contains("foreign key mismatch");
+        match check(conn, "pragma_foreign_key_check") {
+            Err(error) if is_mismatch(&error) => {}
+            result => return result,
         }
+        let mut all = Vec::new();
+        for table in Self::rows(conn, "SELECT name FROM main.sqlite_master WHERE type = 'table' ORDER BY name")? {
+            match check(conn, &format!("pragma_foreign_key_check({})", Self::literal(table.text(0)))) {
+                Err(error) if is_mismatch(&error) => all.push(Violations { what: error.to_string(), count: 1 }),
+                result => all.extend(result?),
+            }
+        }
+        Ok(all)
     }
 
     /// What cannot run in a transaction here (VACUUM, a journal mode) can be done twice.
@@ -169,6 +169,15 @@ impl Dialect for Sqlite {
             ],
         )
     }
+}
+
+fn check<C: LoadConnection<Backend = Sqlite>>(conn: &mut C, pragma: &str) -> QueryResult<Vec<Violations>> {
+    let rows = Sqlite::rows(conn, &format!("SELECT \"table\", parent, count(*) FROM {pragma} GROUP BY 1, 2"))?;
+    let count = |row: &Cells| Violations {
+        what: format!("{} → {}", row.text(0), row.text(1)),
+        count: row.number(2).unwrap_or(1),
+    };
+    Ok(rows.iter().map(count).collect())
 }
 
 fn busy_timeout(wait: Duration) -> String {

@@ -111,8 +111,12 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             return Err(Error::open_transaction());
         }
         let (facts, home, _) = self.read(conn)?;
+        if facts.in_transaction {
+            return Err(Error::open_transaction());
+        }
         let key = LockKey::new(&facts, &home);
-        let _beside_a_script_outside = match C::Backend::LOCK_IS_TRANSACTION && FileLock::is_there(&facts) {
+        // Whoever runs statements outside of the transaction that is the lock holds the file instead.
+        let _until_settled = match C::Backend::LOCK_IS_TRANSACTION && FileLock::is_there(&facts) {
             true => Some(FileLock::acquire(conn, &key, &facts, &self.wait)?),
             false => None,
         };
@@ -133,6 +137,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     ) -> Result<(), Error> {
         let history = history::load(conn, facts, home)?;
         let known = history.clone().unwrap_or_default();
+        // A record more would move the meta row along, and what a hand did would no longer show.
+        if let Some(problem) = status::tampered(&known, self.set.layout()) {
+            return Err(Error::new(problem.code, problem.message, problem.help));
+        }
         let migration = plan::find(&self.set, version)?;
         let standing = known.pasts(self.set.layout()).get(migration.canonical()).map(|past| past.standing);
         let (detail, statement, checksum) = plan::settle(&migration, C::Backend::SQL, standing, resolution)?;

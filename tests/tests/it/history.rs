@@ -1,6 +1,6 @@
 //! Our own tables: damaged by hand, or of another format.
 
-use migrator::{DatabaseState, MigrationSet, Migrator};
+use migrator::{DatabaseState, MigrationSet, Migrator, Resolution};
 use migrator_tests::Database;
 
 use crate::dialects::{Subject, applies, history, names, run, status, tables};
@@ -57,6 +57,8 @@ fn damage_is_found_and_named<S: Subject>() {
         let seen = status::<S>(&database, &set);
         assert_eq!(seen.state(), DatabaseState::Blocked, "{damage}");
         assert_eq!(seen.problems()[0].code, "history_tampered", "{damage}");
+        let settled = Migrator::new(&set).resolve(&mut database.connect(), "04", Resolution::Applied);
+        assert_eq!(settled.expect_err(damage).code(), "history_tampered", "{damage}: a record more would hide it");
     }
 }
 

@@ -1,5 +1,8 @@
 //! What a run makes of a statement whose outcome nobody recorded, and of foreign keys that are broken on the way.
 
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
 use migrator::{Environment, Event, Migrator, Resolution};
 use migrator_tests::{Database, servers, sqlite};
 
@@ -150,4 +153,59 @@ fn a_mark_is_set_once_and_another_one_is_a_warning() {
         let warnings = run(Environment::Development);
         assert!(warnings[0].contains("marked production"), "{warnings:?}");
     }
+}
+
+#[test]
+fn an_index_that_a_lock_timeout_left_is_removed_before_the_next_try_of_the_same_run() {
+    let database = servers::postgres().fresh();
+    let folder = Folder::of(&[("01_rows", "CREATE TABLE t (a INTEGER);")]);
+    applies::<Postgres>(&database, &folder.set());
+    folder.write("02_index/up.sql", "CREATE INDEX CONCURRENTLY IF NOT EXISTS t_a ON t (a);");
+    let mut other = database.connect();
+    other.batch_execute("BEGIN; INSERT INTO t VALUES (1)").expect("an application writes");
+    let set = folder.set();
+    let migrator = Migrator::new(&set).statement_lock_timeout(Duration::from_millis(300));
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| migrator.run(&mut database.connect()));
+        while database.texts(VALID).is_empty() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        other.batch_execute("COMMIT").expect("and is done");
+        run.join().expect("no panic").unwrap_or_else(|error| panic!("{error}"));
+    });
+    assert_eq!(database.texts(VALID), ["true"], "IF NOT EXISTS would have kept the unusable one");
+}
+
+#[test]
+fn a_script_that_runs_right_now_is_not_settled() {
+    let (database, set) = (sqlite::fresh(), Folder::of_tables(1).set());
+    applies::<Sqlite>(&database, &set);
+    let path = format!("{}-migrator-lock", database.name());
+    let file = std::fs::File::create(path).expect("make the file");
+    file.lock().expect("as who runs statements outside of a transaction holds it");
+    let set = Folder::of_tables(2).set();
+    let migrator = Migrator::new(&set).lock_timeout(Duration::ZERO);
+    let error = migrator.resolve(&mut database.connect(), "02", Resolution::Applied).expect_err("refused");
+    assert!(error.is_lock_timeout(), "{error}");
+    drop(file);
+    migrator.resolve(&mut database.connect(), "02", Resolution::Applied).unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn a_broken_reference_definition_hides_no_other_table() {
+    let (database, folder) = family();
+    folder.remove("02_parent");
+    folder.remove("03_child");
+    // What it refers to is not unique, so that the check of the whole database fails.
+    database.execute(
+        "PRAGMA foreign_keys = OFF; CREATE TABLE q (name TEXT); CREATE TABLE d (n TEXT REFERENCES q (name));
+         INSERT INTO d VALUES ('x');",
+    );
+    folder.write("02_orphans/up.sql", "DELETE FROM p;");
+    let error = run::<Sqlite>(&database, &folder.set()).expect_err("a row has no parent");
+    assert_eq!((error.code(), error.version()), ("foreign_key_violation", Some("02")));
+    assert!(error.message().contains("c → p") && !error.message().contains("mismatch"), "{error}");
+    folder.write("02_orphans/up.sql", "CREATE UNIQUE INDEX names ON q (name); INSERT INTO q VALUES ('x');");
+    applies::<Sqlite>(&database, &folder.set());
 }

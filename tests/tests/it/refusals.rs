@@ -2,7 +2,7 @@
 
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
-use migrator::{DatabaseState, Migrator, Policy, Target};
+use migrator::{DatabaseState, Migrator, Policy, Resolution, Target};
 use migrator_tests::Database;
 
 use crate::dialects::{Subject, applies, history, run, status, tables};
@@ -54,6 +54,9 @@ fn a_transaction_by_hand<S: Subject>() {
     conn.batch_execute("BEGIN; INSERT INTO t1 VALUES (2)").expect("begin");
     let error = Migrator::new(&set).run(&mut conn).expect_err("refused");
     assert_eq!(error.code(), "open_transaction", "{error}");
+    let error = Migrator::new(&set).resolve(&mut conn, "02", Resolution::Applied).expect_err("refused");
+    assert_eq!(error.code(), "open_transaction", "{error}");
+    assert_eq!(database.row_counts()["t1"], 1, "it is not for us to commit");
     conn.batch_execute("COMMIT").expect("the transaction is still good");
     assert_eq!((tables(&database), database.row_counts()["t1"]), (vec!["t1".to_owned()], 2));
 }
