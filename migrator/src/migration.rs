@@ -125,6 +125,10 @@ impl<'a> Migration<'a> {
     pub(crate) fn declared(&self) -> Option<Mode> {
         self.item.declared
     }
+
+    pub(crate) fn declared_down(&self) -> Option<Mode> {
+        self.item.declared_down
+    }
 }
 
 /// Every migration that this binary knows, in order.
