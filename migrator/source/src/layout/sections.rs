@@ -149,17 +149,8 @@ pub(super) fn read(path: &str, text: &str) -> Result<Option<Sections>, Fault> {
     let Some(first) = marks(text).find(Mark::tells) else { return Ok(None) };
     let (mut up, mut down, mut no_transaction) = (None::<Mark<'_>>, None::<Mark<'_>>, None);
     for mark in marks(text).filter(|mark| mark.tool == first.tool || mark.tells()) {
+        belongs(&mark, &first, path, text)?;
         let fault = |code, message, help: &str| Err(mark.fault(path, text, code, message, help));
-        if mark.tool != first.tool {
-            let message =
-                format!("`{}` marks a script of {}, and `{}` one of {}", mark.line, mark.tool, first.line, first.tool);
-            return fault("mark_of_two_tools", message, "keep the marks of one of the two");
-        }
-        if !mark.is_in_place(text) {
-            let message =
-                format!("`{}` does not begin its line, so {} does not take it for a mark", mark.line, mark.tool);
-            return fault("mark_misplaced", message, "begin the line with `--`, or remove it");
-        }
         let (this, other) = match (mark.begins("up"), mark.begins("down")) {
             (true, _) => (&mut up, &down),
             (_, true) => (&mut down, &up),
@@ -197,6 +188,20 @@ pub(super) fn read(path: &str, text: &str) -> Result<Option<Sections>, Fault> {
         ));
     };
     cut(path, text, &up, down.as_ref(), no_transaction).map(Some)
+}
+
+/// Refuses a mark of another tool than the first one's, and one that its tool would take for a comment.
+fn belongs(mark: &Mark<'_>, first: &Mark<'_>, path: &str, text: &str) -> Result<(), Fault> {
+    let (line, tool) = (mark.line, mark.tool);
+    if tool != first.tool {
+        let message = format!("`{line}` marks a script of {tool}, and `{}` one of {}", first.line, first.tool);
+        return Err(mark.fault(path, text, "mark_of_two_tools", message, "keep the marks of one of the two"));
+    }
+    if !mark.is_in_place(text) {
+        let message = format!("`{line}` is no mark to {tool}: one stands at the begin of its line, behind two dashes");
+        return Err(mark.fault(path, text, "mark_misplaced", message, "move it there, or remove it"));
+    }
+    Ok(())
 }
 
 /// What a mark that begins no section sets for both ways.

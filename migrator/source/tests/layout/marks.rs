@@ -84,14 +84,14 @@ fn what_the_marks_get_wrong_is_refused() {
             "an indented mark",
             "-- +goose Up\nSELECT 1;\n  -- +goose Down\nSELECT 2;\n",
             &[
-                "mark_misplaced dir/1_a.sql:3:1: `-- +goose Down` does not begin its line, so goose does not take it for a mark",
+                "mark_misplaced dir/1_a.sql:3:1: `-- +goose Down` is no mark to goose: one stands at the begin of its line, behind two dashes",
             ],
         ),
         (
             "more dashes",
             "-- migrate:up\nSELECT 1;\n---- migrate:down\nSELECT 2;\n",
             &[
-                "mark_misplaced dir/1_a.sql:3:1: `---- migrate:down` does not begin its line, so dbmate does not take it for a mark",
+                "mark_misplaced dir/1_a.sql:3:1: `---- migrate:down` is no mark to dbmate: one stands at the begin of its line, behind two dashes",
             ],
         ),
         (
