@@ -18,6 +18,7 @@ mod names;
 mod outcome;
 mod refusals;
 mod runs;
+mod sections;
 mod session;
 mod states;
 mod unchanged;
