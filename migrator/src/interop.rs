@@ -77,7 +77,7 @@ impl<DB: Backend> migration::Migration<DB> for Harnessed {
     fn revert(&self, conn: &mut dyn BoxableConnection<DB>) -> migration::Result<()> {
         let migration = self.set.at(self.position);
         match migration.down().filter(|_| migration.is_reversible()) {
-            Some(down) => self.execute(conn, down, migration.declared()),
+            Some(down) => self.execute(conn, down, migration.declared_down()),
             None => Err(format!("{} has no down script that can run", migration.name()).into()),
         }
     }

@@ -88,12 +88,14 @@ impl<'a> Migration<'a> {
         self.item.name
     }
 
-    /// The text of the up script.
+    /// The text of the up script: where one file holds both ways, its text up to the mark of the way down.
     pub fn up(&self) -> &'a str {
         self.item.up
     }
 
     /// The text of the down script; `None` when there is none or it has no statement.
+    ///
+    /// Where one file holds both ways, an empty line stands for each line in front of it, so that lines are the file's.
     pub fn down(&self) -> Option<&'a str> {
         self.item.down
     }
@@ -124,6 +126,10 @@ impl<'a> Migration<'a> {
 
     pub(crate) fn declared(&self) -> Option<Mode> {
         self.item.declared
+    }
+
+    pub(crate) fn declared_down(&self) -> Option<Mode> {
+        self.item.declared_down
     }
 }
 

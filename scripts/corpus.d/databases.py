@@ -123,7 +123,8 @@ class Postgres(Server):
     def apply(self, name, file, session):
         """One script, as the plain client runs it."""
         words = (["-1"] if file.in_transaction else []) + (["-c", session] if session else [])
-        return run(self._psql(name, *words, "-f", file.path, user="corpus"), env={**os.environ, "PGOPTIONS": "-c client_min_messages=warning"})
+        env = {**os.environ, "PGOPTIONS": "-c client_min_messages=warning"}
+        return run(self._psql(name, *words, "-f", "-", user="corpus"), input=file.sql, env=env)
 
     def schema(self, name) -> list[str]:
         ours = [word for table in OURS for word in ("-T", f"*.{table}")]

@@ -148,9 +148,13 @@ DIRECTORIES = [
     Directory("homarr-sqlite", *HOMARR, "packages/db/migrations/sqlite", "drizzle", "sqlite", Refused(42, "drizzle")),
     Directory("homarr-mysql", *HOMARR, "packages/db/migrations/mysql", "drizzle", "mysql", Refused(44, "drizzle")),
     Directory("homarr-pg", *HOMARR, "packages/db/migrations/postgresql", "drizzle", "postgres", Refused(10, "drizzle")),
-    Directory("openfga-sqlite", *OPENFGA, "assets/migrations/sqlite", "goose", "sqlite", Refused(2, "+goose")),
-    Directory("openfga-mysql", *OPENFGA, "assets/migrations/mysql", "goose", "mysql", Refused(8, "+goose")),
-    Directory("openfga-pg", *OPENFGA, "assets/migrations/postgres", "goose", "postgres", Refused(6, "+goose")),
+    Directory("openfga-sqlite", *OPENFGA, "assets/migrations/sqlite", "goose", "sqlite", Applies(2)),
+    Directory("openfga-pg", *OPENFGA, "assets/migrations/postgres", "goose", "postgres", Applies(6)),
+    Directory(
+        "openfga-mysql", *OPENFGA, "assets/migrations/mysql", "goose", "mysql",
+        Fails(8, at=7, statement="DROP INDEX", words="error in your SQL syntax", after="blocked"),
+        note="MySQL 8 only",
+    ),
     Directory("memos-sqlite", *MEMOS, "store/migration/sqlite", "memos", "sqlite", Refused(1, "LATEST.sql")),
     Directory("memos-mysql", *MEMOS, "store/migration/mysql", "memos", "mysql", Refused(1, "LATEST.sql")),
     Directory("memos-pg", *MEMOS, "store/migration/postgres", "memos", "postgres", Refused(1, "LATEST.sql")),
@@ -185,10 +189,13 @@ class File:
 
     path: Path
     in_transaction: bool
+    until: str = ""
+    """The line, as a pattern, at which the way down begins in the same file."""
 
     @property
     def sql(self) -> str:
-        return self.path.read_text(encoding="utf-8")
+        text = self.path.read_text(encoding="utf-8")
+        return re.split(self.until, text, maxsplit=1)[0] if self.until else text
 
 
 def scripts(directory: Directory, at: Path) -> list[File]:
@@ -201,6 +208,9 @@ def scripts(directory: Directory, at: Path) -> list[File]:
         return [File(path, True) for path in sorted(at.glob("*/migration.sql"), key=lambda path: path.parent.name.encode())]
     numbered = [(re.match(r"V?(\d+)", path.name), path) for path in at.glob("*.sql") if not path.name.endswith(".down.sql")]
     ups = sorted((int(match[1]), path) for match, path in numbered if match)
+    if directory.layout == "goose":
+        no_transaction = re.compile(r"(?m)^-- \+goose NO TRANSACTION$")
+        return [File(path, not no_transaction.search(path.read_text()), r"(?m)^-- \+goose Down$") for _, path in ups]
     return [File(path, True) for _, path in ups]
 
 

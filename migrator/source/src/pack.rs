@@ -50,8 +50,10 @@ pub struct Item<'a> {
     pub down: Option<&'a str>,
     /// Whether the down script has a fault and must not run.
     pub down_faulty: bool,
-    /// What the metadata says about the transaction.
+    /// What is said beside the up script about its transaction.
     pub declared: Option<Mode>,
+    /// What is said beside the down script about its transaction.
+    pub declared_down: Option<Mode>,
     up_form: u32,
     down_form: u32,
 }
@@ -62,12 +64,16 @@ const BEHIND: u32 = 0xff;
 const TRANSACTION: u32 = 1 << 24;
 const NO_TRANSACTION: u32 = 1 << 25;
 const DOWN_FAULTY: u32 = 1 << 26;
+/// How far the bits of the up script's transaction are from those of the down script's.
+const TO_DOWN: u32 = 3;
 
 const UP_FORMS: [&str; 4] = ["/up.sql", "/migration.sql", ".sql", ".up.sql"];
 const NO_DOWN: u32 = 0;
-const DOWN_FORMS: [&str; 4] = ["", "/down.sql", ".down.sql", ".sql"];
+const DOWN_FORMS: [&str; 3] = ["", "/down.sql", ".down.sql"];
 /// `U1__name.sql` beside `V1__name.sql`.
 const UNDO: u32 = 3;
+/// The file of the up script, which holds both.
+const SAME: u32 = 4;
 
 impl Packed {
     /// A set with nothing in it, for the macro to go on with after an error.
@@ -160,11 +166,8 @@ impl Packed {
             up: cut(&self.sql, sql_start, up_end)?,
             down: if down_form == NO_DOWN { None } else { Some(cut(&self.sql, up_end, down_end)?) },
             down_faulty: marks & DOWN_FAULTY != 0,
-            declared: match (marks & TRANSACTION != 0, marks & NO_TRANSACTION != 0) {
-                (true, _) => Some(Mode::Transaction),
-                (_, true) => Some(Mode::NoTransaction),
-                _ => None,
-            },
+            declared: mode(marks),
+            declared_down: mode(marks >> TO_DOWN),
             up_form: marks >> 16 & 0xf,
             down_form,
         })
@@ -188,11 +191,11 @@ impl Item<'_> {
 
     /// The path of the down script below the directory, when there is one.
     pub fn down_path(&self) -> Option<String> {
-        let ending = DOWN_FORMS[self.down_form as usize];
         match self.down_form {
             NO_DOWN => None,
-            UNDO => Some(format!("U{}{ending}", self.name.get(1..)?)),
-            _ => Some(format!("{}{ending}", self.name)),
+            UNDO => Some(format!("U{}.sql", self.name.get(1..)?)),
+            SAME => Some(self.up_path()),
+            form => Some(format!("{}{}", self.name, DOWN_FORMS[form as usize])),
         }
     }
 }
@@ -221,16 +224,33 @@ fn marks(entry: &Entry) -> Result<u32, String> {
     let mut marks = form(&UP_FORMS, &entry.up_path).ok_or_else(|| no_form(&entry.up_path))? << 16;
     if let Down::Script { path, .. } | Down::Faulty { path, .. } = &entry.down {
         let undo = entry.name.strip_prefix('V').is_some_and(|rest| *path == format!("U{rest}.sql"));
-        let down = if undo { Some(UNDO) } else { form(&DOWN_FORMS[..UNDO as usize], path) };
+        let down = if undo {
+            Some(UNDO)
+        } else if *path == entry.up_path {
+            Some(SAME)
+        } else {
+            form(&DOWN_FORMS, path)
+        };
         marks |= down.ok_or_else(|| no_form(path))? << 20;
     }
     if matches!(entry.down, Down::Faulty { .. }) {
         marks |= DOWN_FAULTY;
     }
-    Ok(marks
-        | match entry.declared {
-            Some(Mode::Transaction) => TRANSACTION,
-            Some(Mode::NoTransaction) => NO_TRANSACTION,
-            None => 0,
-        })
+    Ok(marks | bits(entry.declared) | bits(entry.declared_down) << TO_DOWN)
+}
+
+fn bits(declared: Option<Mode>) -> u32 {
+    match declared {
+        Some(Mode::Transaction) => TRANSACTION,
+        Some(Mode::NoTransaction) => NO_TRANSACTION,
+        None => 0,
+    }
+}
+
+fn mode(bits: u32) -> Option<Mode> {
+    match (bits & TRANSACTION != 0, bits & NO_TRANSACTION != 0) {
+        (true, _) => Some(Mode::Transaction),
+        (_, true) => Some(Mode::NoTransaction),
+        _ => None,
+    }
 }

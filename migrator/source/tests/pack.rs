@@ -7,7 +7,7 @@ use migrator_source::sql::{Mode, SqlDialect};
 use proptest::prelude::*;
 
 /// The up script and the down script of each form that a layout's reader gives, for a name.
-const FORMS: [(Layout, &str, Option<&str>); 7] = [
+const FORMS: [(Layout, &str, Option<&str>); 9] = [
     (Layout::Diesel, "/up.sql", Some("/down.sql")),
     (Layout::Prisma, "/migration.sql", None),
     (Layout::Flat, ".sql", None),
@@ -15,6 +15,8 @@ const FORMS: [(Layout, &str, Option<&str>); 7] = [
     (Layout::Flat, ".up.sql", Some(".down.sql")),
     (Layout::Flat, ".up.sql", None),
     (Layout::Flat, ".sql", Some("U")),
+    (Layout::Flat, ".sql", Some(".sql")),
+    (Layout::Flat, ".up.sql", Some(".up.sql")),
 ];
 
 fn entry(layout: Layout) -> impl Strategy<Value = Entry> {
@@ -27,9 +29,10 @@ fn entry(layout: Layout) -> impl Strategy<Value = Entry> {
         "[0-9ü]{100,120}",
     ];
     let script = || prop_oneof![Just(String::new()), "[ -~\nß]{0,60}"];
-    let declared = prop_oneof![Just(None), Just(Some(Mode::Transaction)), Just(Some(Mode::NoTransaction))];
+    let mode = || prop_oneof![Just(None), Just(Some(Mode::Transaction)), Just(Some(Mode::NoTransaction))];
+    let declared = (mode(), mode());
     (names, prop::sample::select(forms), script(), script(), 0..3_u8, declared, any::<[u8; 32]>()).prop_map(
-        move |(name, (_, up_form, down_form), up, text, kind, declared, digest)| {
+        move |(name, (_, up_form, down_form), up, text, kind, (declared, declared_down), digest)| {
             let undo = down_form == Some("U");
             let rest = name.clone();
             let name = if undo { format!("V{name}") } else { name };
@@ -45,7 +48,7 @@ fn entry(layout: Layout) -> impl Strategy<Value = Entry> {
                 rest.split('_').next().map(dashless).expect("one")
             };
             let raw_digest = (layout == Layout::Prisma).then_some(digest);
-            Entry { version, up_path: format!("{name}{up_form}"), name, up, raw_digest, down, declared }
+            Entry { version, up_path: format!("{name}{up_form}"), name, up, raw_digest, down, declared, declared_down }
         },
     )
 }
@@ -76,7 +79,7 @@ proptest! {
             prop_assert_eq!(item.name, &entry.name);
             prop_assert_eq!(item.up, &entry.up);
             prop_assert_eq!(item.up_path(), entry.up_path.clone());
-            prop_assert_eq!(item.declared, entry.declared);
+            prop_assert_eq!((item.declared, item.declared_down), (entry.declared, entry.declared_down));
             let (path, text, faulty) = match &entry.down {
                 Down::None => (None, None, false),
                 Down::Script { path, text } => (Some(path.clone()), Some(text.as_str()), false),
@@ -121,12 +124,13 @@ fn a_name_or_path_that_has_no_form_is_refused() {
         raw_digest: None,
         down: Down::Script { path: down_path.to_owned(), text: String::new() },
         declared: None,
+        declared_down: None,
     };
     let (long, behind) = ("9".repeat(256), format!("{}1", "x".repeat(255)));
     let rows = [
         (entry("1_a", "1", "1_b.sql", "1_a.down.sql"), "1_b.sql is no path of the migration 1_a"),
         (entry("1_a", "1", "1_a.sql", "1_b.down.sql"), "1_b.down.sql is no path of the migration 1_a"),
-        (entry("1_a", "1", "1_a.sql", "1_a.sql"), "1_a.sql is no path of the migration 1_a"),
+        (entry("1_a", "1", "1_a.sql", "1_a.up.sql"), "1_a.up.sql is no path of the migration 1_a"),
         (entry(&long, &long, &format!("{long}.sql"), &format!("{long}.down.sql")), "a name of more than 255 bytes"),
     ];
     for (entry, expected) in rows {

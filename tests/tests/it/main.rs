@@ -24,6 +24,7 @@ mod panics;
 mod postgres;
 mod refusals;
 mod runs;
+mod sections;
 mod session;
 mod sqlite;
 mod sqlite_locks;

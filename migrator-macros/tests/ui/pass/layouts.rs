@@ -3,6 +3,7 @@ use migrator::{Layout, MigrationSet, SqlDialect, embed_migrations};
 static DIESEL: MigrationSet = embed_migrations!("dirs/diesel");
 static PRISMA: MigrationSet = embed_migrations!("dirs/prisma");
 static FLAT: MigrationSet = embed_migrations!("dirs/flat");
+static GOOSE: MigrationSet = embed_migrations!("dirs/goose");
 
 fn names(set: &MigrationSet) -> Vec<(&str, &str)> {
     set.iter().map(|migration| (migration.version(), migration.name())).collect()
@@ -25,7 +26,14 @@ fn main() {
     assert_eq!(names(&FLAT), [("1", "V1__users"), ("2", "V2__posts"), ("10", "V10__tags")]);
     assert_eq!(FLAT.get(0).and_then(|migration| migration.down()), Some("DROP TABLE users;\n"));
 
-    for (set, dir) in [(&DIESEL, "dirs/diesel"), (&PRISMA, "dirs/prisma"), (&FLAT, "dirs/flat")] {
+    assert_eq!(GOOSE.layout(), Layout::Flat);
+    let first = GOOSE.get(0).expect("a migration");
+    assert_eq!(first.up(), "-- +goose Up\nCREATE TABLE users (id INTEGER PRIMARY KEY);");
+    assert_eq!(first.down(), Some("\n\n\n-- +goose Down\nDROP TABLE users;\n"));
+    assert_eq!(first.path(), "dirs/goose/00001_users.sql");
+
+    let sets = [(&DIESEL, "dirs/diesel"), (&PRISMA, "dirs/prisma"), (&FLAT, "dirs/flat"), (&GOOSE, "dirs/goose")];
+    for (set, dir) in sets {
         set.matches(dir).expect("the directory that was embedded");
         let read = MigrationSet::from_path(dir).expect("the same reader at run time");
         assert_eq!(read.fingerprint(), set.fingerprint());

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::{Down, Draft, Entry, File, Found, Layout};
+use super::{Down, Draft, Entry, File, Found, Layout, sections};
 use crate::checksum::{self, NotText};
 use crate::fault::{Counted, Fault, Warning};
 use crate::sql::{Mode, Script, SqlDialect, position};
@@ -67,19 +67,22 @@ pub(super) fn texts(layout: Layout, dialects: &[SqlDialect], found: &mut Found<'
     let (mut empty_up, mut empty_down, mut faulty_down) = (Counted::default(), Counted::default(), Counted::default());
     let mut entries = Vec::with_capacity(found.drafts.len());
     for draft in &found.drafts {
-        let up = match text(draft.up) {
-            Ok(up) => up,
-            Err(fault) => {
-                found.faults.push(fault);
+        let Ways { up, declared, down, declared_down } = match ways(layout, draft, dialects) {
+            Ok(ways) => ways,
+            Err(faults) => {
+                found.faults.extend(faults);
                 continue;
             }
         };
-        match script(&draft.up.path, &up, dialects, draft.declared) {
+        match script(&draft.up.path, &up, dialects, declared) {
             Ok(true) => empty_up.push(&draft.up.path),
             Ok(false) => {}
             Err(faults) => found.faults.extend(faults),
         }
-        let down = draft.down.map_or(Down::None, |file| down(draft, file, dialects, &mut empty_down, &mut faulty_down));
+        let down = match down {
+            None => Down::None,
+            Some((path, text)) => self::down(path, text, dialects, declared_down, &mut empty_down, &mut faulty_down),
+        };
         entries.push(Entry {
             version: draft.version.clone(),
             name: draft.name.clone(),
@@ -87,7 +90,8 @@ pub(super) fn texts(layout: Layout, dialects: &[SqlDialect], found: &mut Found<'
             raw_digest: (layout == Layout::Prisma).then(|| checksum::digest(&draft.up.bytes)),
             up: up.into_owned(),
             down,
-            declared: draft.declared,
+            declared,
+            declared_down,
         });
     }
     let so = "applying it changes nothing and is recorded";
@@ -106,13 +110,56 @@ fn warn(found: &mut Found<'_>, warning: Option<Warning>) {
     found.warnings.extend(warning);
 }
 
-fn down(draft: &Draft<'_>, file: &File, dialects: &[SqlDialect], empty: &mut Counted, faulty: &mut Counted) -> Down {
-    let path = file.path.clone();
-    let Ok(text) = text(file) else {
+/// The texts of a migration, wherever they stand.
+struct Ways<'a> {
+    up: Cow<'a, str>,
+    declared: Option<Mode>,
+    /// Path and text of the down script; no text when the file is not text.
+    down: Option<(String, Option<Cow<'a, str>>)>,
+    declared_down: Option<Mode>,
+}
+
+fn ways<'a>(layout: Layout, draft: &Draft<'a>, dialects: &[SqlDialect]) -> Result<Ways<'a>, Vec<Fault>> {
+    let path = &draft.up.path;
+    let whole = text(draft.up).map_err(|fault| vec![fault])?;
+    let sections = if layout == Layout::Flat { sections::read(path, &whole) } else { Ok(None) };
+    let Some(sections) = sections.map_err(|fault| vec![fault])? else {
+        let down = draft.down.map(|file| (file.path.clone(), text(file).ok()));
+        return Ok(Ways { up: whole, declared: draft.declared, down, declared_down: draft.declared });
+    };
+    in_front(path, &whole[..sections.begin], sections.tool.up(), dialects)?;
+    Ok(Ways {
+        up: Cow::Owned(sections.up),
+        declared: sections.declared,
+        down: sections.down.map(|down| (path.clone(), Some(Cow::Owned(down)))),
+        declared_down: sections.declared_down,
+    })
+}
+
+/// Refuses a statement in front of the first section, when every dialect finds one.
+fn in_front(path: &str, text: &str, mark: &str, dialects: &[SqlDialect]) -> Result<(), Vec<Fault>> {
+    let declared = Some(Mode::NoTransaction);
+    script(path, text, dialects, declared)?;
+    let first = |dialect: &SqlDialect| Some(Script::parse(text, *dialect, declared).ok()?.statements().first()?.start);
+    let Some(firsts) = dialects.iter().map(first).collect::<Option<Vec<usize>>>() else { return Ok(()) };
+    let message = format!("a statement in front of `{mark}` belongs to no section");
+    let fault = Fault::new("outside_sections", path, message, format!("move it below `{mark}`"));
+    Err(vec![Fault { position: firsts.into_iter().min().map(|first| position(text, first)), ..fault }])
+}
+
+fn down(
+    path: String,
+    text: Option<Cow<'_, str>>,
+    dialects: &[SqlDialect],
+    declared: Option<Mode>,
+    empty: &mut Counted,
+    faulty: &mut Counted,
+) -> Down {
+    let Some(text) = text else {
         faulty.push(&path);
         return Down::Faulty { path, text: String::new() };
     };
-    match script(&path, &text, dialects, draft.declared) {
+    match script(&path, &text, dialects, declared) {
         Ok(true) => {
             empty.push(&path);
             Down::None

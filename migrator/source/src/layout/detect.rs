@@ -48,7 +48,7 @@ fn first_folder<'a>(tree: &Tree<'a>, name: &str) -> &'a str {
     tree.folders.iter().find(|(_, files)| holds(files)).map_or("", |(folder, _)| folder)
 }
 
-/// Other tools hold the way up and the way down in one script; run whole, it undoes itself.
+/// These tools hold the way up and the way down in one script; run whole, it undoes itself.
 fn flat_marker(tree: &Tree<'_>) -> Option<Fault> {
     for file in tree.loose.iter().filter(|file| flat::is_migration(file)) {
         let text = String::from_utf8_lossy(&file.bytes);
@@ -64,12 +64,7 @@ fn flat_marker(tree: &Tree<'_>) -> Option<Fault> {
 
 /// The tool whose mark between the way up and the way down a line is.
 fn marked(line: &str) -> Option<&'static str> {
-    const MARKS: [(&str, &str); 4] = [
-        ("+goose", "goose"),
-        ("+migrate", "sql-migrate"),
-        ("migrate:up", "dbmate"),
-        ("create above / drop below", "tern"),
-    ];
+    const MARKS: [(&str, &str); 2] = [("+migrate", "sql-migrate"), ("create above / drop below", "tern")];
     let comment = line.trim_start().strip_prefix("--")?.trim_start_matches(['-', ' ', '\t']);
     if comment.trim_end() == "Down Migration" {
         return Some("node-pg-migrate");

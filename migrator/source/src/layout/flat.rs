@@ -1,8 +1,8 @@
-//! The flat layout: a file for each migration, with the version at the front of its name.
+//! The flat layout: a file for each migration, with the version at the front of its name; it may hold [`sections`].
 
 use std::collections::HashMap;
 
-use super::{Draft, File, Found, Layout, Tree};
+use super::{Draft, File, Found, Layout, Tree, sections};
 use crate::fault::{Counted, Fault};
 
 /// What the name of a file says.
@@ -42,6 +42,9 @@ pub(super) fn find<'a>(tree: &Tree<'a>) -> Found<'a> {
             }),
         }
     }
+    let ups: Vec<_> = found.drafts.iter().map(|draft| draft.up).collect();
+    let down_files: Vec<_> = downs.values().flatten().map(|(down, _)| *down).collect();
+    found.faults.extend(sections::beside(&ups, &down_files, &found.stray));
     for draft in &mut found.drafts {
         let Some(same_version) = downs.get_mut(Layout::Flat.canonical(&draft.version)) else { continue };
         if let Some(at) = same_version.iter().position(|(down, name)| belongs(down, name, &draft.name)) {

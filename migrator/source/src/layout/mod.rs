@@ -5,12 +5,15 @@
 //! | `diesel` | `v_name/up.sql` (`down.sql`, `metadata.toml`) | the text before the first `_`, without `-` | bytes of the version |
 //! | `prisma` | `name/migration.sql` | the whole folder name | bytes of the name |
 //! | `flat` | `v_name.sql`, `v_name.up.sql`, `V1__name.sql` (`.down.sql`, `U1__name.sql`) | the digits at the front | by number |
+//!
+//! A flat file may hold both ways in sections, as goose and dbmate write them; [`sections`] says how they are read.
 
 mod check;
 mod detect;
 mod diesel;
 mod flat;
 mod prisma;
+mod sections;
 mod tree;
 
 use std::borrow::Cow;
@@ -31,7 +34,7 @@ pub enum Layout {
     Diesel,
     /// `v_name/migration.sql`, as Prisma Migrate makes it.
     Prisma,
-    /// `v_name.sql`, as sqlx, refinery and golang-migrate have it.
+    /// `v_name.sql`, as sqlx, refinery, golang-migrate, goose and dbmate have it.
     Flat,
 }
 
@@ -144,8 +147,10 @@ pub struct Entry {
     pub raw_digest: Option<Sum>,
     /// The down script.
     pub down: Down,
-    /// What `metadata.toml` says about the transaction.
+    /// What `metadata.toml`, or a mark of goose or dbmate, says about the transaction of the up script.
     pub declared: Option<Mode>,
+    /// The same of the down script. Only dbmate's can differ.
+    pub declared_down: Option<Mode>,
 }
 
 /// The down script of a migration.
@@ -155,7 +160,7 @@ pub enum Down {
     None,
     /// A script that can run.
     Script {
-        /// Its path below the directory.
+        /// Its path below the directory: the up script's when one file holds both.
         path: String,
         /// Its normalised text.
         text: String,

@@ -138,11 +138,9 @@ fn the_folder_of_another_tool_is_named_by_its_marker() {
         format!("layout_foreign dir/1_a.sql: `{line}` marks a script of {tool}: up and down in one file")
     };
     let scripts = [
-        ("-- +goose Up\nSELECT 1;\n-- +goose Down\n", "-- +goose Up", "goose"),
-        ("-- a word before it\n  --   +goose   Up\n", "--   +goose   Up", "goose"),
-        ("\u{feff}-- +goose Up\r\nSELECT 1;\r\n", "-- +goose Up", "goose"),
-        ("-- +migrate Up\nSELECT 1;\n", "-- +migrate Up", "sql-migrate"),
-        ("-- migrate:up\nSELECT 1;\n-- migrate:down\n", "-- migrate:up", "dbmate"),
+        ("-- +migrate Up\nSELECT 1;\n-- +migrate Down\n", "-- +migrate Up", "sql-migrate"),
+        ("-- a word before it\n  --   +migrate   Up\n", "--   +migrate   Up", "sql-migrate"),
+        ("\u{feff}-- +migrate Up\r\nSELECT 1;\r\n", "-- +migrate Up", "sql-migrate"),
         ("SELECT 1;\n---- create above / drop below ----\n", "---- create above / drop below ----", "tern"),
         ("-- Up Migration\n\n-- Down Migration\n", "-- Down Migration", "node-pg-migrate"),
     ];

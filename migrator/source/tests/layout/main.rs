@@ -4,9 +4,11 @@ mod detection;
 mod diesel;
 mod disk;
 mod flat;
+mod marks;
 mod names;
 mod prisma;
 mod scripts;
+mod sections;
 mod texts;
 
 use migrator_source::fault::Fault;
@@ -43,7 +45,7 @@ fn faults(paths: Paths<'_>) -> Vec<Fault> {
 }
 
 /// `version | name | up path | down path` for each migration, `-` where there is no down script, `!` before a faulty
-/// one, then what the metadata declares; `~ warning`; or `code place: message` for each fault.
+/// one, then what is declared beside the scripts (twice where the ways differ); `~ warning`; or `code place: message` for each fault.
 fn outcome(files: &[File], options: Options<'_>) -> Vec<String> {
     let folder = match layout::read(files, options) {
         Ok(folder) => folder,
@@ -55,12 +57,15 @@ fn outcome(files: &[File], options: Options<'_>) -> Vec<String> {
             Down::Script { path, .. } => path.clone(),
             Down::Faulty { path, .. } => format!("!{path}"),
         };
-        let declared = match entry.declared {
+        let declared = |mode| match mode {
             None => "",
             Some(Mode::Transaction) => " | transaction",
             Some(Mode::NoTransaction) => " | no transaction",
         };
-        format!("{} | {} | {} | {down}{declared}", entry.version, entry.name, entry.up_path)
+        let differs = if entry.declared_down == entry.declared { "" } else { " | down:" };
+        let declared_down = if differs.is_empty() { "" } else { declared(entry.declared_down) };
+        let declared = declared(entry.declared);
+        format!("{} | {} | {} | {down}{declared}{differs}{declared_down}", entry.version, entry.name, entry.up_path)
     });
     migrations.chain(folder.warnings.iter().map(|warning| format!("~ {warning}"))).collect()
 }

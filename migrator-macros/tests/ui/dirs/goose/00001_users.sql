@@ -1,4 +1,5 @@
 -- +goose Up
-SELECT 1;
+CREATE TABLE users (id INTEGER PRIMARY KEY);
+
 -- +goose Down
-SELECT 2;
+DROP TABLE users;
