@@ -62,8 +62,9 @@ fn outcome(files: &[File], options: Options<'_>) -> Vec<String> {
             Some(Mode::Transaction) => " | transaction",
             Some(Mode::NoTransaction) => " | no transaction",
         };
-        let differs = if entry.declared_down == entry.declared { "" } else { " | down:" };
-        let declared_down = if differs.is_empty() { "" } else { declared(entry.declared_down) };
+        let same = entry.down == Down::None || entry.declared_down == entry.declared;
+        let differs = if same { "" } else { " | down:" };
+        let declared_down = if same { "" } else { declared(entry.declared_down) };
         let declared = declared(entry.declared);
         format!("{} | {} | {} | {down}{declared}{differs}{declared_down}", entry.version, entry.name, entry.up_path)
     });

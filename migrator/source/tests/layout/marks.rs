@@ -128,6 +128,8 @@ fn a_statement_in_front_of_the_sections_is_refused() {
             &["transaction_control dir/1_a.sql:1:1: BEGIN controls the transaction that migrator keeps"],
         ),
     ]);
+    let script: &[_] = &[("1_a.sql", "# a word\nSELECT 1;\n-- +goose Up\n")];
+    check(Options::default(), &[("the first of what the dialects find", script, &[&outside("1:1", "-- +goose Up")])]);
     // A comment for MySQL, and so no fault while nobody knows the dialect.
     let script = files(&[("1_a.sql", "# a word\n-- +goose Up\nSELECT 2;\n")]);
     for (dialect, refused) in [(None, false), (Some(SqlDialect::Mysql), false), (Some(SqlDialect::Postgres), true)] {

@@ -5,7 +5,7 @@ use migrator_source::layout::{Down, Entry, Layout, Options};
 use migrator_source::pack::Packed;
 use migrator_source::sql::{Script, SqlDialect, position};
 
-use crate::{Row, check, read};
+use crate::{Row, check, files, outcome, read};
 
 pub(crate) const GOOSE: &str = "-- +goose Up\nSELECT 1;\n";
 pub(crate) const DBMATE: &str = "-- migrate:up\nSELECT 1;\n-- migrate:down\nSELECT 2;\n";
@@ -69,6 +69,12 @@ fn a_file_holds_both_ways() {
             &[UP],
         ),
         ("somebody's words", "-- +goose Up\n-- migrate: the users\n-- migrate:later\nSELECT 1;\n", &[UP]),
+        ("somebody's words to dbmate", "-- migrate:up\n-- migrate: the users\nSELECT 1;\n", &[UP]),
+        (
+            "another mark behind it",
+            "-- +goose NO TRANSACTION\n-- +goose Up\n-- +goose StatementBegin\nVACUUM;\n-- +goose StatementEnd\n",
+            &[&none(UP)],
+        ),
         ("dbmate", DBMATE, &[BOTH]),
         ("dbmate, close and in capitals", "--migrate:UP\nSELECT 1;\n--  Migrate:down\nSELECT 2;\n", &[BOTH]),
         ("dbmate's up alone", "-- migrate:up\nSELECT 1;\n", &[UP]),
@@ -76,7 +82,7 @@ fn a_file_holds_both_ways() {
         (
             "an option that says nothing",
             "-- migrate:up transaction:true and words\nSELECT 1;\n",
-            &[&format!("{UP} | transaction | down:")],
+            &[&format!("{UP} | transaction")],
         ),
         (
             "without a transaction",
@@ -104,6 +110,35 @@ fn a_file_holds_both_ways() {
             &["1 | 1_a | 1_a.sql | !1_a.sql", "~ a down script has a fault: 1_a.sql; revert will refuse it"],
         ),
     ]);
+}
+
+/// VACUUM runs in no transaction, and never with another statement by chance.
+#[test]
+fn what_is_declared_counts_for_the_script() {
+    let vacuum = "VACUUM;\nSELECT 1;\n";
+    let rows = [
+        (
+            "up transaction:false",
+            "SELECT 1;\n",
+            "down",
+            vacuum,
+            "1 | 1_a | 1_a.sql | !1_a.sql | no transaction | down:",
+        ),
+        ("up", "SELECT 1;\n", "down transaction:false", vacuum, "1 | 1_a | 1_a.sql | 1_a.sql | down: | no transaction"),
+        ("up transaction:false", vacuum, "down", "SELECT 1;\n", "1 | 1_a | 1_a.sql | 1_a.sql | no transaction | down:"),
+        (
+            "up",
+            vacuum,
+            "down transaction:false",
+            "SELECT 1;\n",
+            "not_in_transaction dir/1_a.sql:2:1: VACUUM cannot run inside a transaction",
+        ),
+    ];
+    for (up_mark, up, down_mark, down, expected) in rows {
+        let script = format!("-- migrate:{up_mark}\n{up}-- migrate:{down_mark}\n{down}");
+        let options = Options { dialect: Some(SqlDialect::Sqlite), ..Options::default() };
+        assert_eq!(outcome(&files(&[("1_a.sql", &script)]), options)[0], expected, "{script}");
+    }
 }
 
 #[test]
