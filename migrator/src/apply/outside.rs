@@ -127,10 +127,11 @@ where
         }
         Kind::Commits => {
             // The server finishes a message whose client is gone. So the outcome is recorded whenever the statement took.
+            // What commits by itself commits the first transaction too; a CALL that only writes rows is undone when it fails.
             announce(run, script, at, statement);
             let text = statement.text;
             let message = format!(
-                "SET @migrator_took = 0;\n{text}\n;SET @migrator_took = 1;{restore}\nSTART TRANSACTION;\n{sql}\nCOMMIT;"
+                "SET @migrator_took = 0;START TRANSACTION;\n{text}\n;COMMIT;SET @migrator_took = 1;{restore}\nSTART TRANSACTION;\n{sql}\nCOMMIT;"
             );
             if let Err(error) = conn.batch_execute(&message) {
                 let _nothing_may_be_open = conn.batch_execute("ROLLBACK");
