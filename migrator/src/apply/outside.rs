@@ -139,18 +139,29 @@ where
                 if !took.is_ok_and(|rows| rows.first().is_some_and(|row| row.holds(0))) {
                     return Err(of_script(error));
                 }
-                // The statement took, and its record did not: the fence, or no space. The record alone is tried once more.
-                return Ok(run.writer.write(conn, record)?);
+                // The statement took, and its record did not: the fence, somebody's lock, or no space.
+                return outcome_alone(conn, run, record);
             }
         }
         Kind::Session | Kind::Alone => {
             execute(conn, run, script, at, statement).map_err(of_script)?;
-            send(conn, restore)?;
-            return Ok(run.writer.write(conn, record)?);
+            send(conn, restore).map_err(Failure::Unrecorded)?;
+            return outcome_alone(conn, run, record);
         }
     }
     run.writer.wrote(written);
     Ok(())
+}
+
+/// The record of a statement that took, tried again by itself: what it says must not be done twice.
+fn outcome_alone<C>(conn: &mut C, run: &mut Run<'_>, record: &Record) -> Result<(), Failure>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    retrying::<C, _>(conn, run, |conn, run| Ok(run.writer.write(conn, record)?)).map_err(|failure| match failure {
+        Failure::Around(error) => Failure::Unrecorded(error),
+        other => other,
+    })
 }
 
 /// Commits what was done so far, where the lock is a transaction, and takes a new one.

@@ -248,3 +248,28 @@ fn a_call_that_fails_leaves_no_rows_behind() {
     applies::<Mariadb>(&database, &folder.set());
     assert_eq!((database.row_counts()["t"], database.row_counts()["u"]), (1, 1));
 }
+
+#[test]
+fn a_statement_whose_record_has_to_wait_runs_once() {
+    let database = servers::mariadb().fresh();
+    let folder =
+        Folder::of(&[("01_t", "CREATE TABLE t (a INT); CREATE PROCEDURE p() INSERT INTO t VALUES (SLEEP(1));")]);
+    applies::<Mariadb>(&database, &folder.set());
+    folder.write("02_call/up.sql", "CALL p(); CREATE TABLE more (a INT);");
+    let set = folder.set();
+    let migrator = Migrator::new(&set).statement_lock_timeout(Duration::from_secs(1));
+    let mut other = database.connect();
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| migrator.run(&mut database.connect()));
+        while history(&database).last().map(String::as_str) != Some("planned 02") {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        other.batch_execute("BEGIN").expect("begin");
+        other.batch_execute("SELECT * FROM __migrator_meta FOR UPDATE").expect("hold what the record needs");
+        // Longer than the call, the record in its message, and the record by itself.
+        std::thread::sleep(Duration::from_millis(3600));
+        other.batch_execute("ROLLBACK").expect("let it go");
+        run.join().expect("no panic").unwrap_or_else(|error| panic!("{error}"));
+    });
+    assert_eq!(database.row_counts()["t"], 1);
+}
