@@ -240,17 +240,30 @@ fn judge(problem: &Problem, policies: Policies, warnings: &mut Vec<String>) -> R
     }
 }
 
-/// The statement of which nobody knows whether it took, if there is one: a run stops at it.
+/// The statement of which nobody knows whether it took and the catalogue can be asked, if there is one: a run stops at it.
 pub(crate) fn in_doubt(set: &MigrationSet, history: &History, given: Given) -> Result<Option<String>, Error> {
     for entry in status::states(set, history).of_set {
         let Standing::Partial(partial @ Partial { in_doubt: true, .. }) = entry.standing else { continue };
         let migration = set.at(entry.position);
         let script = script(&migration, given.dialect)?;
         if is_in_doubt(&script, partial, history, &migration, given) {
+            let before = script.statements().iter().take(partial.done);
+            // Here the name would mean another index than it meant in the script's session, or none.
+            if before.filter(|statement| statement.kind == Kind::Session).any(|before| renames(before.text)) {
+                return Ok(None);
+            }
             return Ok(script.statements().get(partial.done).map(|statement| statement.text.to_owned()));
         }
     }
     Ok(None)
+}
+
+/// Whether a statement of the session may change what an unqualified name means: through the path, or the role in it.
+fn renames(statement: &str) -> bool {
+    let words = statement.to_lowercase();
+    ["search_path", "schema", "role", "authorization", "reset all", "discard all"]
+        .iter()
+        .any(|word| words.contains(word))
 }
 
 /// Whether the statement after the last recorded one may have taken.

@@ -115,12 +115,12 @@ where
         let chosen = C::Backend::session(conn, statement_lock_timeout).map_err(looking)?;
         body(conn, &chosen)
     }));
-    let torn_down = teardown.run(conn);
+    let torn_down = catch_unwind(AssertUnwindSafe(|| teardown.run(conn)));
     let left = send(conn, &found.leave);
-    match result {
-        Err(panic) => resume_unwind(panic),
-        Ok(Err(error)) => Err(error),
-        Ok(Ok(done)) => {
+    match (result, torn_down) {
+        (Err(panic), _) | (Ok(_), Err(panic)) => resume_unwind(panic),
+        (Ok(Err(error)), _) => Err(error),
+        (Ok(Ok(done)), Ok(torn_down)) => {
             if let Err(error) = torn_down.and(left) {
                 // What was migrated is committed; a session that could not be restored does not undo it.
                 tracing::warn!(target: "migrator", %error, "the session could not be restored after the run");

@@ -19,6 +19,8 @@ pub(super) enum Failure {
     Statement(usize, DatabaseError),
     /// What is done around the script: begin, restore, record, commit.
     Around(DatabaseError),
+    /// The statement took, and its outcome could not be recorded: it must not run again.
+    Unrecorded(DatabaseError),
     /// Every statement took, and rows are left without their parents.
     ForeignKeys(String),
 }
@@ -32,9 +34,14 @@ impl From<DatabaseError> for Failure {
 impl Failure {
     pub(super) fn class<C: LoadConnection<Backend: Dialect>>(&self) -> Class {
         match self {
-            Self::Statement(_, error) | Self::Around(error) => class::<C::Backend>(error),
+            Self::Statement(_, error) | Self::Around(error) | Self::Unrecorded(error) => class::<C::Backend>(error),
             Self::ForeignKeys(_) => Class::Permanent,
         }
+    }
+
+    /// Whether trying again can help and repeats nothing that took.
+    pub(super) fn can_be_tried_again<C: LoadConnection<Backend: Dialect>>(&self) -> bool {
+        !matches!(self, Self::Unrecorded(_)) && self.class::<C>().is_transient()
     }
 }
 
@@ -66,8 +73,9 @@ where
     let code = match (&failure, class) {
         (Failure::ForeignKeys(_), _) => "foreign_key_violation",
         (Failure::Statement(..), _) => class.code().unwrap_or("statement_failed"),
-        (Failure::Around(_), _) => class.code().unwrap_or("database"),
+        (Failure::Around(_) | Failure::Unrecorded(_), _) => class.code().unwrap_or("database"),
     };
+    let took = matches!(failure, Failure::Unrecorded(_));
     let mut record = run.writer.record(RecordKind::Failed, version, name);
     record.statements = Some(script.statements().len());
     let (error, words) = match failure {
@@ -80,7 +88,7 @@ where
             let failed = Error::new(code, format!("migration {name} failed"), remedy);
             (failed.with_place(place).with_database(error), words)
         }
-        Failure::Around(error) => {
+        Failure::Around(error) | Failure::Unrecorded(error) => {
             let words = words(&error);
             let message = format!("migration {name} could not be recorded or committed");
             (Error::new(code, message, remedy).with_database(error), words)
@@ -91,8 +99,10 @@ where
     };
     record.detail = Some(words.chars().take(2000).collect());
     run.wait.hook.emit(Event::Failed { version, name, error: &words });
-    // The script may have left the role or the search path changed.
-    if let Err(error) = send(conn, run.restore).and_then(|()| run.writer.write(conn, &record)) {
+    // The script may have left the role or the search path changed. Of what took it is not recorded that it failed: that would
+    // say that it did not take.
+    let recorded = send(conn, run.restore).and_then(|()| if took { Ok(()) } else { run.writer.write(conn, &record) });
+    if let Err(error) = recorded {
         tracing::warn!(target: "migrator", %error, version, "the failed attempt could not be recorded");
     }
     error.with_version(version)

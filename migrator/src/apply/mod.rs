@@ -250,7 +250,7 @@ where
     let mut pause = Duration::from_millis(200);
     for number in 1.. {
         match attempt(conn, run) {
-            Err(failure) if number < TRIES && depth(conn) == 0 && failure.class::<C>().is_transient() => {
+            Err(failure) if number < TRIES && depth(conn) == 0 && failure.can_be_tried_again::<C>() => {
                 // Nobody queues behind a waiting DDL statement for longer than one lock timeout.
                 let pause_now = jitter(pause);
                 run.wait.hook.emit(Event::Retrying { attempt: number + 1, pause: pause_now });

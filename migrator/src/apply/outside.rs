@@ -156,10 +156,11 @@ where
         }
         Kind::Commits => {
             // The server finishes a message whose client is gone. So the outcome is recorded whenever the statement took.
+            // What commits by itself commits the first transaction too; a CALL that only writes rows is undone when it fails.
             announce(run, script, at, statement);
             let text = statement.text;
             let message = format!(
-                "SET @migrator_took = 0;\n{text}\n;SET @migrator_took = 1;{restore}\nSTART TRANSACTION;\n{sql}\nCOMMIT;"
+                "SET @migrator_took = 0;START TRANSACTION;\n{text}\n;COMMIT;SET @migrator_took = 1;{restore}\nSTART TRANSACTION;\n{sql}\nCOMMIT;"
             );
             if let Err(error) = conn.batch_execute(&message) {
                 let _nothing_may_be_open = conn.batch_execute("ROLLBACK");
@@ -167,18 +168,29 @@ where
                 if !took.is_ok_and(|rows| rows.first().is_some_and(|row| row.holds(0))) {
                     return Err(of_script(error));
                 }
-                // The statement took, and its record did not: the fence, or no space. The record alone is tried once more.
-                return Ok(run.writer.write(conn, record)?);
+                // The statement took, and its record did not: the fence, somebody's lock, or no space.
+                return outcome_alone(conn, run, record);
             }
         }
         Kind::Session | Kind::Alone => {
             execute(conn, run, script, at, statement).map_err(of_script)?;
-            send(conn, restore)?;
-            return Ok(run.writer.write(conn, record)?);
+            send(conn, restore).map_err(Failure::Unrecorded)?;
+            return outcome_alone(conn, run, record);
         }
     }
     run.writer.wrote(written);
     Ok(())
+}
+
+/// The record of a statement that took, tried again by itself: what it says must not be done twice.
+fn outcome_alone<C>(conn: &mut C, run: &mut Run<'_>, record: &Record) -> Result<(), Failure>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    retrying::<C, _>(conn, run, |conn, run| Ok(run.writer.write(conn, record)?)).map_err(|failure| match failure {
+        Failure::Around(error) => Failure::Unrecorded(error),
+        other => other,
+    })
 }
 
 /// Commits what was done so far, where the lock is a transaction, and takes a new one.

@@ -6,7 +6,7 @@ use diesel::connection::SimpleConnection;
 use migrator::{Environment, Event, Migrator, Resolution};
 use migrator_tests::{Database, servers, sqlite};
 
-use crate::dialects::{Postgres, Sqlite, applies, history, run, status};
+use crate::dialects::{Mariadb, Postgres, Sqlite, applies, history, run, status};
 use crate::folder::Folder;
 
 const ROWS: (&str, &str) = ("01_rows", "CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (1), (1);");
@@ -208,4 +208,68 @@ fn a_broken_reference_definition_hides_no_other_table() {
     assert!(error.message().contains("c → p") && !error.message().contains("mismatch"), "{error}");
     folder.write("02_orphans/up.sql", "CREATE UNIQUE INDEX names ON q (name); INSERT INTO q VALUES ('x');");
     applies::<Sqlite>(&database, &folder.set());
+}
+
+#[test]
+fn an_index_in_doubt_is_not_looked_for_on_another_search_path() {
+    let database = servers::postgres().fresh();
+    let folder =
+        Folder::of(&[("01_rows", "CREATE SCHEMA s; CREATE TABLE s.t (a INTEGER); CREATE INDEX i ON s.t (a);")]);
+    applies::<Postgres>(&database, &folder.set());
+    remember(&database);
+    folder.write("02_index/up.sql", "-- migrator: no-transaction\nSET search_path = s;\nDROP INDEX CONCURRENTLY i;");
+    applies::<Postgres>(&database, &folder.set());
+    forget_the_outcome(&database);
+    database.execute("CREATE INDEX i ON s.t (a)");
+    // On the path of a fresh session there is no `i`, and that says nothing.
+    let error = run::<Postgres>(&database, &folder.set()).expect_err("nobody knows");
+    assert_eq!((error.code(), error.version()), ("failed", Some("02")));
+    Migrator::new(&folder.set())
+        .resolve(&mut database.connect(), "02", Resolution::ResumeAt(2))
+        .unwrap_or_else(|error| panic!("{error}"));
+    applies::<Postgres>(&database, &folder.set());
+    assert_eq!(database.texts("SELECT coalesce(to_regclass('s.i')::text, '') AS value"), [""]);
+}
+
+#[test]
+fn a_call_that_fails_leaves_no_rows_behind() {
+    let database = servers::mariadb().fresh();
+    let procedure = "CREATE PROCEDURE p() BEGIN INSERT INTO t VALUES (1); INSERT INTO u VALUES (1); END;";
+    let folder = Folder::of(&[(
+        "01_call",
+        format!(
+            "CREATE TABLE t (a INT); CREATE TABLE u (a INT PRIMARY KEY); INSERT INTO u VALUES (1); {procedure} CALL p();"
+        ),
+    )]);
+    let error = run::<Mariadb>(&database, &folder.set()).expect_err("the second row is there");
+    assert_eq!(error.place().map(|place| place.number), Some(5), "{error}");
+    assert_eq!(database.row_counts()["t"], 0, "it will be called again");
+    database.execute("DELETE FROM u");
+    applies::<Mariadb>(&database, &folder.set());
+    assert_eq!((database.row_counts()["t"], database.row_counts()["u"]), (1, 1));
+}
+
+#[test]
+fn a_statement_whose_record_has_to_wait_runs_once() {
+    let database = servers::mariadb().fresh();
+    let folder =
+        Folder::of(&[("01_t", "CREATE TABLE t (a INT); CREATE PROCEDURE p() INSERT INTO t VALUES (SLEEP(1));")]);
+    applies::<Mariadb>(&database, &folder.set());
+    folder.write("02_call/up.sql", "CALL p(); CREATE TABLE more (a INT);");
+    let set = folder.set();
+    let migrator = Migrator::new(&set).statement_lock_timeout(Duration::from_secs(1));
+    let mut other = database.connect();
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| migrator.run(&mut database.connect()));
+        while history(&database).last().map(String::as_str) != Some("planned 02") {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        other.batch_execute("BEGIN").expect("begin");
+        other.batch_execute("SELECT * FROM __migrator_meta FOR UPDATE").expect("hold what the record needs");
+        // Longer than the call, the record in its message, and the record by itself.
+        std::thread::sleep(Duration::from_millis(3600));
+        other.batch_execute("ROLLBACK").expect("let it go");
+        run.join().expect("no panic").unwrap_or_else(|error| panic!("{error}"));
+    });
+    assert_eq!(database.row_counts()["t"], 1);
 }

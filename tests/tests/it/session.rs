@@ -18,6 +18,7 @@ on_each_dialect!(
     nothing_runs_when_nothing_is_pending,
     tears_down_after_an_error,
     tears_down_after_a_panic,
+    a_tear_down_that_panics_leaves_the_session_as_it_was_found,
     a_script_does_not_change_the_session_of_the_next,
     a_set_up_that_fails_stops_the_run,
 );
@@ -124,6 +125,17 @@ fn tears_down_after_a_panic<S: Subject>() {
     again.run(&mut other).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(tables(&database), ["t1", "t2"]);
     again.run(&mut conn).unwrap_or_else(|error| panic!("{error}"));
+}
+
+fn a_tear_down_that_panics_leaves_the_session_as_it_was_found<S: Subject>() {
+    let ([on, off, setting], database, set) = (S::SETTING, S::fresh(), Folder::of_tables(1).set());
+    let mut conn = database.connect();
+    conn.batch_execute(off).expect("set");
+    let migrator =
+        Migrator::new(&set).session(on, |_: &mut S::Connection| std::panic::panic_any("the host's own words"));
+    let panic = catch_unwind(AssertUnwindSafe(|| migrator.run(&mut conn).is_ok())).expect_err("it panics");
+    assert_eq!(panic.downcast_ref(), Some(&"the host's own words"));
+    assert_eq!(S::texts(&mut conn, setting), ["0"]);
 }
 
 fn a_script_does_not_change_the_session_of_the_next<S: Subject>() {

@@ -6,7 +6,7 @@
 //! | `prisma` | `name/migration.sql` | the whole folder name | bytes of the name |
 //! | `flat` | `v_name.sql`, `v_name.up.sql`, `V1__name.sql` (`.down.sql`, `U1__name.sql`) | the digits at the front | by number |
 //!
-//! A flat file may hold both ways in sections, as goose and dbmate write them; [`sections`] says how they are read.
+//! A flat file may hold both ways in sections, as goose and dbmate write them; `sections.rs` says how they are read.
 
 mod check;
 mod detect;
