@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::{LoadConnection, TransactionManager};
 
-use crate::dialect::{Dialect, Facts, LockKey, refused};
+use crate::dialect::{Dialect, Facts, LockKey, depth, refused};
 use crate::error::Error;
 use crate::event::{Event, Hook};
 use crate::history::Home;
@@ -139,11 +139,6 @@ fn poll(wait: &Wait, mut ask: impl FnMut(u32) -> Result<Answer, Error>) -> Resul
 /// A pause ± 50 %, so that many waiters do not ask at the same moment.
 pub(crate) fn jitter(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + fastrand::f64())
-}
-
-pub(crate) fn depth<C: LoadConnection>(conn: &mut C) -> u32 {
-    let status = C::TransactionManager::transaction_manager_status_mut(conn);
-    status.transaction_depth().ok().flatten().map_or(0, std::num::NonZeroU32::get)
 }
 
 /// The lock of the statements that run outside of the transaction that is the lock: a file beside the database.

@@ -176,8 +176,8 @@ impl History {
 
     /// What in the history was not written by this crate; `None` when it is whole.
     ///
-    /// Every write adds the next number and moves the meta row with it, in one transaction. So a row that was added, deleted
-    /// or changed by hand shows.
+    /// Every write adds the next number and moves the meta row with it, in one transaction. So a row
+    /// that was added or deleted by hand shows, and a version or checksum of what is applied.
     pub(crate) fn tampered(&self, layout: Layout) -> Option<String> {
         for (at, record) in self.records.iter().enumerate() {
             let expected = i64::try_from(at).ok()? + 1;

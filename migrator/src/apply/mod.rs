@@ -11,11 +11,11 @@ use migrator_source::sql::{Kind, Mode, Script, SqlDialect, Statement};
 
 use self::failure::{Failure, failed};
 use self::outside::{one_by_one, renew, resume};
-use crate::dialect::{Dialect, Facts, LockKey, Violations, refused};
+use crate::dialect::{Dialect, Facts, LockKey, Violations, depth, refused};
 use crate::error::Error;
 use crate::event::Event;
 use crate::history::Writer;
-use crate::lock::{Wait, depth, jitter};
+use crate::lock::{Wait, jitter};
 use crate::migration::{Migration, MigrationSet};
 use crate::plan::{self, Plan};
 use crate::record::{Record, RecordKind};

@@ -8,8 +8,8 @@ use migrator_source::sql::{Kind, Script, Statement};
 
 use super::failure::{Failure, failed, lost_or};
 use super::{Grouping, Run, Stop, announce, applied, execute, restore, retrying};
-use crate::dialect::{Dialect, Outcome, refused};
-use crate::lock::{self, depth};
+use crate::dialect::{Dialect, Outcome, depth, refused};
+use crate::lock;
 use crate::migration::Migration;
 use crate::plan::{Step, leaves_remains, prefix};
 use crate::record::{Record, RecordKind};

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use diesel::QueryResult;
 use diesel::backend::Backend;
-use diesel::connection::LoadConnection;
+use diesel::connection::{LoadConnection, TransactionManager};
 use diesel::deserialize::{self, FromSql, QueryableByName};
 use diesel::result::Error as DatabaseError;
 use diesel::row::{Field, NamedRow, Row};
@@ -287,6 +287,12 @@ pub(crate) fn refused<D: Dialect>(doing: &str, error: DatabaseError) -> Error {
     }
     let message = format!("the database refused to {doing}");
     Error::new(class.code().unwrap_or("database"), message, class.remedy()).with_database(error)
+}
+
+/// How many transactions and savepoints diesel knows to be open.
+pub(crate) fn depth<C: LoadConnection>(conn: &mut C) -> u32 {
+    let status = C::TransactionManager::transaction_manager_status_mut(conn);
+    status.transaction_depth().ok().flatten().map_or(0, std::num::NonZeroU32::get)
 }
 
 /// `schema.table`, both quoted.

@@ -7,7 +7,7 @@ use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::sql::SqlDialect;
 
-use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Violations, quoted};
+use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Violations, depth, quoted};
 
 impl Dialect for Sqlite {
     const SQL: SqlDialect = SqlDialect::Sqlite;
@@ -182,11 +182,6 @@ fn check<C: LoadConnection<Backend = Sqlite>>(conn: &mut C, pragma: &str) -> Que
 
 fn busy_timeout(wait: Duration) -> String {
     format!("PRAGMA busy_timeout = {}", wait.as_millis().min(i32::MAX.unsigned_abs().into()))
-}
-
-fn depth<C: LoadConnection>(conn: &mut C) -> u32 {
-    let status = C::TransactionManager::transaction_manager_status_mut(conn);
-    status.transaction_depth().ok().flatten().map_or(0, std::num::NonZeroU32::get)
 }
 
 /// The process that holds a write lock on the file or on its shared memory, from `/proc/locks`.

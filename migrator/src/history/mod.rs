@@ -241,13 +241,6 @@ where
     let (literal, ident) = (C::Backend::literal, C::Backend::ident);
     let meta_table = table::<C::Backend>(&home.schema, META);
     let set = literal(&home.set_name);
-    if let (Some(_), Some(environment)) = (meta, environment) {
-        // The first run that is told so marks the database, also when it is not the first run.
-        let (column, environment, name) = (ident("environment"), literal(environment), ident("set_name"));
-        conn.batch_execute(&format!(
-            "UPDATE {meta_table} SET {column} = {environment} WHERE {name} = {set} AND {column} IS NULL"
-        ))?;
-    }
     match meta {
         None => {
             let columns: Vec<String> = META_COLUMNS.iter().map(|(name, _)| ident(name)).collect();
@@ -265,6 +258,7 @@ where
             if meta.format < FORMAT {
                 changes.push(format!("{} = {FORMAT}", ident("format")));
             }
+            // The first run that is told so marks the database, also when it is not the first run.
             if let (None, Some(environment)) = (&meta.environment, environment) {
                 changes.push(format!("{} = {}", ident("environment"), literal(environment)));
             }

@@ -6,12 +6,12 @@ use diesel::connection::LoadConnection;
 
 use super::Migrator;
 use super::job::Job;
-use crate::dialect::{Class, Dialect, Facts, LockKey, Outcome, refused};
+use crate::dialect::{Class, Dialect, Facts, LockKey, Outcome, depth, refused};
 use crate::error::Error;
 use crate::event::Event;
 use crate::history::{self, Glance, Home, Writer};
 use crate::ledgers;
-use crate::lock::{self, FileLock, Keep, depth};
+use crate::lock::{self, FileLock, Keep};
 use crate::plan::{self, Given, Plan, Policy, Resolution, Target};
 use crate::record::{History, RecordKind};
 use crate::report::Report;
@@ -110,10 +110,12 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         if depth(conn) > 0 {
             return Err(Error::open_transaction());
         }
-        let (facts, home, _) = self.read(conn)?;
+        let (facts, home, history) = self.read(conn)?;
         if facts.in_transaction {
             return Err(Error::open_transaction());
         }
+        self.check_place(conn, &facts, history.as_ref())?;
+        check_writable(&facts)?;
         let key = LockKey::new(&facts, &home);
         // Whoever runs statements outside of the transaction that is the lock holds the file instead.
         let _until_settled = match C::Backend::LOCK_IS_TRANSACTION && FileLock::is_there(&facts) {
@@ -304,7 +306,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         self.check_environment(known.meta.as_ref().and_then(|meta| meta.environment.as_deref()), report);
         // A statement whose outcome is not recorded may be another starter's that runs right now; the lock tells.
         let mut given = self.given(conn, &facts, &known)?;
-        given.policies.failed = Policy::Allow;
+        given.policies.failed = Policy::Warn;
         let plan = plan::plan(&self.set, &known, target, given)?;
         report.skipped = plan.skipped;
         if plan.is_empty() {
@@ -312,21 +314,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             self.wait.hook.emit(Event::Unchanged { applied: plan.skipped });
             return Ok(());
         }
-        if let Some(reason) = &facts.read_only {
-            let message = format!(
-                "{} to apply, and nothing can be written: {reason}",
-                crate::report::migrations(plan.steps.len())
-            );
-            return Err(Error::new("read_only", message, "connect to the primary, as a role that may write"));
-        }
-        if let Some(reason) = &facts.unsupported {
-            let message = format!("no migration lock can be trusted here: {reason}");
-            return Err(Error::new(
-                "unsupported",
-                message,
-                "let a single job run the migrations, on a server with a lock that holds",
-            ));
-        }
+        check_writable(&facts)?;
         let key = LockKey::new(&facts, &home);
         let needs_file =
             self.needs_file(&known, &plan) || C::Backend::LOCK_IS_TRANSACTION && FileLock::is_there(&facts);
@@ -342,6 +330,20 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             && (plan.steps.iter().any(|step| !step.transaction)
                 || history.pasts(self.set.layout()).values().any(|past| past.standing.is_in_doubt()))
     }
+}
+
+/// Refuses a server that cannot be written to, or whose lock excludes nobody.
+fn check_writable(facts: &Facts) -> Result<(), Error> {
+    if let Some(reason) = &facts.read_only {
+        let message = format!("there is something to write, and nothing can be written: {reason}");
+        return Err(Error::new("read_only", message, "connect to the primary, as a role that may write"));
+    }
+    if let Some(reason) = &facts.unsupported {
+        let message = format!("no migration lock can be trusted here: {reason}");
+        let remedy = "let a single job run the migrations, on a server with a lock that holds";
+        return Err(Error::new("unsupported", message, remedy));
+    }
+    Ok(())
 }
 
 /// A name for one run: 128 random bits.

@@ -89,6 +89,57 @@ fn what_the_catalogue_does_not_tell_is_for_a_person_to_settle() {
     assert_eq!(indexes, ["1"]);
 }
 
+#[test]
+fn what_another_binary_left_half_done_is_not_built_upon() {
+    let database = servers::postgres().fresh();
+    let folder = Folder::of_tables(2);
+    applies::<Postgres>(&database, &folder.set());
+    folder.write(
+        "03_half/up.sql",
+        "-- migrator: no-transaction\nCREATE TABLE half (a INT);\nINSERT INTO nowhere VALUES (1);",
+    );
+    run::<Postgres>(&database, &folder.set()).expect_err("there is no such table");
+    // A branch that does not have it, and has something newer.
+    folder.remove("03_half");
+    folder.write("04_newer/up.sql", "CREATE TABLE newer (a INT);");
+    let error = run::<Postgres>(&database, &folder.set()).expect_err("the other binary has to go on first");
+    assert_eq!(error.code(), "failed");
+    assert!(error.message().contains("03_half"), "{error}");
+    assert!(!crate::dialects::tables(&database).contains(&"newer".to_owned()), "nothing is built upon it");
+}
+
+#[test]
+fn what_a_session_kept_of_the_data_is_not_made_up_in_another_one() {
+    let database = servers::mariadb().fresh();
+    let script = "INSERT INTO t VALUES (NULL);\nSET @id = LAST_INSERT_ID();\nALTER TABLE nowhere ADD a INT;\n\
+                  INSERT INTO c VALUES (@id);";
+    let folder = Folder::of(&[
+        ("01_tables", "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY); CREATE TABLE c (id INT);"),
+        ("02_rows", script),
+    ]);
+    run::<Mariadb>(&database, &folder.set()).expect_err("there is no such table");
+    database.execute("CREATE TABLE nowhere (b INT)");
+    let error = run::<Mariadb>(&database, &folder.set()).expect_err("the variable is gone with its session");
+    assert_eq!((error.code(), error.version()), ("failed", Some("02")));
+    assert!(error.message().contains("statement 2") && error.remedy().contains("--applied 02"), "{error}");
+    assert_eq!(database.row_counts()["c"], 0, "no row with a made-up value");
+    database.execute("ALTER TABLE nowhere ADD a INT; INSERT INTO c SELECT id FROM t");
+    let set = folder.set();
+    Migrator::new(&set).resolve(&mut database.connect(), "02", Resolution::Applied).expect("a person did the rest");
+    assert_eq!(applies::<Mariadb>(&database, &set).applied().len(), 0);
+}
+
+#[test]
+fn resolve_does_not_begin_a_history_beside_another_tool_s() {
+    let database = servers::postgres().fresh();
+    database.execute("CREATE TABLE _prisma_migrations (id INT); INSERT INTO _prisma_migrations VALUES (1)");
+    let set = Folder::of_tables(1).set();
+    let migrator = Migrator::new(&set);
+    let error = migrator.resolve(&mut database.connect(), "01", Resolution::Applied).expect_err("it is Prisma's");
+    assert_eq!(error.code(), "foreign_history");
+    assert!(!database.tables().iter().any(|table| table.name.contains("migrator")), "and nothing is made");
+}
+
 /// A parent and a child with a row each, in the database before the rest of the directory comes.
 fn family() -> (sqlite::FreshDatabase, Folder) {
     let database = sqlite::fresh();

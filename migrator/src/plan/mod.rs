@@ -1,12 +1,17 @@
 //! What a run would do: a pure decision over the set and the history.
 
+mod resume;
+
 use std::fmt;
 
-use migrator_source::sql::{Effect, Kind, Mode, Script, SqlDialect, Statement, effect};
+use migrator_source::sql::{Mode, Script, SqlDialect};
+
+pub(crate) use self::resume::{in_doubt, leaves_remains, prefix, remains, settle};
+use self::resume::{is_in_doubt, resume};
 
 use crate::error::Error;
-use crate::migration::{Checksum, Migration, MigrationSet, Version};
-use crate::record::{History, Partial, RESOLVED_APPLIED, RESOLVED_RESUME, RESOLVED_ROLLED_BACK, Standing};
+use crate::migration::{Migration, MigrationSet, Version};
+use crate::record::{History, Standing};
 use crate::report::migrations;
 use crate::status::{self, Problem, State, list};
 
@@ -178,7 +183,7 @@ pub(crate) fn plan(set: &MigrationSet, history: &History, target: &Target, given
             Standing::Partial(partial) => {
                 let in_doubt = partial.in_doubt && is_in_doubt(&script, partial, history, &migration, given);
                 let doubt = in_doubt.then_some(given.took);
-                resume(&migration, &script, partial, doubt, given.policies, &mut plan.warnings)?
+                resume(&migration, &script, partial, doubt, given, &mut plan.warnings)?
             }
             _ => 0,
         };
@@ -192,6 +197,20 @@ pub(crate) fn plan(set: &MigrationSet, history: &History, target: &Target, given
             position: entry.position,
             retried: entry.retried,
         });
+    }
+    let others = states.others.iter().filter(|(_, state)| *state == State::Failed);
+    let names: Vec<&str> = others.map(|(past, _)| past.record.name.as_str()).collect();
+    if !names.is_empty() {
+        let message =
+            format!("partly applied by a binary that has it, and not in this set: {}", list(names.into_iter()));
+        match given.policies.failed {
+            Policy::Refuse if !plan.steps.is_empty() => {
+                let remedy = "let the binary that has it go on first, or settle it there with migrator resolve";
+                return Err(Error::new("failed", message, remedy));
+            }
+            Policy::Refuse | Policy::Warn => plan.warnings.push(message),
+            Policy::Allow => {}
+        }
     }
     Ok(plan)
 }
@@ -238,151 +257,6 @@ fn judge(problem: &Problem, policies: Policies, warnings: &mut Vec<String>) -> R
             })
         }
     }
-}
-
-/// The statement of which nobody knows whether it took and the catalogue can be asked, if there is one: a run stops at it.
-pub(crate) fn in_doubt(set: &MigrationSet, history: &History, given: Given) -> Result<Option<String>, Error> {
-    for entry in status::states(set, history).of_set {
-        let Standing::Partial(partial @ Partial { in_doubt: true, .. }) = entry.standing else { continue };
-        let migration = set.at(entry.position);
-        let script = script(&migration, given.dialect)?;
-        if is_in_doubt(&script, partial, history, &migration, given) {
-            let before = script.statements().iter().take(partial.done);
-            // Here the name would mean another index than it meant in the script's session, or none.
-            if before.filter(|statement| statement.kind == Kind::Session).any(|before| renames(before.text)) {
-                return Ok(None);
-            }
-            return Ok(script.statements().get(partial.done).map(|statement| statement.text.to_owned()));
-        }
-    }
-    Ok(None)
-}
-
-/// Whether a statement of the session may change what an unqualified name means: through the path, or the role in it.
-fn renames(statement: &str) -> bool {
-    let words = statement.to_lowercase();
-    ["search_path", "schema", "role", "authorization", "reset all", "discard all"]
-        .iter()
-        .any(|word| words.contains(word))
-}
-
-/// Whether the statement after the last recorded one may have taken.
-///
-/// A statement travels together with its outcome, so a killed client leaves no doubt. There are two ways to it: the
-/// statement cannot share a message (CONCURRENTLY), or the server itself stopped between the two.
-fn is_in_doubt(
-    script: &Script<'_>,
-    partial: Partial,
-    history: &History,
-    migration: &Migration<'_>,
-    given: Given,
-) -> bool {
-    match script.statements().get(partial.done).map(|statement| statement.kind) {
-        None | Some(Kind::Session | Kind::Plain) => false,
-        Some(Kind::Alone) => true,
-        Some(Kind::Commits) => {
-            let last = history.records.iter().rev().find(|record| record.name == migration.name());
-            let then = last.and_then(|record| record.started);
-            // The server's clock and its uptime are cut to seconds each.
-            !matches!((then, given.started), (Some(then), Some(now)) if then.abs_diff(now) <= 1)
-        }
-    }
-}
-
-/// The statement (from 0) at which a script that stopped half-way goes on.
-fn resume(
-    migration: &Migration<'_>,
-    script: &Script<'_>,
-    partial: Partial,
-    doubt: Option<Option<bool>>,
-    policies: Policies,
-    warnings: &mut Vec<String>,
-) -> Result<usize, Error> {
-    let (version, number) = (migration.version(), partial.done + 1);
-    let failed = |message: String, remedy: String| Error::new("failed", message, remedy).with_version(version);
-    if partial.done > 0 && prefix(migration.up(), script, partial.done) != partial.prefix {
-        return Err(failed(
-            format!("{}: one of the first {} statements was edited after it had taken", migration.path(), partial.done),
-            format!(
-                "put the text of those statements back, or say what is true: migrator resolve --rolled-back {version}"
-            ),
-        ));
-    }
-    if let Some(Some(took)) = doubt {
-        return Ok(partial.done + usize::from(took));
-    }
-    if doubt.is_some() {
-        let message = format!("{}: statement {number} was started and nobody knows whether it took", migration.path());
-        match policies.failed {
-            Policy::Refuse => {
-                return Err(failed(
-                    message,
-                    format!(
-                        "look at the database: if it took, migrator resolve --resume-at {version}:{}, else migrator resolve \
-                         --resume-at {version}:{number}{}",
-                        number + 1,
-                        script.statements().get(partial.done).map_or("", remains)
-                    ),
-                ));
-            }
-            Policy::Warn => warnings.push(format!("{message}; it is run again")),
-            Policy::Allow => {}
-        }
-    }
-    Ok(partial.done)
-}
-
-/// Whether a statement, when it fails, leaves something half-made behind: on PostgreSQL an index that is INVALID.
-///
-/// Tried again, it fails since the index is there; with IF NOT EXISTS it would silently keep it.
-pub(crate) fn leaves_remains(statement: &Statement<'_>) -> bool {
-    statement.kind == Kind::Alone && statement.text.to_ascii_uppercase().contains("CONCURRENTLY")
-}
-
-/// What a person has to do about it, behind a remedy: where the catalogue does not tell which index it is.
-pub(crate) fn remains(statement: &Statement<'_>) -> &'static str {
-    match leaves_remains(statement) && effect(statement.text) == Effect::Unknown {
-        true => "; first DROP INDEX what CONCURRENTLY left INVALID (\\d of the table shows it)",
-        false => "",
-    }
-}
-
-/// What a resolution is recorded as: detail, statement, checksum.
-///
-/// # Errors
-/// When it does not fit where the migration stands.
-pub(crate) fn settle(
-    migration: &Migration<'_>,
-    dialect: SqlDialect,
-    standing: Option<Standing>,
-    resolution: Resolution,
-) -> Result<(&'static str, Option<usize>, Option<Checksum>), Error> {
-    let (name, version) = (migration.name(), migration.version());
-    let refuse = |message: String| {
-        let remedy = "migrator status shows where each migration stands";
-        Err(Error::new("resolve_refused", message, remedy).with_version(version))
-    };
-    let is_failed = matches!(standing, Some(Standing::Partial(_)));
-    match resolution {
-        _ if matches!(standing, Some(Standing::Applied | Standing::Baselined)) => refuse(format!("{name} is applied")),
-        Resolution::Applied => Ok((RESOLVED_APPLIED, None, Some(migration.checksum()))),
-        _ if !is_failed => refuse(format!("{name} has not failed: there is nothing to settle")),
-        Resolution::RolledBack => Ok((RESOLVED_ROLLED_BACK, None, None)),
-        Resolution::ResumeAt(number) => {
-            let script = script(migration, dialect)?;
-            let count = script.statements().len();
-            if number == 0 || number > count {
-                return refuse(format!("{name} has {count} statements, and {number} is none of them"));
-            }
-            Ok((RESOLVED_RESUME, Some(number), prefix(migration.up(), &script, number - 1)))
-        }
-    }
-}
-
-/// The checksum of a script up to and with its statement number `done`.
-pub(crate) fn prefix(text: &str, script: &Script<'_>, done: usize) -> Option<Checksum> {
-    let last = script.statements().get(done.checked_sub(1)?)?;
-    Some(Checksum::of(&text[..last.start + last.text.len()]))
 }
 
 /// The migration that a person means: its version, its full name, or a prefix that fits one.
