@@ -61,7 +61,8 @@ where
                     clear(conn, statement)?;
                 }
                 if leaves_remains(statement) {
-                    return patiently(conn, run, |conn, run| {
+                    let restore = if at + 1 == count { restore::<C>(run, script) } else { "" };
+                    return patiently(conn, run, restore, |conn, run| {
                         statement_and_outcome(conn, run, script, at, statement, &record)
                     });
                 }
@@ -93,9 +94,12 @@ where
 
 /// Lets a statement wait for others as long as a run may: it keeps nobody from reading or writing, and what a lock timeout would
 /// leave of it has to be removed first.
+///
+/// Behind the last statement the script's session is not brought back, but what `restore` makes of it.
 fn patiently<C>(
     conn: &mut C,
     run: &mut Run<'_>,
+    restore: &str,
     body: impl FnOnce(&mut C, &mut Run<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure>
 where
@@ -104,7 +108,7 @@ where
     let patient = C::Backend::session(conn, run.wait.timeout)?;
     send(conn, &patient.enter)?;
     let done = body(conn, run);
-    let left = send(conn, &patient.leave);
+    let left = send(conn, &patient.leave).and_then(|()| send(conn, restore));
     done?;
     Ok(left?)
 }

@@ -40,6 +40,18 @@ fn an_index_that_failed_is_removed_before_the_next_try() {
 }
 
 #[test]
+fn the_session_of_a_script_that_ends_with_an_index_is_not_the_next_one_s() {
+    let database = servers::postgres().fresh();
+    let folder = Folder::of(&[
+        ("01_schema", "CREATE SCHEMA s; CREATE TABLE s.t (a INTEGER);"),
+        ("02_index", "-- migrator: no-transaction\nSET search_path = s;\nCREATE INDEX CONCURRENTLY t_a ON t (a);"),
+        ("03_note", "CREATE TABLE note AS SELECT current_setting('search_path') AS path;"),
+    ]);
+    applies::<Postgres>(&database, &folder.set());
+    assert_eq!(database.texts("SELECT path AS value FROM public.note"), ["\"$user\", public"]);
+}
+
+#[test]
 fn an_index_in_doubt_that_is_there_is_recorded_and_not_made_again() {
     let database = servers::postgres().fresh();
     let folder = Folder::of(&[("01_rows", "CREATE TABLE t (a INTEGER);")]);
