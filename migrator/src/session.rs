@@ -10,6 +10,7 @@ use diesel::connection::LoadConnection;
 
 use crate::dialect::{Dialect, Session, refused};
 use crate::error::Error;
+use crate::event::{Event, Hook};
 
 /// What a host runs on the migrating connection: SQL (`&str`, `String`) or a closure; `()` is nothing.
 pub trait SessionStep<C>: sealed::Sealed<C> {
@@ -97,6 +98,7 @@ pub(crate) fn with_session<C, R>(
     conn: &mut C,
     [setup, teardown]: [&Step<C>; 2],
     statement_lock_timeout: Duration,
+    hook: &Hook,
     body: impl FnOnce(&mut C, &Session) -> Result<R, Error>,
 ) -> Result<R, Error>
 where
@@ -119,13 +121,13 @@ where
     let left = send(conn, &found.leave);
     match (result, torn_down) {
         (Err(panic), _) | (Ok(_), Err(panic)) => resume_unwind(panic),
-        (Ok(Err(error)), _) => Err(error),
-        (Ok(Ok(done)), Ok(torn_down)) => {
+        (Ok(result), Ok(torn_down)) => {
             if let Err(error) = torn_down.and(left) {
                 // What was migrated is committed; a session that could not be restored does not undo it.
-                tracing::warn!(target: "migrator", %error, "the session could not be restored after the run");
+                let message = format!("the session could not be restored after the run, close the connection: {error}");
+                hook.emit(Event::Warning { message: &message });
             }
-            Ok(done)
+            result
         }
     }
 }

@@ -115,7 +115,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             return Err(Error::open_transaction());
         }
         self.check_place(conn, &facts, history.as_ref())?;
-        check_writable(&facts)?;
+        check_writable(&facts, "there is an answer to record")?;
         let key = LockKey::new(&facts, &home);
         // Whoever runs statements outside of the transaction that is the lock holds the file instead.
         let _until_settled = match C::Backend::LOCK_IS_TRANSACTION && FileLock::is_there(&facts) {
@@ -314,14 +314,20 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             self.wait.hook.emit(Event::Unchanged { applied: plan.skipped });
             return Ok(());
         }
-        check_writable(&facts)?;
+        check_writable(&facts, &format!("{} to apply", crate::report::migrations(plan.steps.len())))?;
         let key = LockKey::new(&facts, &home);
         let needs_file =
             self.needs_file(&known, &plan) || C::Backend::LOCK_IS_TRANSACTION && FileLock::is_there(&facts);
-        with_session(conn, [&self.setup, &self.teardown], self.statement_lock_timeout, |conn, restore| {
-            let job = Job { migrator: self, facts: &facts, home: &home, key: &key, restore, target };
-            job.run(conn, needs_file, report)
-        })
+        with_session(
+            conn,
+            [&self.setup, &self.teardown],
+            self.statement_lock_timeout,
+            &self.wait.hook,
+            |conn, restore| {
+                let job = Job { migrator: self, facts: &facts, home: &home, key: &key, restore, target };
+                job.run(conn, needs_file, report)
+            },
+        )
     }
 
     /// Whether statements will run outside of the transaction that is the lock, or another process may be at it now.
@@ -333,9 +339,9 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
 }
 
 /// Refuses a server that cannot be written to, or whose lock excludes nobody.
-fn check_writable(facts: &Facts) -> Result<(), Error> {
+fn check_writable(facts: &Facts, what: &str) -> Result<(), Error> {
     if let Some(reason) = &facts.read_only {
-        let message = format!("there is something to write, and nothing can be written: {reason}");
+        let message = format!("{what}, and nothing can be written: {reason}");
         return Err(Error::new("read_only", message, "connect to the primary, as a role that may write"));
     }
     if let Some(reason) = &facts.unsupported {
