@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use migrator::{Environment, Event, Migrator, Resolution};
-use migrator_tests::{Database, servers, sqlite};
+use migrator_tests::{Database, servers, sqlite, wait};
 
 use crate::dialects::{Mariadb, Postgres, Sqlite, applies, history, run, status};
 use crate::folder::Folder;
@@ -219,28 +219,6 @@ fn a_mark_is_set_once_and_another_one_is_a_warning() {
 }
 
 #[test]
-fn an_index_that_a_lock_timeout_left_is_removed_before_the_next_try_of_the_same_run() {
-    let database = servers::postgres().fresh();
-    let folder = Folder::of(&[("01_rows", "CREATE TABLE t (a INTEGER);")]);
-    applies::<Postgres>(&database, &folder.set());
-    folder.write("02_index/up.sql", "CREATE INDEX CONCURRENTLY IF NOT EXISTS t_a ON t (a);");
-    let mut other = database.connect();
-    other.batch_execute("BEGIN; INSERT INTO t VALUES (1)").expect("an application writes");
-    let set = folder.set();
-    let migrator = Migrator::new(&set).statement_lock_timeout(Duration::from_millis(300));
-    std::thread::scope(|scope| {
-        let run = scope.spawn(|| migrator.run(&mut database.connect()));
-        while database.texts(VALID).is_empty() {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        std::thread::sleep(Duration::from_millis(300));
-        other.batch_execute("COMMIT").expect("and is done");
-        run.join().expect("no panic").unwrap_or_else(|error| panic!("{error}"));
-    });
-    assert_eq!(database.texts(VALID), ["true"], "IF NOT EXISTS would have kept the unusable one");
-}
-
-#[test]
 fn a_script_that_runs_right_now_is_not_settled() {
     let (database, set) = (sqlite::fresh(), Folder::of_tables(1).set());
     applies::<Sqlite>(&database, &set);
@@ -320,17 +298,21 @@ fn a_statement_whose_record_has_to_wait_runs_once() {
     applies::<Mariadb>(&database, &folder.set());
     folder.write("02_call/up.sql", "CALL p(); CREATE TABLE more (a INT);");
     let set = folder.set();
-    let migrator = Migrator::new(&set).statement_lock_timeout(Duration::from_secs(1));
+    // Told when the record, in the message of its statement and then by itself, had to wait for too long.
+    let (retrying, retried) = std::sync::mpsc::channel();
+    let migrator = Migrator::new(&set).statement_lock_timeout(Duration::from_secs(1)).on_event(move |event| {
+        if matches!(event, Event::Retrying { .. }) {
+            retrying.send(()).expect("the test listens");
+        }
+    });
     let mut other = database.connect();
     std::thread::scope(|scope| {
         let run = scope.spawn(|| migrator.run(&mut database.connect()));
-        while history(&database).last().map(String::as_str) != Some("planned 02") {
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let planned = || history(&database).last().is_some_and(|last| last == "planned 02").then_some(());
+        wait::until("the call to start", planned);
         other.batch_execute("BEGIN").expect("begin");
         other.batch_execute("SELECT * FROM __migrator_meta FOR UPDATE").expect("hold what the record needs");
-        // Longer than the call, the record in its message, and the record by itself.
-        std::thread::sleep(Duration::from_millis(3600));
+        retried.recv().expect("the record is tried again");
         other.batch_execute("ROLLBACK").expect("let it go");
         run.join().expect("no panic").unwrap_or_else(|error| panic!("{error}"));
     });
