@@ -60,7 +60,7 @@ pub enum DatabaseState {
     Pending,
     /// Everything is applied, and more: the database is newer than the binary.
     Ahead,
-    /// A run would be refused; the problems say why.
+    /// Something is not as it should be; the problems say what, and whether a run is refused or goes on inside of a script.
     Blocked,
     /// There is no history yet.
     Uninitialized,

@@ -236,7 +236,8 @@ impl Dialect for Pg {
 
 /// Resets what the session set. A value of NULL is the default.
 const RESET: &str = "SELECT pg_catalog.set_config(name, NULL, false) FROM pg_catalog.pg_settings WHERE source = 'session' \
-                     AND context IN ('user', 'superuser') AND name NOT LIKE 'transaction%'";
+                     AND context IN ('user', 'superuser') AND name NOT IN ('transaction_isolation', \
+                     'transaction_read_only', 'transaction_deferrable')";
 
 /// A number of 64 bits as `pg_locks` shows it.
 fn halves(number: i64) -> [u32; 2] {

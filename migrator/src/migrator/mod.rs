@@ -132,8 +132,8 @@ impl<C> Migrator<C> {
         self
     }
 
-    /// What a run does when nobody knows whether a statement of an earlier run took. Default: refuse. To allow it is to say
-    /// that running that statement twice does no harm.
+    /// What a run does when nobody knows whether a statement of an earlier run took, or when its session kept data that is gone.
+    /// Default: refuse. To allow it is to say that running that statement twice does no harm.
     #[must_use]
     pub fn failed(mut self, policy: Policy) -> Self {
         self.policies.failed = policy;

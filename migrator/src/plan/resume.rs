@@ -85,16 +85,19 @@ pub(super) fn resume(
         ));
     }
     let applied = &script.statements()[..partial.done.min(script.statements().len())];
-    if let Some(at) = applied.iter().position(|statement| reads_data(statement, given.dialect))
-        && given.policies.failed == Policy::Refuse
-    {
-        return Err(failed(
-            format!("{}: statement {} keeps data in its session, which is gone", migration.path(), at + 1),
-            format!(
-                "do the rest of the script by hand, then migrator resolve --applied {version}; or undo what took, then migrator \
-                 resolve --rolled-back {version}"
-            ),
-        ));
+    if let Some(at) = applied.iter().position(|statement| reads_data(statement, given.dialect)) {
+        let message = format!("{}: statement {} keeps data in its session, which is gone", migration.path(), at + 1);
+        match given.policies.failed {
+            Policy::Refuse => {
+                let remedy = format!(
+                    "do the rest of the script by hand, then migrator resolve --applied {version}; or undo what took, then \
+                     migrator resolve --rolled-back {version}"
+                );
+                return Err(failed(message, remedy));
+            }
+            Policy::Warn => warnings.push(format!("{message}; it is run again")),
+            Policy::Allow => {}
+        }
     }
     if let Some(Some(took)) = doubt {
         return Ok(partial.done + usize::from(took));

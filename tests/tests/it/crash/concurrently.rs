@@ -1,6 +1,7 @@
 //! `CREATE INDEX CONCURRENTLY`: not in a transaction, and when it fails it leaves an INVALID index behind.
 
 use diesel::{connection::SimpleConnection, pg::Pg};
+use migrator::{MigrationSet, Migrator, Target};
 use migrator_tests::{
     Database,
     servers::{FreshDatabase, postgres},
@@ -46,11 +47,30 @@ fn others_start_while_an_index_is_made() {
     wait::until("the index to wait", || (!database.texts(WAITS).is_empty()).then_some(()));
     let mut others = [(); 3].map(|()| Starter::start(database.url(), set.path(), &[]));
     others.iter_mut().for_each(|other| drop(other.until("event Waiting")));
+    let known = MigrationSet::from_path(set.path()).expect("the set is sound");
+    let status = Migrator::new(&known).status(&mut database.connect()).expect("a status needs no lock");
+    let problem = &status.problems()[0];
+    assert!(problem.code == "failed" && problem.message.contains("may still be running"), "{status}");
     writer.batch_execute("COMMIT").expect("commit");
     assert_eq!(holder.end().succeeded(), 1);
     others.into_iter().for_each(|other| assert_eq!(other.end().succeeded(), 0));
     assert_eq!(indexes(&database), ["log_entry true"]);
     assert_history_is_sound(&database);
+}
+
+#[test]
+fn a_script_that_runs_is_not_planned_as_one_that_was_left_behind() {
+    let database = postgres().fresh();
+    let mut writer = with_a_writer(&database);
+    // Without a name: the catalogue would not tell whether it took.
+    let set = Set::new(&[INDEX[0], ("2_second", "CREATE UNIQUE INDEX CONCURRENTLY ON log (entry);")]);
+    let holder = Starter::start(database.url(), set.path(), &[]);
+    wait::until("the index to wait", || (!database.texts(WAITS).is_empty()).then_some(()));
+    let known = MigrationSet::from_path(set.path()).expect("the set is sound");
+    let plan = Migrator::new(&known).plan(&mut database.connect(), Target::Latest);
+    writer.batch_execute("COMMIT").expect("commit");
+    assert_eq!(holder.end().succeeded(), 1);
+    assert_eq!(plan.unwrap_or_else(|error| panic!("{error}")).steps().len(), 1);
 }
 
 #[test]
