@@ -6,6 +6,7 @@ use std::fmt;
 use migrator_source::sql::{Position, position};
 
 use crate::report::Report;
+use crate::seed::SeedReport;
 
 /// Why a verb could not do what it was asked to do.
 ///
@@ -23,6 +24,7 @@ struct Inner {
     place: Option<Place>,
     remedy: String,
     report: Option<Report>,
+    seeds: Option<SeedReport>,
     /// The source's own words, with what a database says besides its message.
     words: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -64,6 +66,7 @@ impl Error {
             place: None,
             remedy: remedy.into(),
             report: None,
+            seeds: None,
             words: None,
             source: None,
         }))
@@ -95,6 +98,11 @@ impl Error {
 
     pub(crate) fn with_report(mut self, report: Report) -> Self {
         self.0.report = Some(report);
+        self
+    }
+
+    pub(crate) fn with_seeds(mut self, seeds: SeedReport) -> Self {
+        self.0.seeds = Some(seeds);
         self
     }
 
@@ -138,6 +146,11 @@ impl Error {
     /// What the run did before it stopped. `None` when it stopped before it could change anything.
     pub fn report(&self) -> Option<&Report> {
         self.0.report.as_ref()
+    }
+
+    /// What seeding did, where a critical seed failed.
+    pub fn seed_report(&self) -> Option<&SeedReport> {
+        self.0.seeds.as_ref()
     }
 
     /// The database's own words.

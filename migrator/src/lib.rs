@@ -61,6 +61,7 @@ mod migrator;
 mod plan;
 mod record;
 mod report;
+pub mod seed;
 mod session;
 mod stale;
 mod status;
@@ -80,6 +81,7 @@ pub use migrator_source::layout::Layout;
 pub use migrator_source::sql::SqlDialect;
 pub use plan::{Plan, Policy, Resolution, Step, Target};
 pub use report::{Applied, Report};
+pub use seed::{Seed, SeedError, SeedOutcome, SeedReport, SeedResult};
 pub use session::SessionStep;
 pub use status::{DatabaseState, MigrationStatus, Problem, State, Status};
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules of the crate `migrator` in their layers; a module names none of a later layer.
 const LAYERS: [(&str, &[&str]); 7] = [
-    ("values", &["error", "migration", "record", "report", "event", "environment"]),
+    ("values", &["error", "migration", "record", "report", "event", "environment", "seed"]),
     ("decisions", &["plan", "status"]),
     ("databases", &["dialect"]),
     ("state", &["history", "lock", "session", "ledgers"]),

@@ -1,12 +1,14 @@
 //! The facade: options, then a verb.
 
 mod job;
+mod seeding;
 mod verbs;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::seeding::{Pause, Retry};
 use crate::environment::Environment;
 use crate::event::{Event, Hook};
 use crate::lock::Wait;
@@ -51,6 +53,8 @@ pub struct Migrator<C> {
     policies: Policies,
     non_empty: Policy,
     environment: Option<Environment>,
+    retry: Retry,
+    pause: Pause,
     setup: Step<C>,
     teardown: Step<C>,
 }
@@ -67,6 +71,8 @@ impl<C> Migrator<C> {
             policies: Policies::default(),
             non_empty: Policy::Refuse,
             environment: None,
+            retry: Retry::default(),
+            pause: Pause::default(),
             setup: Step::Nothing,
             teardown: Step::Nothing,
         }
@@ -185,6 +191,8 @@ impl<C> Clone for Migrator<C> {
             policies: self.policies,
             non_empty: self.non_empty,
             environment: self.environment,
+            retry: self.retry,
+            pause: self.pause.clone(),
             setup: self.setup.clone(),
             teardown: self.teardown.clone(),
         }
