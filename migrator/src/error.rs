@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 use migrator_source::sql::{Position, position};
 
@@ -14,9 +15,11 @@ use crate::seed::SeedReport;
 /// next thing to do ([`remedy`](Error::remedy)). It never holds a database URL, and no bound value.
 ///
 /// Callers branch on [`code`](Error::code) or on the predicates; a run that stopped half-way carries what it did
-/// ([`report`](Error::report)).
+/// ([`report`](Error::report)). A clone is the same error: whoever waited for an init gets its outcome.
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     code: &'static str,
     message: String,
@@ -27,7 +30,7 @@ struct Inner {
     seeds: Option<SeedReport>,
     /// The source's own words, with what a database says besides its message.
     words: Option<String>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// Where in a script something happened.
@@ -81,6 +84,18 @@ impl Error {
         )
     }
 
+    /// Says first what it is about: the variable that is wrong.
+    pub(crate) fn about(mut self, what: &str) -> Self {
+        self.0.message = format!("{what}: {}", self.0.message);
+        self
+    }
+
+    /// The same cause and words, with what they come to here.
+    pub(crate) fn into_another(mut self, code: &'static str, message: String, remedy: String) -> Self {
+        (self.0.code, self.0.message, self.0.remedy) = (code, message, remedy);
+        self
+    }
+
     pub(crate) fn with_version(mut self, version: &str) -> Self {
         self.0.version = Some(version.to_owned());
         self
@@ -108,13 +123,13 @@ impl Error {
 
     pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.0.words = Some(source.to_string());
-        self.0.source = Some(Box::new(source));
+        self.0.source = Some(Arc::new(source));
         self
     }
 
     pub(crate) fn with_database(mut self, source: diesel::result::Error) -> Self {
         self.0.words = Some(words(&source));
-        self.0.source = Some(Box::new(source));
+        self.0.source = Some(Arc::new(source));
         self
     }
 
@@ -161,6 +176,31 @@ impl Error {
     /// Another process held the migration lock for longer than the lock timeout. Trying again later can help.
     pub fn is_lock_timeout(&self) -> bool {
         self.0.code == "lock_timeout"
+    }
+
+    /// Trying again can help though nothing is changed by hand: the database was away, or others held what was needed.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self.0.code,
+            "lock_timeout"
+                | "lock_lost"
+                | "connection_lost"
+                | "database_unavailable"
+                | "pool_timeout"
+                | "pending"
+                | "seeds_missing"
+                | "initializing"
+        )
+    }
+
+    /// The provider was shut down ([`DbProvider::shutdown`](crate::DbProvider::shutdown)).
+    pub fn is_shut_down(&self) -> bool {
+        self.0.code == "shut_down"
+    }
+
+    /// Every connection of the pool was in use for too long, or none could be made.
+    pub fn is_pool_timeout(&self) -> bool {
+        self.0.code == "pool_timeout"
     }
 
     /// A statement of a migration failed; the [`place`](Error::place) says which.

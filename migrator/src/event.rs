@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::provider_state::ProviderState;
 use crate::report::Report;
 
 /// One transition of a run, for the hook that [`Migrator::on_event`](crate::Migrator::on_event) takes.
@@ -75,6 +76,13 @@ pub enum Event<'a> {
         /// How long it pauses before.
         pause: Duration,
     },
+    /// A [`DbProvider`](crate::DbProvider) is in another state.
+    State {
+        /// Where it was.
+        from: &'a ProviderState,
+        /// Where it is.
+        to: &'a ProviderState,
+    },
     /// Something is worth a word.
     Warning {
         /// The whole sentence.
@@ -99,6 +107,9 @@ impl Hook {
             }
             Event::Waiting { attempt, holder } => {
                 tracing::info!(target: "migrator", attempt, holder, "waiting for the migration lock");
+            }
+            Event::State { from, to } => {
+                tracing::info!(target: "migrator", from = from.name(), to = to.name(), "{to}");
             }
             event => tracing::info!(target: "migrator", ?event),
         }

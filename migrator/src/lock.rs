@@ -10,6 +10,7 @@ use crate::dialect::{Dialect, Facts, LockKey, depth, refused};
 use crate::error::Error;
 use crate::event::{Event, Hook};
 use crate::history::Home;
+use crate::interrupt::Interrupt;
 use migrator_source::checksum::{digest, hex};
 
 impl LockKey {
@@ -23,11 +24,12 @@ impl LockKey {
     }
 }
 
-/// How long a verb waits for the lock, and who is told about it.
+/// How long a verb waits for the lock, who is told about it, and what ends it before.
 #[derive(Debug, Clone)]
 pub(crate) struct Wait {
     pub(crate) timeout: Duration,
     pub(crate) hook: Hook,
+    pub(crate) interrupt: Interrupt,
 }
 
 /// Whether what was done under a lock that is a transaction is kept.
@@ -119,6 +121,7 @@ fn poll(wait: &Wait, mut ask: impl FnMut(u32) -> Result<Answer, Error>) -> Resul
     let start = Instant::now();
     let mut pause = Duration::from_millis(25);
     for attempt in 1.. {
+        wait.interrupt.check()?;
         let holder = match ask(attempt)? {
             Answer::Yes => return Ok(Polled::Held(start.elapsed())),
             Answer::No(holder) => holder,
@@ -130,7 +133,7 @@ fn poll(wait: &Wait, mut ask: impl FnMut(u32) -> Result<Answer, Error>) -> Resul
         if attempt.is_power_of_two() {
             wait.hook.emit(Event::Waiting { attempt, holder: holder.as_deref() });
         }
-        std::thread::sleep(jitter(pause).min(left));
+        wait.interrupt.sleep(jitter(pause).min(left));
         pause = (pause * 2).min(Duration::from_secs(1));
     }
     unreachable!("attempts do not end")

@@ -33,6 +33,9 @@ pub struct Report {
     /// How many of the applied ones are committed, and told to the host.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub(crate) committed: usize,
+    /// Whether one query proved that the database is exactly where the set is.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub(crate) proven: bool,
 }
 
 impl Report {
@@ -94,6 +97,6 @@ pub(crate) fn migrations(count: usize) -> String {
 }
 
 #[cfg(feature = "serde")]
-fn milliseconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn milliseconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }

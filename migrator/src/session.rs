@@ -10,7 +10,8 @@ use diesel::connection::LoadConnection;
 
 use crate::dialect::{Dialect, Session, refused};
 use crate::error::Error;
-use crate::event::{Event, Hook};
+use crate::event::Event;
+use crate::lock::Wait;
 
 /// What a host runs on the migrating connection: SQL (`&str`, `String`) or a closure; `()` is nothing.
 pub trait SessionStep<C>: sealed::Sealed<C> {
@@ -83,7 +84,7 @@ impl<C> fmt::Debug for Step<C> {
 }
 
 impl<C: LoadConnection> Step<C> {
-    fn run(&self, conn: &mut C) -> QueryResult<()> {
+    pub(crate) fn run(&self, conn: &mut C) -> QueryResult<()> {
         match self {
             Self::Nothing => Ok(()),
             Self::Sql(sql) => conn.batch_execute(sql),
@@ -98,7 +99,7 @@ pub(crate) fn with_session<C, R>(
     conn: &mut C,
     [setup, teardown]: [&Step<C>; 2],
     statement_lock_timeout: Duration,
-    hook: &Hook,
+    wait: &Wait,
     body: impl FnOnce(&mut C, &Session) -> Result<R, Error>,
 ) -> Result<R, Error>
 where
@@ -106,7 +107,9 @@ where
 {
     let looking = |error| refused::<C::Backend>("tell the session's settings", error);
     let found = C::Backend::session(conn, statement_lock_timeout).map_err(looking)?;
+    let _can_be_cancelled = wait.interrupt.note(C::Backend::myself(conn).map_err(looking)?);
     let result = catch_unwind(AssertUnwindSafe(|| {
+        wait.interrupt.check()?;
         send(conn, &found.enter).map_err(|error| refused::<C::Backend>("set the session up", error))?;
         setup.run(conn).map_err(|error| {
             Error::new("session_setup", "the session's set-up failed", "correct the SQL or closure given to session()")
@@ -125,7 +128,7 @@ where
             if let Err(error) = torn_down.and(left) {
                 // What was migrated is committed; a session that could not be restored does not undo it.
                 let message = format!("the session could not be restored after the run, close the connection: {error}");
-                hook.emit(Event::Warning { message: &message });
+                wait.hook.emit(Event::Warning { message: &message });
             }
             result
         }

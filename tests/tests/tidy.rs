@@ -5,12 +5,27 @@ use std::path::{Path, PathBuf};
 
 /// The modules of the crate `migrator` in their layers; a module names none of a later layer.
 const LAYERS: [(&str, &[&str]); 7] = [
-    ("values", &["error", "migration", "record", "report", "event", "environment", "seed"]),
+    (
+        "values",
+        &[
+            "error",
+            "migration",
+            "record",
+            "report",
+            "event",
+            "environment",
+            "interrupt",
+            "mode",
+            "provider_state",
+            "seed",
+            "url",
+        ],
+    ),
     ("decisions", &["plan", "status"]),
     ("databases", &["dialect"]),
     ("state", &["history", "lock", "session", "ledgers"]),
     ("actions", &["apply"]),
-    ("facade", &["migrator", "interop", "stale"]),
+    ("facade", &["migrator", "interop", "stale", "provider"]),
     ("edges", &["cli", "lib", "main"]),
 ];
 

@@ -8,6 +8,7 @@ use super::Run;
 use crate::dialect::{Class, Dialect, class, refused};
 use crate::error::{Error, Place, words};
 use crate::event::Event;
+use crate::interrupt;
 use crate::migration::Migration;
 use crate::plan::remains;
 use crate::record::RecordKind;
@@ -63,7 +64,9 @@ where
     {
         return lost.with_version(version);
     }
+    let interrupted = run.wait.interrupt.is_stopped() && class == Class::Permanent;
     let remedy = match failure {
+        _ if interrupted => interrupt::REMEDY,
         Failure::ForeignKeys(_) => {
             "correct the script so that each row it leaves has its parent, then run again; a table renamed in a rebuild takes the \
              references to it along, unless the session has PRAGMA legacy_alter_table = ON"
@@ -71,6 +74,7 @@ where
         _ => class.remedy(),
     };
     let code = match (&failure, class) {
+        _ if interrupted => "interrupted",
         (Failure::ForeignKeys(_), _) => "foreign_key_violation",
         (Failure::Statement(..), _) => class.code().unwrap_or("statement_failed"),
         (Failure::Around(_) | Failure::Unrecorded(_), _) => class.code().unwrap_or("database"),

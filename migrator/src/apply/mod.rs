@@ -149,6 +149,12 @@ impl Run<'_> {
         }
     }
 
+    /// Between two statements is where an interrupted run ends.
+    fn goes_on(&self) -> Result<(), DatabaseError> {
+        let interrupted = |error| DatabaseError::QueryBuilderError(Box::new(error));
+        self.wait.interrupt.check().map_err(interrupted)
+    }
+
     /// Tells the host about the migrations that are now committed.
     pub(crate) fn flush(&mut self) {
         self.report.flush(&self.wait.hook);
@@ -234,6 +240,7 @@ fn execute<C: LoadConnection>(
 ) -> Result<(), DatabaseError> {
     let span = tracing::debug_span!(target: "migrator", "migrator.statement", number = at + 1);
     let _in_statement = span.enter();
+    run.goes_on()?;
     announce(run, script, at, statement);
     conn.batch_execute(statement.text)
 }
@@ -250,11 +257,16 @@ where
     let mut pause = Duration::from_millis(200);
     for number in 1.. {
         match attempt(conn, run) {
-            Err(failure) if number < TRIES && depth(conn) == 0 && failure.can_be_tried_again::<C>() => {
+            Err(failure)
+                if number < TRIES
+                    && !run.wait.interrupt.is_stopped()
+                    && depth(conn) == 0
+                    && failure.can_be_tried_again::<C>() =>
+            {
                 // Nobody queues behind a waiting DDL statement for longer than one lock timeout.
                 let pause_now = jitter(pause);
                 run.wait.hook.emit(Event::Retrying { attempt: number + 1, pause: pause_now });
-                std::thread::sleep(pause_now);
+                run.wait.interrupt.sleep(pause_now);
                 pause *= 2;
             }
             result => return result,

@@ -161,6 +161,7 @@ where
         Kind::Commits => {
             // The server finishes a message whose client is gone. So the outcome is recorded whenever the statement took.
             // What commits by itself commits the first transaction too; a CALL that only writes rows is undone when it fails.
+            run.goes_on().map_err(of_script)?;
             announce(run, script, at, statement);
             let text = statement.text;
             let message = format!(

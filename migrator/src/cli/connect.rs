@@ -1,11 +1,10 @@
-//! A database URL, and the connection that it names.
+//! The connection that a database URL names.
 
-use std::fmt;
 use std::process::ExitCode;
 
-use diesel::Connection;
 use diesel::connection::LoadConnection;
 
+use crate::url::Url;
 use crate::{Dialect, Error, SqlDialect};
 
 /// What a connection is opened for.
@@ -22,54 +21,23 @@ pub(super) trait Verb {
     fn call<C: LoadConnection<Backend: Dialect>>(self, conn: &mut C) -> Result<ExitCode, Error>;
 }
 
-/// A database URL. It prints itself without its password and without its query.
-pub(super) struct Url {
-    dialect: SqlDialect,
-    text: String,
-}
-
 impl Url {
-    /// Tells the database by the scheme; what has no scheme is a path of SQLite.
-    pub(super) fn parse(text: &str) -> Result<Self, Error> {
-        let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
-        let of = |dialect, text: &str| Ok(Self { dialect, text: text.to_owned() });
-        match scheme {
-            "postgres" | "postgresql" => of(SqlDialect::Postgres, text),
-            "mysql" => of(SqlDialect::Mysql, text),
-            "mariadb" => of(SqlDialect::Mysql, &text.replacen("mariadb", "mysql", 1)),
-            "sqlite" => {
-                let path = &text["sqlite:".len()..];
-                of(SqlDialect::Sqlite, path.strip_prefix("//").unwrap_or(path))
-            }
-            // A drive letter is no scheme.
-            _ if scheme.len() <= 1 || scheme == "file" || !text.contains("://") => of(SqlDialect::Sqlite, text),
-            other => Err(Error::new(
-                "unknown_scheme",
-                format!("`{other}` is no scheme of a database URL"),
-                "write sqlite:PATH, postgres://… or mysql://…",
-            )),
-        }
-    }
-
-    /// The database that it names.
-    pub(super) fn dialect(&self) -> SqlDialect {
-        self.dialect
-    }
-
     /// Connects, and does something on the connection.
     pub(super) fn connect(&self, purpose: Purpose, verb: impl Verb) -> Result<ExitCode, Error> {
-        match self.dialect {
+        match self.dialect() {
             #[cfg(feature = "sqlite")]
             SqlDialect::Sqlite => {
-                let is_file = self.text != ":memory:" && !self.text.starts_with("file:");
-                let missing = is_file && !std::path::Path::new(&self.text).exists();
-                let path = if missing && purpose == Purpose::Read { ":memory:" } else { &self.text };
-                verb.call(&mut self.establish::<diesel::SqliteConnection>(path)?)
+                let is_file = !self.is_in_memory() && !self.text().starts_with("file:");
+                let missing = is_file && !std::path::Path::new(self.text()).exists();
+                if missing && purpose == Purpose::Read {
+                    return verb.call(&mut Self::parse(":memory:")?.establish::<diesel::SqliteConnection>()?);
+                }
+                verb.call(&mut self.establish::<diesel::SqliteConnection>()?)
             }
             #[cfg(feature = "postgres")]
-            SqlDialect::Postgres => verb.call(&mut self.establish::<diesel::PgConnection>(&self.text)?),
+            SqlDialect::Postgres => verb.call(&mut self.establish::<diesel::PgConnection>()?),
             #[cfg(feature = "mysql")]
-            SqlDialect::Mysql => verb.call(&mut self.establish::<diesel::MysqlConnection>(&self.text)?),
+            SqlDialect::Mysql => verb.call(&mut self.establish::<diesel::MysqlConnection>()?),
             #[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "mysql")))]
             other => {
                 let _ = (purpose, verb);
@@ -78,31 +46,5 @@ impl Url {
                 Err(Error::new("dialect_not_built", message, features))
             }
         }
-    }
-
-    fn establish<C: Connection>(&self, text: &str) -> Result<C, Error> {
-        C::establish(text).map_err(|error| {
-            // libpq and libmariadb do not repeat a password; nothing but their words is shown, and the URL without it.
-            let message = format!("cannot connect to {self}");
-            Error::new("connection_failed", message, "check that the database is up and that the URL is right")
-                .with_source(error)
-        })
-    }
-}
-
-impl fmt::Display for Url {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.dialect == SqlDialect::Sqlite {
-            return write!(f, "sqlite:{}", self.text.split('?').next().unwrap_or(""));
-        }
-        let Ok(mut url) = url::Url::parse(&self.text) else {
-            return write!(f, "{}://…", self.dialect);
-        };
-        if url.password().is_some() && url.set_password(Some("***")).is_err() {
-            return write!(f, "{}://…", self.dialect);
-        }
-        // `?password=…` and `?sslpassword=…` are as secret as the one before the `@`.
-        url.set_query(None);
-        f.write_str(url.as_str())
     }
 }

@@ -11,7 +11,8 @@ use clap::{Args, Parser, Subcommand};
 use diesel::connection::LoadConnection;
 use migrator_source::layout::Options;
 
-use crate::cli::connect::{Purpose, Url, Verb};
+use crate::cli::connect::{Purpose, Verb};
+use crate::url::Url;
 use crate::{
     Dialect, Environment, Error, Layout, MigrationSet, Migrator, Policy, Resolution, SqlDialect, Status, Target,
 };

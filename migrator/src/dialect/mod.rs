@@ -89,9 +89,18 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// Who holds the lock, as far as the database tells.
     #[doc(hidden)]
     fn holder<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, facts: &Facts) -> Option<String>;
+    /// The database's name for this session, where a statement in it can be cancelled from another.
+    #[doc(hidden)]
+    fn myself<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Option<String>>;
+    /// Cancels the statement that a session executes.
+    #[doc(hidden)]
+    fn cancel<C: LoadConnection<Backend = Self>>(conn: &mut C, session: &str) -> QueryResult<()>;
     /// What kind of failure the database's words (in English) mean.
     #[doc(hidden)]
     fn class(words: &str) -> Class;
+    /// Whether a connection was refused because the database is not up yet, or not free, so that it may be there later.
+    #[doc(hidden)]
+    fn comes_up(words: &str) -> bool;
 }
 
 mod sealed {
@@ -219,6 +228,8 @@ pub enum Class {
     DiskFull,
     /// The role lacks a privilege.
     Permission,
+    /// The server does not let this user in, or has no such database.
+    Stranger,
     /// A transaction was open on the connection.
     Nested,
     /// Anything else; trying again does not help.
@@ -232,7 +243,7 @@ impl Class {
             Self::Connection => Some("connection_lost"),
             Self::ReadOnly => Some("read_only"),
             Self::DiskFull => Some("disk_full"),
-            Self::Permission => Some("permission_denied"),
+            Self::Permission | Self::Stranger => Some("permission_denied"),
             Self::Busy | Self::Conflict | Self::Nested | Self::Permanent => None,
         }
     }
@@ -244,6 +255,7 @@ impl Class {
             Self::ReadOnly => "connect to the primary, as a role that may write",
             Self::DiskFull => "make room, then run again",
             Self::Permission => "grant the role what the statement needs, or migrate as the owner",
+            Self::Stranger => "correct the user, the password or the database in the URL",
             Self::Nested | Self::Permanent => {
                 "correct what the database names, then run again: it goes on where it stopped"
             }

@@ -177,11 +177,21 @@ impl Dialect for Mysql {
         Some(holder)
     }
 
+    fn myself<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Option<String>> {
+        let rows = Self::rows(conn, "SELECT CAST(CONNECTION_ID() AS CHAR)")?;
+        Ok(rows.first().map(|row| row.text(0).to_owned()))
+    }
+
+    fn cancel<C: LoadConnection<Backend = Self>>(conn: &mut C, session: &str) -> QueryResult<()> {
+        conn.batch_execute(&format!("KILL QUERY {session}"))
+    }
+
     fn class(words: &str) -> Class {
         Class::find(
             words,
             &[
                 (Class::Busy, &["lock wait timeout exceeded"]),
+                (Class::Stranger, &["access denied for user '", "unknown database"]),
                 (Class::Conflict, &["deadlock found", "record has changed since last read"]),
                 (
                     Class::Connection,
@@ -189,6 +199,8 @@ impl Dialect for Mysql {
                         "server has gone away",
                         "lost connection to",
                         "can't connect to",
+                        "unknown server host",
+                        "unknown mysql server host",
                         "too many connections",
                         "connection was killed",
                     ],
@@ -198,5 +210,8 @@ impl Dialect for Mysql {
                 (Class::Permission, &["command denied", "access denied"]),
             ],
         )
+    }
+    fn comes_up(words: &str) -> bool {
+        Self::class(words) == Class::Connection
     }
 }

@@ -206,6 +206,15 @@ impl Dialect for Pg {
         Some(holder)
     }
 
+    fn myself<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Option<String>> {
+        let rows = Self::rows(conn, "SELECT pg_catalog.pg_backend_pid()::text")?;
+        Ok(rows.first().map(|row| row.text(0).to_owned()))
+    }
+
+    fn cancel<C: LoadConnection<Backend = Self>>(conn: &mut C, session: &str) -> QueryResult<()> {
+        Self::rows(conn, &format!("SELECT pg_catalog.pg_cancel_backend({session})::text")).map(drop)
+    }
+
     fn class(words: &str) -> Class {
         Class::find(
             words,
@@ -213,6 +222,18 @@ impl Dialect for Pg {
                 (Class::Busy, &["due to lock timeout", "could not obtain lock"]),
                 // The first query, which fails where there is no table of ours yet, ended what a plain BEGIN had begun.
                 (Class::Nested, &["current transaction is aborted"]),
+                (
+                    Class::Stranger,
+                    &[
+                        "authentication failed",
+                        "no password supplied",
+                        "no pg_hba.conf entry",
+                        "pg_hba.conf rejects",
+                        "fatal:  role \"",
+                        "fatal:  database \"",
+                        "permission denied for database",
+                    ],
+                ),
                 (Class::Conflict, &["deadlock detected", "could not serialize access"]),
                 (
                     Class::Connection,
@@ -221,6 +242,7 @@ impl Dialect for Pg {
                         "terminating connection",
                         "no connection to the server",
                         "connection to server",
+                        "could not translate host name",
                         "the database system is",
                         "too many clients",
                         "ssl connection has been closed",
@@ -231,6 +253,10 @@ impl Dialect for Pg {
                 (Class::Permission, &["permission denied", "must be owner", "must be superuser"]),
             ],
         )
+    }
+
+    fn comes_up(words: &str) -> bool {
+        Self::class(words) == Class::Connection && !words.contains("SSL was required")
     }
 }
 

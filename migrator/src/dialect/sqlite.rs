@@ -157,6 +157,15 @@ impl Dialect for Sqlite {
         holder_of(&facts.database)
     }
 
+    /// SQLite has an interrupt, and diesel does not expose it: a statement ends by itself.
+    fn myself<C: LoadConnection<Backend = Self>>(_conn: &mut C) -> QueryResult<Option<String>> {
+        Ok(None)
+    }
+
+    fn cancel<C: LoadConnection<Backend = Self>>(_conn: &mut C, _session: &str) -> QueryResult<()> {
+        Ok(())
+    }
+
     fn class(words: &str) -> Class {
         Class::find(
             words,
@@ -168,6 +177,11 @@ impl Dialect for Sqlite {
                 (Class::Connection, &["unable to open database", "disk i/o error"]),
             ],
         )
+    }
+
+    /// A file that cannot be opened now is one whose folder is not there or not ours.
+    fn comes_up(words: &str) -> bool {
+        Self::class(words) == Class::Busy
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use self::seeding::{Pause, Retry};
 use crate::environment::Environment;
 use crate::event::{Event, Hook};
+use crate::interrupt::Interrupt;
 use crate::lock::Wait;
 use crate::migration::MigrationSet;
 use crate::plan::{Policies, Policy};
@@ -66,7 +67,7 @@ impl<C> Migrator<C> {
             set: set.clone(),
             schema: None,
             set_name: String::new(),
-            wait: Wait { timeout: Duration::from_secs(5 * 60), hook: Hook::default() },
+            wait: Wait { timeout: Duration::from_secs(5 * 60), hook: Hook::default(), interrupt: Interrupt::default() },
             statement_lock_timeout: Duration::from_secs(5),
             policies: Policies::default(),
             non_empty: Policy::Refuse,
@@ -177,6 +178,24 @@ impl<C> Migrator<C> {
     pub fn on_event(mut self, hook: impl Fn(Event<'_>) + Send + Sync + 'static) -> Self {
         self.wait.hook = Hook(Some(Arc::new(hook)));
         self
+    }
+
+    /// What can end a run from another thread. Default: nothing.
+    #[must_use]
+    pub fn interrupt(mut self, interrupt: &Interrupt) -> Self {
+        self.wait.interrupt = interrupt.clone();
+        self
+    }
+
+    /// As [`on_event`](Self::on_event), beside the hook that is there.
+    pub(crate) fn also_on_event(self, hook: impl Fn(Event<'_>) + Send + Sync + 'static) -> Self {
+        let Hook(before) = self.wait.hook.clone();
+        self.on_event(move |event| {
+            hook(event);
+            if let Some(before) = &before {
+                before(event);
+            }
+        })
     }
 }
 

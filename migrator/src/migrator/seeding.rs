@@ -9,6 +9,7 @@ use diesel::connection::LoadConnection;
 use super::Migrator;
 use crate::dialect::Dialect;
 use crate::error::Error;
+use crate::interrupt::Interrupt;
 use crate::seed::{Pass, Seed, SeedReport, SeedStatus};
 
 /// How often, and for how long, a seed is tried whose error can pass.
@@ -51,6 +52,15 @@ impl<C> Migrator<C> {
     pub fn seed_deadline(mut self, deadline: Duration) -> Self {
         self.retry.deadline = deadline;
         self
+    }
+
+    /// Waits between two tries as long as nothing interrupts it.
+    pub(crate) fn pausing_with(self, interrupt: &Interrupt) -> Self {
+        let interrupt = interrupt.clone();
+        self.pause(move |pause| {
+            interrupt.sleep(pause);
+            if interrupt.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
     }
 
     /// Waits between two tries of a seed, instead of the thread's sleep; `Break` ends the verb with the error `interrupted`.

@@ -49,7 +49,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             self.warn(&mut report, warning);
         }
         if target == Target::Latest && self.is_unchanged(conn, &mut report)? {
-            report.skipped = self.set.len();
+            (report.skipped, report.proven) = (self.set.len(), true);
             report.duration = start.elapsed();
             return Ok(report);
         }
@@ -95,6 +95,22 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             problem.message.push_str(&format!("; it may still be running: {holder} holds the migration lock"));
         }
         Ok(status)
+    }
+
+    /// Cancels the statement that a run with the same [`interrupt`](Self::interrupt) executes right now, from this second
+    /// connection. Whether there is one or not, the run ends before its next statement.
+    ///
+    /// PostgreSQL's `pg_cancel_backend`, MySQL's `KILL QUERY`. On SQLite a statement ends by itself.
+    ///
+    /// # Errors
+    /// When the database refuses to cancel.
+    pub fn cancel(&self, conn: &mut C) -> Result<(), Error> {
+        self.wait.interrupt.stop();
+        let mut result = Ok(());
+        self.wait.interrupt.each_session(|session| {
+            result = std::mem::replace(&mut result, Ok(())).and(C::Backend::cancel(conn, session));
+        });
+        result.map_err(|error| refused::<C::Backend>("cancel what runs", error))
     }
 
     /// Settles what only a person can know of a migration: that it took, that it did not, or where it goes on.
@@ -318,16 +334,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let key = LockKey::new(&facts, &home);
         let needs_file =
             self.needs_file(&known, &plan) || C::Backend::LOCK_IS_TRANSACTION && FileLock::is_there(&facts);
-        with_session(
-            conn,
-            [&self.setup, &self.teardown],
-            self.statement_lock_timeout,
-            &self.wait.hook,
-            |conn, restore| {
-                let job = Job { migrator: self, facts: &facts, home: &home, key: &key, restore, target };
-                job.run(conn, needs_file, report)
-            },
-        )
+        with_session(conn, [&self.setup, &self.teardown], self.statement_lock_timeout, &self.wait, |conn, restore| {
+            let job = Job { migrator: self, facts: &facts, home: &home, key: &key, restore, target };
+            job.run(conn, needs_file, report)
+        })
     }
 
     /// Whether statements will run outside of the transaction that is the lock, or another process may be at it now.

@@ -1,0 +1,85 @@
+//! Which seeds are there and which are not, as reports and the ledger tell it. Pure.
+
+use crate::provider_state::{MissingSeed, SeedStanding};
+use crate::seed::{Phase, SeedOutcome, SeedReport, SeedState, SeedStatus, Skip};
+
+/// What is known of each seed of a list.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seeding(Vec<Known>);
+
+#[derive(Debug, Clone)]
+struct Known {
+    seed: String,
+    /// Whether what it promises holds. A seed that was skipped is no success, whatever the reason.
+    holds: bool,
+    /// Why the service lacks something; `None` also for what is not meant for it.
+    missing: Option<MissingSeed>,
+}
+
+impl Seeding {
+    /// Takes in what a pass did. `retries` is the phase of the seeds that a worker tries again by itself.
+    pub(super) fn report(&mut self, report: &SeedReport) {
+        for run in report.seeds() {
+            let before = self.0.iter().position(|known| known.seed == run.name);
+            let missing = |attempts, standing| Some(MissingSeed { seed: run.name.clone(), attempts, standing });
+            let tried = before.and_then(|at| self.0[at].missing.as_ref()).map_or(0, |missing| missing.attempts);
+            let (holds, missing) = match &run.outcome {
+                SeedOutcome::Applied { .. } | SeedOutcome::Unchanged => (true, None),
+                SeedOutcome::Failed { attempts, next_in, .. } => {
+                    let again = next_in.is_some() && run.phase == Phase::Background;
+                    (false, missing(*attempts, if again { SeedStanding::Retrying } else { SeedStanding::Exhausted }))
+                }
+                // A pass of the other phase says nothing new.
+                SeedOutcome::Skipped(Skip::Background) if before.is_some() => continue,
+                SeedOutcome::Skipped(Skip::Background) => (false, missing(0, SeedStanding::Pending)),
+                SeedOutcome::Skipped(Skip::NotDue(_)) => (false, missing(tried, SeedStanding::Retrying)),
+                SeedOutcome::Skipped(Skip::Elsewhere) => (false, missing(tried, SeedStanding::Pending)),
+                SeedOutcome::Skipped(Skip::GivenUp) => (false, missing(tried, SeedStanding::Exhausted)),
+                SeedOutcome::Skipped(Skip::Manual | Skip::Environment(Some(_))) => (false, None),
+                SeedOutcome::Skipped(skip) => (false, missing(0, SeedStanding::Skipped(skip.to_string()))),
+            };
+            self.put(Known { seed: run.name.clone(), holds, missing }, before);
+        }
+    }
+
+    /// Takes in what the ledger says of the seeds of which no pass told anything.
+    pub(super) fn ledger(&mut self, status: &[SeedStatus], phase: Option<Phase>) {
+        for row in status.iter().filter(|row| phase.is_none_or(|phase| row.phase == phase)) {
+            let before = self.0.iter().position(|known| known.seed == row.name);
+            let missing = |standing| Some(MissingSeed { seed: row.name.clone(), attempts: row.attempts, standing });
+            let (holds, missing) = match row.state {
+                SeedState::Applied => (true, None),
+                SeedState::Pending => (false, missing(SeedStanding::Pending)),
+                SeedState::Retrying => (false, missing(SeedStanding::Retrying)),
+                SeedState::Failed | SeedState::Exhausted => (false, missing(SeedStanding::Exhausted)),
+                SeedState::Skipped => (false, None),
+            };
+            self.put(Known { seed: row.name.clone(), holds, missing }, before);
+        }
+    }
+
+    fn put(&mut self, known: Known, before: Option<usize>) {
+        match before {
+            Some(at) => self.0[at] = known,
+            None => self.0.push(known),
+        }
+    }
+
+    /// The seeds that the service lacks.
+    pub(super) fn missing(&self) -> Vec<MissingSeed> {
+        self.0.iter().filter_map(|known| known.missing.clone()).collect()
+    }
+
+    /// Whether every seed of the list holds.
+    pub(super) fn is_successful(&self) -> bool {
+        self.0.iter().all(|known| known.holds)
+    }
+}
+
+/// The critical blocking seeds that the database does not have, by the ledger: what a process that never writes waits for.
+pub(super) fn awaited(status: &[SeedStatus]) -> Vec<&str> {
+    let awaited = status.iter().filter(|row| {
+        row.critical && row.phase == Phase::Blocking && !matches!(row.state, SeedState::Applied | SeedState::Skipped)
+    });
+    awaited.map(|row| row.name.as_str()).collect()
+}
