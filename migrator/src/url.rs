@@ -47,7 +47,7 @@ impl Url {
     fn of_file(path: &str) -> Self {
         let name = path.split('?').next().unwrap_or("");
         // Somebody may have left out the scheme of a server's URL.
-        let is_odd = name.split_once('@').is_some_and(|(before, _)| before.contains(':'));
+        let is_odd = path.split_once('@').is_some_and(|(before, _)| before.contains(':'));
         let shown = format!("sqlite:{}", if is_odd { "…" } else { name });
         Self { dialect: SqlDialect::Sqlite, text: path.to_owned(), shown, secrets: Vec::new() }
     }

@@ -306,7 +306,10 @@ impl<C: R2D2Connection + 'static> Drop for Working<'_, C> {
     fn drop(&mut self) {
         let me = thread::current().id();
         let mut seat = self.0.seat();
-        seat.working.retain(|thread| *thread != me);
+        // Once: in a hook a thread may be at two things.
+        if let Some(at) = seat.working.iter().position(|thread| *thread == me) {
+            seat.working.swap_remove(at);
+        }
         self.0.changed.notify_all();
     }
 }

@@ -22,6 +22,7 @@ mod names;
 mod outcome;
 mod panics;
 mod postgres;
+mod provider;
 mod refusals;
 mod runs;
 mod sections;

@@ -1,0 +1,83 @@
+//! The provider: what a service sees of its database from its start to its end.
+
+mod asynchronous;
+mod boot;
+mod config;
+mod end;
+mod modes;
+mod waits;
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use diesel::connection::LoadConnection;
+use diesel::r2d2::R2D2Connection;
+use migrator::{Config, DbProvider, Dialect, Event, MigrationSet, ProviderState};
+use migrator_tests::wait;
+
+/// A provider as a `static` of a service; the set of one test lives as long as the tests.
+pub(super) fn provider<C: R2D2Connection + 'static>(set: &MigrationSet) -> DbProvider<C> {
+    DbProvider::new(Box::leak(Box::new(set.clone())))
+}
+
+/// Every state that a provider was in, as the host was told.
+#[derive(Clone, Default)]
+pub(super) struct States(Arc<(Mutex<Vec<ProviderState>>, Condvar)>);
+
+impl States {
+    /// Listens; `then` is called with each event too, on the provider's own thread.
+    pub(super) fn of<C>(config: Config<C>, then: impl Fn(&Event<'_>) + Send + Sync + 'static) -> (Config<C>, Self)
+    where
+        C: R2D2Connection + LoadConnection<Backend: Dialect> + 'static,
+    {
+        let states = Self::default();
+        let (mine, told) = (states.clone(), Mutex::new(None));
+        let config = config.on_event(move |ref event| {
+            if let Event::State { from, to } = *event {
+                let mut last = told.lock().unwrap_or_else(PoisonError::into_inner);
+                let begins = last.as_ref().is_none_or(|last| last == from);
+                assert!(begins, "each change begins where the last one ended: {last:?}, {from:?}");
+                *last = Some(to.clone());
+                mine.0.0.lock().unwrap_or_else(PoisonError::into_inner).push(to.clone());
+                mine.0.1.notify_all();
+            }
+            then(event);
+        });
+        (config, states)
+    }
+
+    pub(super) fn all(&self) -> Vec<ProviderState> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Their names, without repetitions.
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.all().iter().map(ProviderState::name).collect();
+        names.dedup();
+        names
+    }
+
+    /// Waits for a state.
+    pub(super) fn until(&self, what: &str, is: impl Fn(&ProviderState) -> bool) {
+        let states = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.0.1.wait_timeout_while(states, wait::DEADLINE, |states| !states.iter().any(&is));
+        let (states, result) = waited.unwrap_or_else(PoisonError::into_inner);
+        assert!(!result.timed_out(), "waited for {what}, and saw {states:#?}");
+    }
+}
+
+/// Something that happens once, on another thread.
+#[derive(Clone, Default)]
+pub(super) struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    pub(super) fn open(&self) {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.0.1.notify_all();
+    }
+
+    pub(super) fn pass(&self) {
+        let open = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.0.1.wait_timeout_while(open, wait::DEADLINE, |open| !*open);
+        assert!(!waited.unwrap_or_else(PoisonError::into_inner).1.timed_out(), "the gate stays closed");
+    }
+}
