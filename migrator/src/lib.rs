@@ -62,6 +62,7 @@ mod plan;
 mod record;
 mod report;
 pub mod seed;
+mod seeding;
 mod session;
 mod stale;
 mod status;
