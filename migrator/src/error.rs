@@ -127,6 +127,11 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_words(mut self, words: String) -> Self {
+        self.0.words = Some(words);
+        self
+    }
+
     pub(crate) fn with_database(mut self, source: diesel::result::Error) -> Self {
         self.0.words = Some(words(&source));
         self.0.source = Some(Arc::new(source));

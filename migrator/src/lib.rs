@@ -66,6 +66,7 @@ mod provider_state;
 mod record;
 mod report;
 pub mod seed;
+mod seeding;
 mod session;
 mod stale;
 mod status;

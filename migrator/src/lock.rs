@@ -24,6 +24,14 @@ impl LockKey {
     }
 }
 
+impl LockKey {
+    /// The lock of one seed that runs in the background, so that it never blocks a run.
+    pub(crate) fn of_seed(facts: &Facts, home: &Home, seed: &str) -> Self {
+        let home = Home { schema: home.schema.clone(), set_name: format!("{}\0{seed}", home.set_name) };
+        Self::new(facts, &home)
+    }
+}
+
 /// How long a verb waits for the lock, who is told about it, and what ends it before.
 #[derive(Debug, Clone)]
 pub(crate) struct Wait {
@@ -71,6 +79,20 @@ where
             resume_unwind(panic)
         }
     }
+}
+
+/// Refuses a server that cannot be written to, or whose lock excludes nobody.
+pub(crate) fn check_writable(facts: &Facts, what: &str) -> Result<(), Error> {
+    if let Some(reason) = &facts.read_only {
+        let message = format!("{what}, and nothing can be written: {reason}");
+        return Err(Error::new("read_only", message, "connect to the primary, as a role that may write"));
+    }
+    if let Some(reason) = &facts.unsupported {
+        let message = format!("no migration lock can be trusted here: {reason}");
+        let remedy = "let a single job run the migrations, on a server with a lock that holds";
+        return Err(Error::new("unsupported", message, remedy));
+    }
+    Ok(())
 }
 
 /// Polls for the lock; never a blocking call, beside which `CREATE INDEX CONCURRENTLY` would deadlock.

@@ -80,17 +80,17 @@ impl Url {
             && ports().all(is_port)
             && !database.contains(['@', '#'])
             && !query.contains('@')
+            && (query.is_empty() || query.split('&').all(|pair| pair.contains('=')))
             && [user, hosts, database, query].into_iter().all(|part| decoded(part).is_some());
         if !clear {
             return Err(unclear());
         }
         let (name, password) = user.split_once(':').unwrap_or((user, ""));
-        let mut secrets: Vec<String> = query
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .filter(|(key, _)| ["pass", "secret", "token", "key"].iter().any(|word| key.contains(word)))
-            .map(|(_, value)| value.to_owned())
-            .collect();
+        // A secret with a `&` or a `=` that should have been `%26` or `%3D` reaches into what follows it.
+        let is_secret = |pair: &&str| ["pass", "secret", "token", "key"].iter().any(|word| pair.contains(word));
+        let from_there = query.split('&').skip_while(|pair| !is_secret(pair)).enumerate();
+        let parts = from_there.flat_map(|(at, pair)| pair.split('=').skip(usize::from(at == 0)));
+        let mut secrets: Vec<String> = parts.map(str::to_owned).collect();
         secrets.push(password.to_owned());
         secrets.extend(secrets.clone().iter().filter_map(|secret| decoded(secret)));
         secrets.retain(|secret| !secret.is_empty());

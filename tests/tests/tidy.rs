@@ -24,7 +24,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
     ("decisions", &["plan", "status"]),
     ("databases", &["dialect"]),
     ("state", &["history", "lock", "session", "ledgers"]),
-    ("actions", &["apply"]),
+    ("actions", &["apply", "seeding"]),
     ("facade", &["migrator", "interop", "stale", "provider"]),
     ("edges", &["cli", "lib", "main"]),
 ];

@@ -8,13 +8,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::seeding::{Pause, Retry};
 use crate::environment::Environment;
 use crate::event::{Event, Hook};
 use crate::interrupt::Interrupt;
 use crate::lock::Wait;
 use crate::migration::MigrationSet;
 use crate::plan::{Policies, Policy};
+use crate::seeding::{Pause, Retry};
 use crate::session::{SessionStep, Step};
 
 /// Brings a database to where a [`MigrationSet`] is: options first, then a verb.

@@ -2,41 +2,20 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::LoadConnection;
 
 use super::Migrator;
-use crate::dialect::Dialect;
+use super::verbs::run_id;
+use crate::dialect::{Class, Dialect, Facts, class, depth, refused};
 use crate::error::Error;
+use crate::history::{Home, LEDGER};
 use crate::interrupt::Interrupt;
-use crate::seed::{Pass, Seed, SeedReport, SeedStatus};
-
-/// How often, and for how long, a seed is tried whose error can pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Retry {
-    pub(crate) attempts: u32,
-    pub(crate) deadline: Duration,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self { attempts: 10, deadline: Duration::from_secs(5 * 60) }
-    }
-}
-
-/// How a verb waits between two tries.
-#[derive(Clone)]
-pub(crate) struct Pause(pub(crate) Arc<dyn Fn(Duration) -> ControlFlow<()> + Send + Sync>);
-
-impl Default for Pause {
-    fn default() -> Self {
-        Self(Arc::new(|pause| {
-            std::thread::sleep(pause);
-            ControlFlow::Continue(())
-        }))
-    }
-}
+use crate::seed::{Pass, Seed, SeedReport, SeedState, SeedStatus};
+use crate::seeding::plan::{self, Call, Row, Standing};
+use crate::seeding::{self, Critical, Ground, Host, Pause, Seeding, ledger};
+use crate::status::{self, DatabaseState};
 
 impl<C> Migrator<C> {
     /// How often a seed is tried, by all processes together, whose error can pass, before it is given up. Default: 10. At
@@ -75,15 +54,19 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// Runs the blocking seeds that are not applied, and tries again what can pass; or proves with one query that nothing is to
     /// be done.
     ///
-    /// Background seeds are listed as skipped, and so are manual ones.
+    /// Background seeds that are not applied are listed as skipped, and so are manual ones. A seed that failed blocks those that
+    /// depend on it, and only them.
     ///
     /// # Errors
     /// `seed_failed` when a critical seed failed: it names the seed, its attempts, and the database's words
     /// ([`Error::seed_report`] has the others). Before anything is changed: `migrations_pending` when the database is not where
     /// the set is, `seeds` when the list is unsound. `connection_lost`: call again with another connection.
     pub fn seed(&self, conn: &mut C, seeds: &[Seed<C>]) -> Result<SeedReport, Error> {
-        let _ = (conn, seeds);
-        Err(Error::new("seeds", "seeding is not built yet", ""))
+        let (report, critical) = self.seeded(conn, seeds, Call::Blocking, &[])?;
+        match critical {
+            Some(critical) => Err(critical.into_error(report)),
+            None => Ok(report),
+        }
     }
 
     /// Tries each background seed once that is to be tried, and tells with [`SeedReport::next_due`] when to come back. It
@@ -92,8 +75,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// # Errors
     /// As [`seed`](Self::seed), but a failed seed is an outcome and no error.
     pub fn seed_background(&self, conn: &mut C, seeds: &[Seed<C>], pass: Pass) -> Result<SeedReport, Error> {
-        let _ = (conn, seeds, pass);
-        Err(Error::new("seeds", "seeding is not built yet", ""))
+        Ok(self.seeded(conn, seeds, Call::Background(pass), &[])?.0)
     }
 
     /// Tries each seed of both phases that is not applied, once and now, whatever the ledger says of its next time, and returns
@@ -102,8 +84,20 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// # Errors
     /// As [`seed_background`](Self::seed_background).
     pub fn retry_seeds(&self, conn: &mut C, seeds: &[Seed<C>]) -> Result<SeedReport, Error> {
-        let _ = (conn, seeds);
-        Err(Error::new("seeds", "seeding is not built yet", ""))
+        Ok(self.seeded(conn, seeds, Call::Force, &[])?.0)
+    }
+
+    /// Tries the seeds of these names once and now, manual ones too. What they depend on must be applied.
+    ///
+    /// # Errors
+    /// As [`seed_background`](Self::seed_background), and `seeds` when no seed has one of the names.
+    pub fn seed_only(&self, conn: &mut C, seeds: &[Seed<C>], names: &[&str]) -> Result<SeedReport, Error> {
+        if let Some(unknown) = names.iter().find(|name| !seeds.iter().any(|seed| seed.name == **name)) {
+            let known: Vec<&str> = seeds.iter().map(Seed::name).collect();
+            let message = format!("there is no seed `{unknown}`");
+            return Err(Error::new("seeds", message, format!("the seeds are: {}", known.join(", "))));
+        }
+        Ok(self.seeded(conn, seeds, Call::Named, names)?.0)
     }
 
     /// Where each seed stands, by the ledger. It reads only, with one query, and runs nothing of the seeds' own.
@@ -111,7 +105,112 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// # Errors
     /// When the database cannot be read.
     pub fn seed_status(&self, conn: &mut C, seeds: &[Seed<C>]) -> Result<Vec<SeedStatus>, Error> {
-        let _ = (conn, seeds);
-        Err(Error::new("seeds", "seeding is not built yet", ""))
+        let (rows, marked) = match self.glance(conn)? {
+            Some(glance) => (glance.rows, glance.environment),
+            None => {
+                let (facts, home, history) = self.read(conn)?;
+                let marked = history.and_then(|history| history.meta).and_then(|meta| meta.environment);
+                (self.ledger(conn, &facts, &home)?, marked)
+            }
+        };
+        let status = |seed: &Seed<C>| {
+            let (terms, row) = (seed.terms(), rows.iter().find(|row| row.name == seed.name));
+            let skip = plan::elsewhere(&terms, self.environment, marked.as_deref());
+            let state = plan::state(&terms, row, skip.as_ref());
+            let current = row.filter(|_| plan::standing(&terms, row) != Standing::Pending);
+            SeedStatus {
+                name: seed.name.to_owned(),
+                state,
+                mode: seed.mode,
+                phase: seed.phase,
+                critical: seed.critical,
+                attempts: current.map_or(0, |row| row.attempts),
+                next_in: current.filter(|_| state == SeedState::Retrying).map(|row| row.wait),
+                applied_at: row.and_then(|row| row.applied_at.clone()),
+                rows: row.and_then(|row| row.rows),
+                error: skip.map(|skip| skip.to_string()).or_else(|| current.and_then(|row| row.error.clone())),
+            }
+        };
+        Ok(seeds.iter().map(status).collect())
+    }
+
+    fn seeded(
+        &self,
+        conn: &mut C,
+        seeds: &[Seed<C>],
+        call: Call,
+        names: &[&str],
+    ) -> Result<(SeedReport, Option<Critical>), Error> {
+        let span = tracing::info_span!(target: "migrator", "migrator.seed", seeds = seeds.len());
+        let _in_seeding = span.enter();
+        let start = Instant::now();
+        self.check_dialect()?;
+        if depth(conn) > 0 {
+            return Err(Error::open_transaction());
+        }
+        seeding::order(seeds)?;
+        if seeds.is_empty() {
+            return Ok((SeedReport::default(), None));
+        }
+        let (ground, rows, marked) = match self.glance(conn)? {
+            Some(glance) if glance.fingerprint == Some(self.set.fingerprint()) => {
+                (None, glance.rows, glance.environment)
+            }
+            _ => {
+                let (ground, marked) = self.ground(conn)?;
+                let rows = self.ledger(conn, &ground.facts, &ground.home)?;
+                (Some(ground), rows, marked)
+            }
+        };
+        let run_id = run_id();
+        let host = Host {
+            session: [&self.setup, &self.teardown],
+            statement_lock_timeout: self.statement_lock_timeout,
+            wait: &self.wait,
+            attempts: self.retry.attempts,
+            deadline: self.retry.deadline,
+            pause: &self.pause,
+            environment: self.environment,
+            run_id: &run_id,
+        };
+        let report = SeedReport { run_id: run_id.clone(), ..SeedReport::default() };
+        let paused = Duration::ZERO;
+        let mut seeding = Seeding { host, seeds, call, names, marked, rows, ground, report, paused, start };
+        let critical = seeding.run(conn, &|conn| Ok(self.ground(conn)?.0))?;
+        let mut report = seeding.report;
+        report.duration = start.elapsed();
+        Ok((report, critical))
+    }
+
+    /// One query: the meta row and the ledger. `None` when one of them is not there.
+    fn glance(&self, conn: &mut C) -> Result<Option<ledger::Glance>, Error> {
+        match ledger::glance(conn, self.schema.as_deref(), &self.set_name) {
+            Ok(glance) => Ok(glance),
+            // Whether a table is missing, or what else it is, the catalogue says.
+            Err(error) if class::<C::Backend>(&error) != Class::Connection => Ok(None),
+            Err(error) => {
+                Err(refused::<C::Backend>("answer the first query", error).with_remedy("check that the database is up"))
+            }
+        }
+    }
+
+    fn ledger(&self, conn: &mut C, facts: &Facts, home: &Home) -> Result<Vec<Row>, Error> {
+        if facts.has_table(LEDGER) { ledger::load(conn, home, None) } else { Ok(Vec::new()) }
+    }
+
+    /// What there is to know before a seed is tried; an error when the database is not where the set is.
+    fn ground(&self, conn: &mut C) -> Result<(Ground, Option<String>), Error> {
+        let (facts, home, history) = self.read(conn)?;
+        if facts.in_transaction {
+            return Err(Error::open_transaction());
+        }
+        let status = status::status(&self.set, history.as_ref(), C::Backend::SQL.name(), facts.database.clone());
+        if !matches!(status.state(), DatabaseState::UpToDate | DatabaseState::Ahead) {
+            let message =
+                format!("the database is not where the migrations are ({}), so no seed runs", status.state().name());
+            return Err(Error::new("migrations_pending", message, "run the migrations first"));
+        }
+        let marked = history.and_then(|history| history.meta).and_then(|meta| meta.environment);
+        Ok((Ground { facts, home }, marked))
     }
 }

@@ -6,12 +6,12 @@ use diesel::connection::LoadConnection;
 
 use super::Migrator;
 use super::job::Job;
-use crate::dialect::{Class, Dialect, Facts, LockKey, Outcome, depth, refused};
+use crate::dialect::{Class, Dialect, Facts, LockKey, Outcome, Work, depth, refused};
 use crate::error::Error;
 use crate::event::Event;
 use crate::history::{self, Glance, Home, Writer};
 use crate::ledgers;
-use crate::lock::{self, FileLock, Keep};
+use crate::lock::{self, FileLock, Keep, check_writable};
 use crate::plan::{self, Given, Plan, Policy, Resolution, Target};
 use crate::record::{History, RecordKind};
 use crate::report::Report;
@@ -171,7 +171,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         writer.write(conn, &record).map_err(writing)
     }
 
-    fn check_dialect(&self) -> Result<(), Error> {
+    pub(super) fn check_dialect(&self) -> Result<(), Error> {
         match self.set.sql_dialect() {
             Some(stated) if stated != C::Backend::SQL => Err(Error::new(
                 "dialect_mismatch",
@@ -222,7 +222,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     }
 
     /// Reads what there is to know, and the history. A writer that keeps readers out for a moment is waited for.
-    fn read(&self, conn: &mut C) -> Result<(Facts, Home, Option<History>), Error> {
+    pub(super) fn read(&self, conn: &mut C) -> Result<(Facts, Home, Option<History>), Error> {
         let telling =
             |error| refused::<C::Backend>("tell what it is", error).with_remedy("check that the database is up");
         let patience = C::Backend::patience(conn, self.wait.timeout).map_err(telling)?;
@@ -334,10 +334,17 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let key = LockKey::new(&facts, &home);
         let needs_file =
             self.needs_file(&known, &plan) || C::Backend::LOCK_IS_TRANSACTION && FileLock::is_there(&facts);
-        with_session(conn, [&self.setup, &self.teardown], self.statement_lock_timeout, &self.wait, |conn, restore| {
-            let job = Job { migrator: self, facts: &facts, home: &home, key: &key, restore, target };
-            job.run(conn, needs_file, report)
-        })
+        with_session(
+            conn,
+            [&self.setup, &self.teardown],
+            self.statement_lock_timeout,
+            Work::Migrations,
+            &self.wait,
+            |conn, restore| {
+                let job = Job { migrator: self, facts: &facts, home: &home, key: &key, restore, target };
+                job.run(conn, needs_file, report)
+            },
+        )
     }
 
     /// Whether statements will run outside of the transaction that is the lock, or another process may be at it now.
@@ -346,20 +353,6 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             && (plan.steps.iter().any(|step| !step.transaction)
                 || history.pasts(self.set.layout()).values().any(|past| past.standing.is_in_doubt()))
     }
-}
-
-/// Refuses a server that cannot be written to, or whose lock excludes nobody.
-fn check_writable(facts: &Facts, what: &str) -> Result<(), Error> {
-    if let Some(reason) = &facts.read_only {
-        let message = format!("{what}, and nothing can be written: {reason}");
-        return Err(Error::new("read_only", message, "connect to the primary, as a role that may write"));
-    }
-    if let Some(reason) = &facts.unsupported {
-        let message = format!("no migration lock can be trusted here: {reason}");
-        let remedy = "let a single job run the migrations, on a server with a lock that holds";
-        return Err(Error::new("unsupported", message, remedy));
-    }
-    Ok(())
 }
 
 /// A name for one run: 128 random bits.

@@ -23,7 +23,7 @@ use crate::mode::ServiceMode;
 use crate::plan::Target;
 use crate::provider_state::{Move, Stage};
 use crate::report::Report;
-use crate::seed::{Pass, Phase, Seed, SeedReport};
+use crate::seed::{Pass, Phase, Seed, SeedOutcome, SeedReport, SeedRun, Skip};
 use crate::status::DatabaseState;
 use crate::url::Url;
 
@@ -204,7 +204,9 @@ where
         if !self.seeds.is_empty() {
             let mut done = self.migrator.seed(conn, self.seeds)?;
             seeding.report(&done);
-            if self.seeds.iter().any(|seed| seed.phase == Phase::Background) {
+            // What is applied it lists as unchanged.
+            let waits = |run: &SeedRun| matches!(run.outcome, SeedOutcome::Skipped(Skip::Background));
+            if done.seeds().iter().any(waits) {
                 if self.mode == ServiceMode::MigrateOnly {
                     self.seed_to_the_end(conn, &mut seeding, &mut done)?;
                 } else {
@@ -306,6 +308,8 @@ fn step(event: &Event<'_>, start: Instant) -> Option<Move> {
         Event::Waiting { holder, .. } => Move::LockIsHeld { holder: holder.map(str::to_owned), at: start.elapsed() },
         Event::Started { name, step, steps, .. } => Move::Migrate { step, steps, name: name.to_owned() },
         Event::Statement { number, .. } => Move::Statement { number },
+        Event::SeedStarted { name, attempt } => Move::Seed { seed: name.to_owned(), attempt },
+        Event::SeedRetrying { name, attempt, .. } => Move::Seed { seed: name.to_owned(), attempt },
         _ => return None,
     })
 }

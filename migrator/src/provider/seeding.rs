@@ -32,9 +32,7 @@ impl Seeding {
                 // A pass of the other phase says nothing new.
                 SeedOutcome::Skipped(Skip::Background) if before.is_some() => continue,
                 SeedOutcome::Skipped(Skip::Background) => (false, missing(0, SeedStanding::Pending)),
-                SeedOutcome::Skipped(Skip::NotDue(_)) => (false, missing(tried, SeedStanding::Retrying)),
                 SeedOutcome::Skipped(Skip::Elsewhere) => (false, missing(tried, SeedStanding::Pending)),
-                SeedOutcome::Skipped(Skip::GivenUp) => (false, missing(tried, SeedStanding::Exhausted)),
                 SeedOutcome::Skipped(Skip::Manual | Skip::Environment(Some(_))) => (false, None),
                 SeedOutcome::Skipped(skip) => (false, missing(0, SeedStanding::Skipped(skip.to_string()))),
             };

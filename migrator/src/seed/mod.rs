@@ -31,6 +31,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use self::check::checked;
+pub(crate) use self::check::unsound;
 pub use self::error::{SeedError, SeedResult};
 pub use self::report::{SeedOutcome, SeedReport, SeedRun, SeedState, SeedStatus, Skip};
 use crate::environment::Environment;

@@ -42,10 +42,6 @@ pub enum Skip {
     Background,
     /// It runs only when it is asked for by name.
     Manual,
-    /// Its next try is not yet due.
-    NotDue(Duration),
-    /// It was tried often enough, or its error is permanent; only a forced try runs it.
-    GivenUp,
     /// Another process runs it right now.
     Elsewhere,
 }
@@ -60,8 +56,6 @@ impl fmt::Display for Skip {
             Self::DependsOn(name) => write!(f, "it depends on {name}, which is not applied"),
             Self::Background => f.write_str("it runs in the background"),
             Self::Manual => f.write_str("it runs only when it is asked for by name"),
-            Self::NotDue(wait) => write!(f, "it is tried again in {} ms", wait.as_millis()),
-            Self::GivenUp => f.write_str("it failed before, and only a forced try runs it again"),
             Self::Elsewhere => f.write_str("another process runs it right now"),
         }
     }

@@ -26,6 +26,7 @@ mod provider;
 mod refusals;
 mod runs;
 mod sections;
+mod seeds;
 mod session;
 mod sqlite;
 mod sqlite_locks;
