@@ -160,6 +160,10 @@ impl<C: R2D2Connection + 'static> Flight<C> {
     pub(super) fn seeded(&self, report: &SeedReport) {
         let mut seat = self.seat();
         seat.seeding.report(report);
+        if seat.seeding.is_successful() {
+            // Nothing is left to try, and the owner's URL goes.
+            (seat.seeder, seat.url) = (None, None);
+        }
         let step = Move::Serve { ahead: seat.ahead, seeds: seat.seeding.missing() };
         seat.go(step);
         self.changed.notify_all();

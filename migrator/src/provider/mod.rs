@@ -168,8 +168,8 @@ where
         Migrator::new(self.set).status(&mut *self.get()?)
     }
 
-    /// Tries each seed that is not there once, now, and returns what came of it. What is tried already is waited for; a seed that
-    /// still fails is an outcome, and is tried again later as the ledger has it.
+    /// Tries each seed that is not there once, now, and returns what came of it; nothing, when none is missing. What is tried
+    /// already is waited for; a seed that still fails is an outcome, and is tried again later as the ledger has it.
     ///
     /// # Errors
     /// As [`get`](Self::get) and [`Migrator::retry_seeds`]; `read_only` in a process that never writes.

@@ -5,6 +5,7 @@ mod boot;
 mod config;
 mod end;
 mod modes;
+mod seeding;
 mod waits;
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
