@@ -1,5 +1,7 @@
 //! Makes a new migration rebuild the crate.
 
 fn main() {
-    println!("cargo::rerun-if-changed=migrations\ncargo::rustc-env=MIGRATOR_TRACKED=migrations");
+    let tracked = ["migrations", "../examples/accounts/migrations/sqlite", "../examples/accounts/migrations/postgres"];
+    tracked.iter().for_each(|directory| println!("cargo::rerun-if-changed={directory}"));
+    println!("cargo::rustc-env=MIGRATOR_TRACKED={}", tracked.join(","));
 }

@@ -225,8 +225,8 @@ impl<C: R2D2Connection + LoadConnection<Backend: Dialect> + 'static> Config<C> {
         self
     }
 
-    /// How many connections the pool has at most. Default: 10. It keeps one of them idle, and closes others after ten minutes
-    /// without work. A SQLite database in memory has one only, which is never closed.
+    /// How many connections the pool has at most. Default: 10. They are made when they are asked for, and closed after ten
+    /// minutes without work. A SQLite database in memory has one only, which is never closed.
     #[must_use]
     pub fn pool_size(mut self, size: u32) -> Self {
         self.pool_size = size.max(1);
@@ -308,7 +308,7 @@ fn wrong(name: &str, what: &str) -> Error {
 }
 
 fn one_of<T: FromStr>(name: &str, value: &str, words: [&str; 4]) -> Result<T, Error> {
-    value.parse().map_err(|_| wrong(name, &format!("it is one of {}", words.join(", "))))
+    value.parse().map_err(|_| wrong(name, &format!("it can be {}", words.join(", "))))
 }
 
 fn duration(name: &str, value: &str) -> Result<Duration, Error> {

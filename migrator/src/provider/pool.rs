@@ -44,7 +44,9 @@ impl<C: R2D2Connection + LoadConnection<Backend: Dialect> + 'static> Serving<C> 
         let url = Arc::new(url);
         let mut builder = Pool::builder()
             .max_size(size)
-            .min_idle(Some(1))
+            // Made when they are asked for, and never behind the service's back: a process that ends while a thread of the pool is
+            // inside of libpq's TLS set-up crashes (seen: SIGSEGV in OpenSSL's clean-up).
+            .min_idle(Some(0))
             .connection_timeout(timeout)
             .connection_customizer(Box::new(SetUp { busy_timeout, on_connect }))
             .error_handler(Box::new(Tell(Arc::clone(&url))));

@@ -4,6 +4,7 @@
 //! three of it. What differs between the databases is listed in `dialects`; what only one of them has is in a module named
 //! after it.
 
+mod accounts;
 mod asynchronous;
 mod crash;
 #[macro_use]

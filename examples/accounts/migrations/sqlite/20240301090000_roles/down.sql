@@ -1,0 +1,2 @@
+DROP TABLE permission;
+DROP TABLE role;

@@ -1,0 +1,10 @@
+CREATE TABLE role (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE
+);
+CREATE TABLE permission (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    role_id INTEGER NOT NULL REFERENCES role (id),
+    name TEXT NOT NULL,
+    UNIQUE (role_id, name)
+);
