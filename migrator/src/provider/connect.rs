@@ -22,7 +22,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// more. `None` when the deadline has passed.
 ///
 /// `spread` makes of a pause one ± 50 %, so that a hundred services do not ask a database that comes up at the same moment.
-fn pause(
+pub(super) fn pause(
     attempt: u32,
     elapsed: Duration,
     deadline: Duration,

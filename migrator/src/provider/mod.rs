@@ -7,7 +7,7 @@ mod connect;
 mod flight;
 mod init;
 mod pool;
-#[cfg(test)]
+#[cfg(all(test, feature = "sqlite"))]
 mod properties;
 mod seeding;
 mod worker;
