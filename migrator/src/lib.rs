@@ -61,6 +61,7 @@ mod migrator;
 mod plan;
 mod record;
 mod report;
+mod seal;
 mod session;
 mod stale;
 mod status;

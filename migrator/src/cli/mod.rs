@@ -207,7 +207,8 @@ impl Global {
             let [first, _] = &usual;
             usual.iter().find(|dir| dir.is_dir()).unwrap_or(first).clone()
         });
-        let options = Options { layout: self.layout, dialect: self.dialect, possible: &[database] };
+        let options =
+            Options { layout: self.layout, dialect: self.dialect, possible: &[database], ..Options::default() };
         MigrationSet::from_path_for(&dir, options)
     }
 
