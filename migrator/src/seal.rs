@@ -29,7 +29,11 @@ impl MigrationSet {
         let folder = read(dir, layout, dialect)?;
         let Some(dialect) = folder.dialect else {
             let remedy = "say it once, with --dialect sqlite, postgres or mysql; the seal remembers it";
-            return Err(Error::new("folder", "nothing says which dialect the migrations are written in", remedy));
+            return Err(Error::new(
+                "dialect_unknown",
+                "nothing says which dialect the migrations are written in",
+                remedy,
+            ));
         };
         let mut seal = folder.seal.unwrap_or_default();
         let added = seal.add(&folder.entries, dialect).map_err(|faults| faulty(dir, &faults))?;

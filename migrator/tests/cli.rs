@@ -274,3 +274,24 @@ fn prisma_s_own_folder_is_found() {
     let status = project.migrator("app.db", &["status", "--json"]).exits(0).json();
     assert_eq!(status["migrations"][0]["version"], "20240101000000_init");
 }
+
+#[test]
+fn what_is_sealed_cannot_be_edited() {
+    let project = Project::new(&[FIRST]);
+    let seal = |args: &[&str]| project.with_env(&[], &[&["seal"], args].concat());
+    let nothing_known = seal(&[]).exits(1);
+    assert!(nothing_known.err().contains("--dialect"), "{}", nothing_known.err());
+    assert_eq!(seal(&["--database-url", "sqlite:app.db"]).exits(0).out(), format!("sealed {}\n", FIRST.0));
+    assert_eq!(seal(&["--json"]).exits(0).json(), json!({ "sealed": [] }));
+
+    project.write(SECOND.0, SECOND.1);
+    project.migrator("app.db", &["run"]).exits(0);
+    project.write(SECOND.0, "CREATE TABLE posts (id BIGINT);");
+    assert_eq!(seal(&[]).exits(0).out(), format!("sealed {}\n", SECOND.0), "a draft is free to change until then");
+    project.write(FIRST.0, "CREATE TABLE users (id BIGINT);");
+    for command in ["run", "plan", "status", "seal"] {
+        let refused = project.migrator("app.db", &[command]).exits(1);
+        let expected = format!("{}/up.sql: was edited, and it is sealed (migrations.seal:3)", FIRST.0);
+        assert!(refused.err().contains(&expected), "{command}: {}", refused.err());
+    }
+}
