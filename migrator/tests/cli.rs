@@ -295,3 +295,44 @@ fn what_is_sealed_cannot_be_edited() {
         assert!(refused.err().contains(&expected), "{command}: {}", refused.err());
     }
 }
+
+#[test]
+fn a_new_migration_is_written_and_checked() {
+    let project = Project::new(&[]);
+    let type_in = |args: &[&str]| project.with_env(&[], args);
+    assert!(type_in(&["new", "update"]).exits(1).err().contains("does not say what the migration does"));
+    let files = type_in(&["new", "add_users", "--json"]).exits(0).json();
+    let up = files["files"][0].as_str().expect("a path").to_owned();
+    let (_, name) = up.split_once("migrations/").expect("the directory in front");
+    let version: String = name.chars().take_while(char::is_ascii_digit).collect();
+    assert_eq!((version.len(), &name[version.len()..]), (14, "_add_users/up.sql"));
+    assert_eq!(files["files"][1], json!(up.replace("up.sql", "down.sql")));
+
+    let empty = type_in(&["check"]).exits(0);
+    assert!(empty.out().contains("warning: ") && empty.out().contains("[empty_up]"), "{}", empty.out());
+    type_in(&["check", "--deny", "warnings"]).exits(2);
+    std::fs::write(project.path().join(&up), "CREATE TABLE users (id INTEGER);").expect("the script");
+    std::fs::write(project.path().join(up.replace("up.sql", "down.sql")), "DROP TABLE users;").expect("the script");
+    assert_eq!(type_in(&["check", "--deny", "warnings", "--json"]).exits(0).json(), json!({ "findings": [] }));
+
+    type_in(&["seal", "--dialect", "sqlite"]).exits(0);
+    project.write("20990101000000_fix", "SELECT 1;");
+    std::fs::write(project.path().join(&up), "CREATE TABLE people (id INTEGER);").expect("the script");
+    let findings = type_in(&["lint", "--json"]).exits(2).json();
+    assert_eq!(findings["findings"][0]["rule"], json!("sealed_edited"));
+    assert_eq!(findings["findings"][0]["severity"], json!("error"));
+    assert_eq!(findings["findings"][0]["file"], json!(up));
+    std::fs::write(project.path().join(&up), "CREATE TABLE users (id INTEGER);").expect("the script");
+    let named = type_in(&["check", "--json"]).exits(0).json();
+    assert_eq!(named["findings"][0]["rule"], json!("bad_name"), "a draft can still be renamed");
+}
+
+#[test]
+fn a_new_migration_of_prisma_says_how_its_tools_leave_our_tables_alone() {
+    let project = Project::new(&[]);
+    let new = |name: &str| project.with_env(&[], &["new", name, "--dir", "prisma/migrations"]).exits(0);
+    let first = new("add_users");
+    assert!(first.out().trim_end().ends_with("_add_users/migration.sql"), "{}", first.out());
+    assert!(first.err().contains("external: ['__migrator_history'"), "{}", first.err());
+    assert_eq!(new("add_posts").err(), "");
+}

@@ -72,6 +72,21 @@ struct Global {
 enum Command {
     #[command(flatten)]
     Database(DatabaseCommand),
+    /// Make a new migration, YYYYMMDDHHMMSS_name in UTC, in the layout of the directory.
+    ///
+    /// Refuses a name that is not in snake_case or does not say what the migration does.
+    #[command(after_help = "Example:\n  migrator new add_email_to_users")]
+    New {
+        /// What it does, in snake_case.
+        name: String,
+    },
+    /// Check the directory alone: layout, names, texts, seal, dialect. Exits 2 on errors.
+    #[command(visible_alias = "lint", after_help = "Example:\n  migrator check --deny warnings")]
+    Check {
+        /// Exit 2 on warnings too.
+        #[arg(long, value_name = "warnings", value_parser = ["warnings"])]
+        deny: Option<String>,
+    },
     /// Declare the migrations of the directory final: from then on it is a compile error to edit, delete, rename or reorder them.
     ///
     /// Writes `migrations.seal` beside them, to be committed. A migration that is added later is a draft until it is sealed.
@@ -173,6 +188,8 @@ impl Cli {
     fn answer(&self) -> Result<ExitCode, Error> {
         match &self.command {
             Command::Database(command) => self.on_database(command),
+            Command::New { name } => folder::new(&self.global, name),
+            Command::Check { deny } => folder::check(&self.global, deny.is_some()),
             Command::Seal => folder::seal(&self.global),
         }
     }

@@ -12,6 +12,7 @@ mod check;
 mod detect;
 mod diesel;
 mod flat;
+mod new;
 mod prisma;
 mod sections;
 mod tree;
@@ -25,6 +26,7 @@ use crate::checksum::Sum;
 use crate::fault::{Fault, Warning};
 use crate::seal::{self, Seal};
 use crate::sql::{Mode, SqlDialect};
+pub use new::{bad_name, new, words};
 pub use tree::{File, files};
 use tree::{Tree, has_scripts, is_named};
 
