@@ -42,7 +42,7 @@ pub(super) fn new(global: &Global, name: &str) -> Result<ExitCode, Error> {
     if global.json {
         output::json(&json!({ "files": paths }));
     } else {
-        paths.iter().for_each(|path| output::answer(path));
+        paths.iter().for_each(output::answer);
     }
     let is_prisma = new.iter().any(|file| file.path.ends_with("/migration.sql"));
     if is_prisma && files.iter().all(|file| !file.path.ends_with("/migration.sql")) && !global.quiet {
