@@ -25,7 +25,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
     ("databases", &["dialect"]),
     ("state", &["history", "lock", "session", "ledgers"]),
     ("actions", &["apply", "seeding"]),
-    ("facade", &["migrator", "interop", "stale", "provider"]),
+    ("facade", &["migrator", "interop", "provider", "seal", "stale"]),
     ("edges", &["cli", "lib", "main"]),
 ];
 
