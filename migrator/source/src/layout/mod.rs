@@ -24,6 +24,7 @@ use std::str::FromStr;
 use crate::checksum::Sum;
 use crate::fault::{Fault, Warning};
 use crate::sql::{Mode, SqlDialect};
+pub(crate) use check::{script, text};
 pub use tree::{File, files};
 use tree::{Tree, has_scripts, is_named};
 
