@@ -128,20 +128,93 @@ macro_rules! embed_migrations {
     };
 }
 
+/// Makes a [`Seed`] of a file that is baked into the binary: SQL, CSV (feature `csv`) or JSON (feature `json`).
+///
+/// ```ignore
+/// const ROLES: Seed<SqliteConnection> = seed_file!("seeds/010_roles.sql");
+/// const COUNTRIES: Seed<SqliteConnection> = seed_file!("seeds/020_countries.csv", key = ["code"]).depends_on(&[ROLES]);
+/// ```
+///
+/// The path is relative to the `Cargo.toml` of the crate that calls the macro. The file's name, without the number in front and
+/// without its ending, is the seed's: `roles`, `countries`. A change of the content runs it again ([`seed::Mode::OnChange`]); line
+/// endings do not count.
+///
+/// The statements of an SQL file run in the seed's transaction. A CSV file is a header with column names, and rows; an empty
+/// cell is NULL. A JSON file is an array of objects that all have the same keys. Their rows are put into the table that the seed
+/// is named after, or into `table = "…"`. `key = […]` names the columns that tell rows apart; without it the first column does. A
+/// row whose key is in the table stays as it is, so that what a user changed is never reset; `existing = update` gives it the file's
+/// values. Rows are never deleted. With [`seed::Mode::Ensure`] rows that are gone come back.
+///
+/// A fault of the file (not UTF-8, a short row, a column twice, a value of another kind) is a compile error that names its line; a
+/// column that the table has not is an error before anything is written.
+#[macro_export]
+macro_rules! seed_file {
+    ($($args:tt)*) => {
+        $crate::__private::embed_seed!($crate; $($args)*)
+    };
+}
+
+/// Makes a [`Seed`] of a function: it keeps the function and adds a constant of its name in capitals.
+///
+/// ```
+/// use diesel::prelude::*;
+/// use migrator::{Seed, SeedResult, seed};
+///
+/// #[seed]
+/// fn roles(conn: &mut SqliteConnection) -> SeedResult {
+///     Ok(diesel::sql_query("INSERT OR IGNORE INTO role VALUES ('admin')").execute(conn)? as u64)
+/// }
+///
+/// #[seed(depends_on = [ROLES], version = "2", environments = [development, test], critical = false)]
+/// fn admin(conn: &mut SqliteConnection) -> SeedResult {
+///     Ok(diesel::sql_query("INSERT OR IGNORE INTO account VALUES ('admin', 'admin')").execute(conn)? as u64)
+/// }
+///
+/// const SEEDS: &[Seed<SqliteConnection>] = &[ROLES, ADMIN];
+/// ```
+///
+/// | argument | is | default |
+/// |---|---|---|
+/// | `name = "…"` | what the ledger knows it by | the function's name |
+/// | `version = "…"` | [`Seed::version`] | empty |
+/// | `depends_on = [ROLES, …]` | [`Seed::depends_on`] | nothing |
+/// | `environments = [development, test, staging, production]` | [`Seed::environments`] | all |
+/// | `mode = once`, `on_change`, `ensure`, `always`, `manual` | [`Seed::mode`] | `on_change` |
+/// | `phase = blocking`, `background` | [`Seed::phase`] | `blocking` |
+/// | `critical = false` | [`Seed::critical`] | `true` |
+/// | `verify = is_there` | [`Seed::verify`]: a `fn(&mut C) -> Result<bool, SeedError>` | nothing |
+/// | `transaction = false` | [`Seed::without_transaction`]; needs `verify` | `true` |
+/// | `deadline = 30` | [`Seed::deadline`], in seconds | 10 minutes |
+/// | `files = ["seeds/prices.xml"]` | files whose content joins the version | none |
+/// | `crate = path` | this crate, where it has another name | `::migrator` |
+///
+/// An unknown seed in `depends_on` and seeds that depend on each other in a circle are compile errors; so are, where
+/// [`seed::checked`] or a provider takes the list in a `static`, two seeds of one name and a dependency that is not in the list.
+pub use migrator_macros::seed;
+
 /// What the expansion of the macro names. Not part of the interface.
 #[doc(hidden)]
 pub mod __private {
     pub use std::borrow::Cow;
+    pub use std::time::Duration;
 
-    pub use migrator_macros::embed;
+    pub use migrator_macros::{embed, embed_seed};
+    pub use migrator_source::data::Kind as SeedKind;
     pub use migrator_source::layout::Layout;
     pub use migrator_source::pack::Packed;
     pub use migrator_source::sql::SqlDialect;
 
+    pub use crate::environment::Environment;
     use crate::migration::MigrationSet;
+    pub use crate::seed::{Existing, Mode, Phase, Seed, SeedFile};
 
     /// The set that a packed form is.
     pub const fn set(packed: &'static Packed) -> MigrationSet {
         MigrationSet::embedded(packed)
+    }
+
+    /// The seed that a file is.
+    pub const fn seed_of_file<C>(name: &'static str, hash: &'static str, file: &'static SeedFile) -> Seed<C> {
+        Seed::of_file(name, hash, file)
     }
 }

@@ -53,6 +53,9 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// A text as a literal, whatever the session's settings.
     #[doc(hidden)]
     fn literal(text: &str) -> String;
+    /// A number as a literal that a column of any type takes, and can be compared with.
+    #[doc(hidden)]
+    fn number(number: &str) -> String;
     /// A name as an identifier.
     #[doc(hidden)]
     fn ident(name: &str) -> String;
@@ -80,6 +83,9 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// A query for the column names of a table.
     #[doc(hidden)]
     fn columns(schema: &str, table: &str) -> String;
+    /// A query for the column names of a table as a statement would find it: `table`, or `schema.table`.
+    #[doc(hidden)]
+    fn columns_here(table: &str) -> String;
     /// What the session is set to, as the SQL that changes it for a run and back.
     #[doc(hidden)]
     fn session<C: LoadConnection<Backend = Self>>(

@@ -35,6 +35,11 @@ impl Dialect for Mysql {
         format!("_utf8mb4 X'{}'", hex(text.as_bytes()))
     }
 
+    fn number(number: &str) -> String {
+        // Compared with a bare number, every text that begins with it would be equal.
+        Self::literal(number)
+    }
+
     fn ident(name: &str) -> String {
         quoted(name, '`')
     }
@@ -127,6 +132,18 @@ impl Dialect for Mysql {
             "SELECT CAST(COLUMN_NAME AS CHAR CHARACTER SET utf8mb4) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {} AND \
              TABLE_NAME = {}",
             Self::literal(schema),
+            Self::literal(table)
+        )
+    }
+
+    fn columns_here(table: &str) -> String {
+        let (schema, table) = match table.split_once('.') {
+            Some((schema, table)) => (Self::literal(schema), table),
+            None => ("DATABASE()".to_owned(), table),
+        };
+        format!(
+            "SELECT CAST(COLUMN_NAME AS CHAR CHARACTER SET utf8mb4) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {schema} \
+             AND TABLE_NAME = {} ORDER BY ORDINAL_POSITION",
             Self::literal(table)
         )
     }

@@ -34,6 +34,10 @@ impl Dialect for Pg {
         quoted(text, '\'')
     }
 
+    fn number(number: &str) -> String {
+        Self::literal(number)
+    }
+
     fn ident(name: &str) -> String {
         quoted(name, '"')
     }
@@ -108,6 +112,15 @@ impl Dialect for Pg {
             "SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = {}::regclass AND a.attnum > 0 AND NOT \
              a.attisdropped",
             Self::literal(&super::table::<Self>(schema, table))
+        )
+    }
+
+    fn columns_here(table: &str) -> String {
+        let table: Vec<String> = table.split('.').map(Self::ident).collect();
+        format!(
+            "SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = to_regclass({}) AND a.attnum > 0 AND NOT \
+             a.attisdropped ORDER BY a.attnum",
+            Self::literal(&table.join("."))
         )
     }
 

@@ -28,6 +28,11 @@ impl Dialect for Sqlite {
         quoted(text, '\'')
     }
 
+    fn number(number: &str) -> String {
+        // A column without a type keeps what it is given, and a text is no number there.
+        number.to_owned()
+    }
+
     fn ident(name: &str) -> String {
         quoted(name, '"')
     }
@@ -78,6 +83,13 @@ impl Dialect for Sqlite {
 
     fn columns(schema: &str, table: &str) -> String {
         format!("SELECT name FROM pragma_table_info({}, {})", Self::literal(table), Self::literal(schema))
+    }
+
+    fn columns_here(table: &str) -> String {
+        match table.split_once('.') {
+            Some((schema, table)) => Self::columns(schema, table),
+            None => format!("SELECT name FROM pragma_table_info({})", Self::literal(table)),
+        }
     }
 
     /// `PRAGMA foreign_keys` does nothing inside a transaction, and with it on the `DROP TABLE` of a table rebuild deletes

@@ -25,6 +25,7 @@
 
 mod check;
 mod error;
+mod folder;
 mod report;
 
 use std::fmt;
@@ -35,6 +36,7 @@ pub(crate) use self::check::unsound;
 pub use self::error::{SeedError, SeedResult};
 pub use self::report::{SeedOutcome, SeedReport, SeedRun, SeedState, SeedStatus, Skip};
 use crate::environment::Environment;
+use migrator_source::data::Kind;
 
 /// When a seed runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -123,6 +125,21 @@ pub struct Seed<C: 'static> {
 /// What a seed runs.
 pub(crate) enum Body<C> {
     Call(fn(&mut C) -> SeedResult),
+    File(&'static SeedFile),
+}
+
+/// A file that is a seed. What it is read from has been checked.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct SeedFile {
+    pub kind: Kind,
+    /// For messages.
+    pub path: &'static str,
+    pub text: &'static str,
+    pub table: &'static str,
+    /// The columns that tell rows apart; the first one when it is empty.
+    pub key: &'static [&'static str],
+    pub existing: Existing,
 }
 
 impl<C> Seed<C> {
@@ -131,6 +148,14 @@ impl<C> Seed<C> {
     /// The function returns how many rows it touched; 0 means that all was there already. It runs in a transaction and neither
     /// commits nor rolls back itself.
     pub const fn new(name: &'static str, run: fn(&mut C) -> SeedResult) -> Self {
+        Self::of(name, Body::Call(run))
+    }
+
+    pub(crate) const fn of_file(name: &'static str, hash: &'static str, file: &'static SeedFile) -> Self {
+        Self::of(name, Body::File(file)).hashed(hash)
+    }
+
+    const fn of(name: &'static str, body: Body<C>) -> Self {
         Self {
             name,
             version: "",
@@ -143,7 +168,7 @@ impl<C> Seed<C> {
             transaction: true,
             deadline: Duration::from_secs(600),
             verify: None,
-            body: Body::Call(run),
+            body,
         }
     }
 
@@ -220,7 +245,16 @@ impl<C> Seed<C> {
     pub(crate) const fn verifies_itself(&self) -> bool {
         match self.body {
             Body::Call(_) => false,
+            Body::File(file) => !matches!(file.kind, Kind::Sql),
         }
+    }
+
+    /// The digest of what it reads, which joins the version.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn hashed(mut self, hash: &'static str) -> Self {
+        self.hash = hash;
+        self
     }
 
     /// Its name, which is what the ledger knows it by.

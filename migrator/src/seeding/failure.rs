@@ -26,7 +26,9 @@ pub(super) enum Failure {
     LeftOpen,
     /// What is around it could not be committed in time, in these words of the database.
     Late(String),
-    /// Something in its data file; the text says what and where.
+    /// A statement of its file, or a row, at this place.
+    Statement(String, DatabaseError),
+    /// Something in its file; the text says what and where.
     Data(String),
     /// What is done around it: begin, record, commit.
     Around(DatabaseError),
@@ -55,7 +57,7 @@ impl Failure {
     fn database(&self) -> Option<&DatabaseError> {
         match self {
             Self::Seed(error) => error.database(),
-            Self::Around(error) => Some(error),
+            Self::Around(error) | Self::Statement(_, error) => Some(error),
             _ => None,
         }
     }
@@ -91,6 +93,7 @@ impl Failure {
             }
             Self::LeftOpen => "it began a transaction and did not end it".to_owned(),
             Self::Data(text) | Self::Late(text) => text.clone(),
+            Self::Statement(place, error) => format!("{place}: {}", words(error)),
             Self::Around(error) => words(error),
         }
     }
@@ -98,6 +101,7 @@ impl Failure {
     /// What happened, for the ledger: one line, and without the values that databases quote.
     pub(super) fn redacted(&self) -> String {
         let text = match (self, self.database()) {
+            (Self::Statement(place, error), _) => format!("{place}: {error}"),
             // The detail and the hint quote whole rows.
             (_, Some(error)) => error.to_string(),
             _ => self.words(),

@@ -229,3 +229,148 @@ pub(crate) fn state(terms: &Terms<'_>, row: Option<&Row>, skip: Option<&Skip>) -
         Standing::Pending => SeedState::Pending,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn modes() -> impl Strategy<Value = Mode> {
+        prop_oneof![Just(Mode::Once), Just(Mode::OnChange), Just(Mode::Ensure), Just(Mode::Always), Just(Mode::Manual)]
+    }
+
+    fn calls() -> impl Strategy<Value = Call> {
+        let passes = prop_oneof![Just(Pass::First), Just(Pass::Due), Just(Pass::Force)];
+        prop_oneof![Just(Call::Blocking), Just(Call::Force), Just(Call::Named), passes.prop_map(Call::Background)]
+    }
+
+    fn rows() -> impl Strategy<Value = Option<Row>> {
+        let outcome = prop::option::of(prop::sample::select(&Recorded::ALL[..]));
+        let row = (outcome, 0_u32..50, 0_u64..60_000, "[12]", "[ab]");
+        prop::option::of(row.prop_map(|(outcome, attempts, wait, version, hash)| Row {
+            name: "seed".to_owned(),
+            version,
+            hash,
+            outcome,
+            attempts,
+            wait: Duration::from_millis(wait),
+            error: None,
+            rows: None,
+            applied_at: None,
+            run_id: String::new(),
+        }))
+    }
+
+    fn terms(mode: Mode, phase: Phase) -> Terms<'static> {
+        Terms { version: "1", hash: "a", mode, phase, environments: &[] }
+    }
+
+    fn phases() -> impl Strategy<Value = Phase> {
+        prop_oneof![Just(Phase::Blocking), Just(Phase::Background)]
+    }
+
+    proptest! {
+        #[test]
+        fn every_seed_comes_after_what_it_depends_on(edges in prop::collection::vec((0_usize..20, 0_usize..20), 0..40)) {
+            let mut depends_on = vec![Vec::new(); 20];
+            edges.iter().filter(|(a, b)| a > b).for_each(|(a, b)| depends_on[*a].push(*b));
+            let order = order(&depends_on).expect("edges that lead down make no circle");
+            // They all lead down here, so the order of the list is one that fits, and it is kept.
+            prop_assert_eq!(order, (0..20).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn an_order_fits_or_there_is_a_circle(edges in prop::collection::vec((0_usize..8, 0_usize..8), 0..16)) {
+            let mut depends_on = vec![Vec::new(); 8];
+            edges.iter().for_each(|(a, b)| depends_on[*a].push(*b));
+            match order(&depends_on) {
+                Ok(order) => {
+                    let place = |seed: usize| order.iter().position(|at| *at == seed).expect("each has a place");
+                    prop_assert_eq!(order.len(), 8);
+                    for (seed, others) in depends_on.iter().enumerate() {
+                        prop_assert!(others.iter().all(|other| place(*other) < place(seed)));
+                    }
+                }
+                Err(circle) => {
+                    // Each of them waits for another one of them.
+                    let waits = |seed: &usize| depends_on[*seed].iter().any(|other| circle.contains(other));
+                    prop_assert!(!circle.is_empty() && circle.iter().all(waits));
+                }
+            }
+        }
+
+        #[test]
+        fn pauses_stay_below_their_bound(attempts in 0_u32..=u32::MAX, chance in 0.0_f64..=1.0) {
+            let bound = Duration::from_millis(200 * 2_u64.pow(attempts.saturating_sub(1).min(16))).min(CAP);
+            prop_assert!(pause(attempts, chance) <= bound);
+            prop_assert_eq!(pause(attempts, 1.0), bound);
+        }
+
+        #[test]
+        fn exhausted_and_failed_never_look_like_retrying(mode in modes(), phase in phases(), row in rows(), call in calls()) {
+            let terms = terms(mode, phase);
+            let state = state(&terms, row.as_ref(), None);
+            let recorded = row.as_ref().and_then(|row| row.outcome);
+            prop_assert!(state != SeedState::Retrying || recorded == Some(Recorded::Retrying));
+            if state == SeedState::Exhausted || state == SeedState::Failed {
+                let later = decide(&terms, row.as_ref(), Call::Background(Pass::Due));
+                prop_assert!(matches!(later, Decision::Leave(None) | Decision::Skip(_)), "{:?}", later);
+            }
+            if let Decision::Leave(Some(_)) = decide(&terms, row.as_ref(), call) {
+                prop_assert!(recorded == Some(Recorded::Retrying) || call == Call::Background(Pass::First));
+            }
+        }
+
+        #[test]
+        fn nothing_runs_before_its_time_unless_forced(mode in modes(), phase in phases(), row in rows(), call in calls()) {
+            let decision = decide(&terms(mode, phase), row.as_ref(), call);
+            let behind = matches!(standing(&terms(mode, phase), row.as_ref()), Standing::Behind(_, wait) if !wait.is_zero());
+            let forced = matches!(call, Call::Force | Call::Named | Call::Background(Pass::Force));
+            if behind && !forced {
+                prop_assert!(!matches!(decision, Decision::Run | Decision::Ask), "{:?}", decision);
+            }
+            if forced {
+                prop_assert!(!matches!(decision, Decision::Wait(_) | Decision::Leave(_)), "{:?}", decision);
+            }
+        }
+
+        #[test]
+        fn what_is_applied_is_left_alone(mode in modes(), phase in phases(), row in rows(), call in calls()) {
+            let terms = terms(mode, phase);
+            if standing(&terms, row.as_ref()) == Standing::Applied && matches!(mode, Mode::Once | Mode::OnChange) {
+                prop_assert_eq!(decide(&terms, row.as_ref(), call), Decision::Unchanged);
+            }
+            // Only what was recorded as taken counts as applied; skipped is never success.
+            if state(&terms, row.as_ref(), None) == SeedState::Applied {
+                let outcome = row.and_then(|row| row.outcome);
+                prop_assert!(matches!(outcome, Some(Recorded::Applied | Recorded::Unchanged)));
+            }
+        }
+
+        #[test]
+        fn attempts_come_to_an_end(most in 1_u32..20, transient in any::<bool>()) {
+            let verdicts: Vec<Recorded> = (1..=most).map(|attempt| verdict(transient, attempt, most)).collect();
+            let retrying = verdicts.iter().filter(|verdict| **verdict == Recorded::Retrying).count();
+            prop_assert_eq!(retrying, if transient { most as usize - 1 } else { 0 });
+            prop_assert!(verdicts.last() != Some(&Recorded::Retrying));
+        }
+    }
+
+    #[test]
+    fn a_word_that_this_version_does_not_know_is_not_applied() {
+        let row = Row {
+            name: "seed".to_owned(),
+            version: "1".to_owned(),
+            hash: "a".to_owned(),
+            outcome: Recorded::from_name("dreamt"),
+            attempts: 0,
+            wait: Duration::ZERO,
+            error: None,
+            rows: None,
+            applied_at: None,
+            run_id: String::new(),
+        };
+        assert_eq!(standing(&terms(Mode::OnChange, Phase::Blocking), Some(&row)), Standing::Pending);
+    }
+}

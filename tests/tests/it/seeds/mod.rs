@@ -2,6 +2,7 @@
 
 mod boots;
 mod failures;
+mod files;
 mod together;
 
 use std::cell::Cell;
