@@ -5,8 +5,7 @@ use std::io::{self, BufRead};
 use std::process::ExitCode;
 
 use diesel::prelude::*;
-use migrator::seed::Mode;
-use migrator::{Config, DbProvider, Event, Seed, SeedResult};
+use migrator::{Config, DbProvider, Event, Seed, SeedResult, seed};
 
 use super::{Connection, DEFAULT_URL, MIGRATIONS};
 
@@ -39,24 +38,26 @@ const MAY: [(&str, &[&str]); 3] = [
     ("administrator", &["list", "show", "search", "add", "change", "comment", "remove", "invite", "audit"]),
 ];
 
-const ROLES: Seed<Connection> = Seed::new("roles", |conn| {
+/// Each role, and what it may do.
+#[seed]
+fn roles(conn: &mut Connection) -> SeedResult {
     let mut rows = 0;
     for (name, permissions) in MAY {
-        diesel::insert_into(role::table).values(role::name.eq(name)).execute(conn)?;
+        rows += diesel::insert_into(role::table).values(role::name.eq(name)).execute(conn)?;
         let id = role_id(conn, name)?;
         for permission in permissions {
             let values = (permission::role_id.eq(id), permission::name.eq(permission));
-            diesel::insert_into(permission::table).values(values).execute(conn)?;
-            rows += 1;
+            rows += diesel::insert_into(permission::table).values(values).execute(conn)?;
         }
-        rows += 1;
     }
-    Ok(rows)
-});
+    Ok(rows as u64)
+}
 
-/// Once in the life of a database: somebody may have renamed the account, or taken its role.
-const ADMINISTRATOR: Seed<Connection> =
-    Seed::new("administrator", |conn| add(conn, "root", "administrator")).depends_on(&[ROLES]).mode(Mode::Once);
+/// Once in the life of a database: somebody may rename the account, or give it another role.
+#[seed(depends_on = [ROLES], mode = once)]
+fn administrator(conn: &mut Connection) -> SeedResult {
+    add(conn, "root", "administrator")
+}
 
 const SEEDS: &[Seed<Connection>] = &[ROLES, ADMINISTRATOR];
 

@@ -3,6 +3,7 @@
 mod asynchronous;
 mod boot;
 mod config;
+mod cost;
 mod end;
 mod modes;
 mod seeding;
