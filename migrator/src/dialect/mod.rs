@@ -262,8 +262,6 @@ pub enum Class {
     DiskFull,
     /// The role lacks a privilege.
     Permission,
-    /// The server does not let this user in, or has no such database.
-    Stranger,
     /// A transaction was open on the connection.
     Nested,
     /// Anything else; trying again does not help.
@@ -277,7 +275,7 @@ impl Class {
             Self::Connection => Some("connection_lost"),
             Self::ReadOnly => Some("read_only"),
             Self::DiskFull => Some("disk_full"),
-            Self::Permission | Self::Stranger => Some("permission_denied"),
+            Self::Permission => Some("permission_denied"),
             Self::Busy | Self::Conflict | Self::Nested | Self::Permanent => None,
         }
     }
@@ -289,7 +287,6 @@ impl Class {
             Self::ReadOnly => "connect to the primary, as a role that may write",
             Self::DiskFull => "make room, then run again",
             Self::Permission => "grant the role what the statement needs, or migrate as the owner",
-            Self::Stranger => "correct the user, the password or the database in the URL",
             Self::Nested | Self::Permanent => {
                 "correct what the database names, then run again: it goes on where it stopped"
             }

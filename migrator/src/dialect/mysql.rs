@@ -240,7 +240,6 @@ impl Dialect for Mysql {
             words,
             &[
                 (Class::Busy, &["lock wait timeout exceeded"]),
-                (Class::Stranger, &["access denied for user '", "unknown database"]),
                 (Class::Conflict, &["deadlock found", "record has changed since last read"]),
                 (
                     Class::Connection,

@@ -263,16 +263,25 @@ impl Dialect for Pg {
                 (Class::Busy, &["due to lock timeout", "could not obtain lock"]),
                 // The first query, which fails where there is no table of ours yet, ended what a plain BEGIN had begun.
                 (Class::Nested, &["current transaction is aborted"]),
+                // What a server that is up says to a stranger, behind libpq's "connection to server at … failed".
                 (
-                    Class::Stranger,
+                    Class::Permission,
                     &[
-                        "authentication failed",
-                        "no password supplied",
-                        "no pg_hba.conf entry",
-                        "pg_hba.conf rejects",
+                        "fatal:  password authentication failed",
+                        "fatal:  peer authentication failed",
+                        "fatal:  ident authentication failed",
+                        "fatal:  certificate authentication failed",
+                        "fatal:  ldap authentication failed",
+                        "fatal:  pam authentication failed",
+                        "fatal:  no pg_hba.conf entry",
+                        "fatal:  pg_hba.conf rejects",
+                        "fatal:  permission denied",
                         "fatal:  role \"",
                         "fatal:  database \"",
-                        "permission denied for database",
+                        "no password supplied",
+                        "but ssl was required",
+                        "certificate verify failed",
+                        "root certificate file",
                     ],
                 ),
                 (Class::Conflict, &["deadlock detected", "could not serialize access"]),
@@ -297,7 +306,7 @@ impl Dialect for Pg {
     }
 
     fn comes_up(words: &str) -> bool {
-        Self::class(words) == Class::Connection && !words.contains("SSL was required")
+        Self::class(words) == Class::Connection
     }
 }
 

@@ -266,7 +266,8 @@ impl<C: R2D2Connection + LoadConnection<Backend: Dialect> + 'static> Config<C> {
         self
     }
 
-    /// Sets the options of the [`Migrator`] that it works with.
+    /// Sets the options of the [`Migrator`] that it works with. Its [`interrupt`](Migrator::interrupt) is the provider's own; a
+    /// [`pause`](Migrator::pause) of the host's is not ended by a shutdown.
     #[must_use]
     pub fn migrator(mut self, adapt: impl FnOnce(Migrator<C>) -> Migrator<C> + Send + 'static) -> Self {
         self.migrator = Some(Box::new(adapt));

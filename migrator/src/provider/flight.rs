@@ -14,6 +14,7 @@ use super::worker::Seeder;
 use crate::error::Error;
 use crate::event::{Event, Hook};
 use crate::interrupt::Interrupt;
+use crate::migrator::Migrator;
 use crate::provider_state::{Move, ProviderState};
 use crate::seed::SeedReport;
 use crate::url::Url;
@@ -42,6 +43,8 @@ struct Seat<C: R2D2Connection + 'static> {
     seeding: Seeding,
     /// Whether the database is newer than this binary.
     ahead: bool,
+    /// With the host's options.
+    migrator: Option<Migrator<C>>,
     /// What tries the seeds that are missing.
     seeder: Option<Arc<Seeder<C>>>,
     /// Where a statement that runs is cancelled.
@@ -58,6 +61,7 @@ pub(super) struct Served<C: R2D2Connection + 'static> {
     pub(super) pool: Option<Serving<C>>,
     pub(super) ahead: bool,
     pub(super) seeding: Seeding,
+    pub(super) migrator: Option<Migrator<C>>,
     pub(super) seeder: Option<Arc<Seeder<C>>>,
 }
 
@@ -84,6 +88,7 @@ impl<C: R2D2Connection + 'static> Flight<C> {
                 pool: None,
                 seeding: Seeding::default(),
                 ahead: false,
+                migrator: None,
                 seeder: None,
                 url: None,
                 shutdown_timeout: Duration::from_secs(20),
@@ -149,7 +154,7 @@ impl<C: R2D2Connection + 'static> Flight<C> {
         if moved {
             (seat.pool, seat.seeding, seat.ahead) = (served.pool, served.seeding, served.ahead);
             seat.url = served.seeder.is_some().then(|| seat.url.take()).flatten();
-            seat.seeder = served.seeder;
+            (seat.seeder, seat.migrator) = (served.seeder, served.migrator);
         }
         self.changed.notify_all();
         self.tell(seat);
@@ -168,6 +173,20 @@ impl<C: R2D2Connection + 'static> Flight<C> {
         seat.go(step);
         self.changed.notify_all();
         self.tell(seat);
+    }
+
+    /// Nobody tries seeds again any more: the worker died.
+    pub(super) fn worker_died(&self) {
+        let mut seat = self.seat();
+        seat.seeding.give_up();
+        let step = Move::Serve { ahead: seat.ahead, seeds: seat.seeding.missing() };
+        seat.go(step);
+        self.tell(seat);
+    }
+
+    /// The migrator of the last init, with the host's options.
+    pub(super) fn migrator(&self) -> Option<Migrator<C>> {
+        self.seat().migrator.clone()
     }
 
     pub(super) fn is_seeding_successful(&self) -> bool {
@@ -262,6 +281,7 @@ impl<C: R2D2Connection + 'static> Flight<C> {
         if seat.working.contains(&thread::current().id()) {
             return Ok(());
         }
+        let mut pause = Duration::from_millis(25);
         while !seat.working.is_empty() {
             if start.elapsed() >= time {
                 let message = format!("after {} ms a statement still runs", time.as_millis());
@@ -274,7 +294,9 @@ impl<C: R2D2Connection + 'static> Flight<C> {
                 seat = self.seat();
             }
             if !seat.working.is_empty() {
-                seat = self.wait(seat, Duration::from_millis(50));
+                // A cancel that came between two statements cancelled nothing.
+                seat = self.wait(seat, pause);
+                pause = (pause * 2).min(Duration::from_secs(1));
             }
         }
         seat.url = None;

@@ -62,7 +62,7 @@ where
         seeds: &'static [Seed<C>],
         config: &mut Config<C>,
     ) -> Self {
-        let mut migrator = Migrator::new(set);
+        let mut migrator = Migrator::new(set).pausing_with(&flight.interrupt);
         if let Some(timeout) = config.lock_timeout {
             migrator = migrator.lock_timeout(timeout);
         }
@@ -87,7 +87,7 @@ where
             mode: config.mode,
             connect_timeout: config.connect_timeout,
             wait_timeout: config.wait_timeout,
-            migrator: migrator.also_on_event(listen).interrupt(&flight.interrupt).pausing_with(&flight.interrupt),
+            migrator: migrator.also_on_event(listen).interrupt(&flight.interrupt),
             start,
             stage: Stage::Configure,
             report: Report::default(),
@@ -150,7 +150,8 @@ where
         let has_background = seeding.missing().iter().any(|missing| {
             self.seeds.iter().any(|seed| seed.name() == missing.seed && seed.phase == Phase::Background)
         });
-        if !self.flight.serve(Served { pool, ahead, seeding, seeder: seeder.clone() }) {
+        let migrator = Some(self.migrator.clone());
+        if !self.flight.serve(Served { pool, ahead, seeding, migrator, seeder: seeder.clone() }) {
             return Err(super::flight::shut_down());
         }
         if let Some(seeder) = seeder.filter(|_| has_background) {

@@ -165,7 +165,8 @@ where
     /// # Errors
     /// As [`get`](Self::get), and when the database cannot be read.
     pub fn status(&self) -> Result<Status, Error> {
-        Migrator::new(self.set).status(&mut *self.get()?)
+        let mut conn = self.get()?;
+        self.flight().migrator().unwrap_or_else(|| Migrator::new(self.set)).status(&mut *conn)
     }
 
     /// Tries each seed that is not there once, now, and returns what came of it; nothing, when none is missing. What is tried
@@ -285,6 +286,15 @@ where
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it did not say why")
+}
+
+/// Interrupts what runs, and waits for nothing.
+impl<C: R2D2Connection + 'static> Drop for DbProvider<C> {
+    fn drop(&mut self) {
+        if let Some(flight) = self.flight.get() {
+            flight.interrupt.stop();
+        }
+    }
 }
 
 impl<C: R2D2Connection + 'static> fmt::Debug for DbProvider<C> {

@@ -202,7 +202,7 @@ proptest! {
                         Err(Error::new("c", "m", "r"))
                     } else {
                         flight.go(Move::Verify);
-                        let served = Served { pool: None, ahead: false, seeding: Seeding::default(), seeder: None };
+                        let served = Served { pool: None, ahead: false, seeding: Seeding::default(), migrator: None, seeder: None };
                         let moved = flight.serve(served);
                         prop_assert_eq!(moved, !over, "nothing is served after the end");
                         initialised = moved;

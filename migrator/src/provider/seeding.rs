@@ -17,7 +17,7 @@ struct Known {
 }
 
 impl Seeding {
-    /// Takes in what a pass did. `retries` is the phase of the seeds that a worker tries again by itself.
+    /// Takes in what a pass did. A worker tries those of the background again by itself.
     pub(super) fn report(&mut self, report: &SeedReport) {
         for run in report.seeds() {
             let before = self.0.iter().position(|known| known.seed == run.name);
@@ -60,6 +60,15 @@ impl Seeding {
         match before {
             Some(at) => self.0[at] = known,
             None => self.0.push(known),
+        }
+    }
+
+    /// Nobody tries anything again.
+    pub(super) fn give_up(&mut self) {
+        for missing in self.0.iter_mut().filter_map(|known| known.missing.as_mut()) {
+            if matches!(missing.standing, SeedStanding::Pending | SeedStanding::Retrying) {
+                missing.standing = SeedStanding::Exhausted;
+            }
         }
     }
 

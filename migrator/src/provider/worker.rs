@@ -78,6 +78,7 @@ where
         let _works = theirs.works();
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(&theirs, &seeder, pass))) {
             tracing::error!(target: "migrator", panic = panic_text(&panic), "the worker for background seeds panicked");
+            theirs.worker_died();
         }
     };
     let spawn = || thread::Builder::new().name("migrator-seeds".to_owned()).spawn(body);

@@ -158,3 +158,13 @@ fn a_writer_of_sqlite_waits_for_another() {
     // As the build has it: the bundled SQLite checks foreign keys.
     assert_eq!(Sqlite::texts(&mut conn, "SELECT CAST(foreign_keys AS TEXT) AS value FROM pragma_foreign_keys"), ["1"]);
 }
+
+#[test]
+fn the_status_has_the_options_of_the_host() {
+    let (database, set) = (servers::postgres().fresh(), Folder::of_tables(1).set());
+    database.execute("CREATE SCHEMA books");
+    let provider = provider::<PgConnection>(&set);
+    let config = Config::new(database.url()).migrator(|migrator| migrator.schema("books").set_name("ours"));
+    provider.init(config).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(provider.status().unwrap_or_else(|error| panic!("{error}")).state(), DatabaseState::UpToDate);
+}

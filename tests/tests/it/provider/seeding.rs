@@ -306,6 +306,26 @@ fn a_shutdown_cancels_a_seed_and_joins_the_worker() {
 }
 
 #[test]
+fn a_worker_that_dies_is_not_retrying() {
+    let database = servers::postgres().fresh();
+    let provider: DbProvider<PgConnection> = provider([Seed::new("first", first).phase(Phase::Background)]);
+    let (config, states) = States::of(Config::new(database.url()), |event| {
+        let ours = std::thread::current().name() == Some("migrator-seeds");
+        assert!(!(ours && matches!(event, migrator::Event::SeedStarted { .. })), "the host's hook panics");
+    });
+    provider.init(config).unwrap_or_else(|error| panic!("{error}"));
+    states.until(
+        "its end",
+        |state| matches!(state, ProviderState::Degraded { seeds, .. } if seeds[0].standing == SeedStanding::Exhausted),
+    );
+    assert!(provider.is_initialized() && !provider.is_retrying_seeding() && !provider.is_seeding_successful());
+    assert!(log(&database).is_empty(), "it was undone");
+    assert!(provider.retry_seeding().unwrap_or_else(|error| panic!("{error}")).is_successful());
+    assert_eq!(provider.state(), ProviderState::Ready);
+    provider.shutdown().expect("nothing runs");
+}
+
+#[test]
 fn a_seed_that_panics_fails_and_the_worker_lives_on() {
     static CALMS: AtomicBool = AtomicBool::new(false);
     let database = servers::postgres().fresh();
