@@ -30,6 +30,9 @@ use crate::url::Url;
 /// How often a connection may be lost in one init. A migration that ends its server each time ends here.
 const LOSSES: u32 = 5;
 
+/// How long the first connection of the pool may take, at least.
+const FIRST_CONNECTION: Duration = Duration::from_secs(5);
+
 /// One init at work.
 pub(super) struct Init<'a, C: R2D2Connection + 'static> {
     flight: &'a Arc<Flight<C>>,
@@ -118,7 +121,7 @@ where
         });
         self.stage = Stage::Connect;
         let done = if in_memory {
-            self.work(&mut *pool.get()?)?
+            self.work(&mut *pool.get_within(FIRST_CONNECTION)?)?
         } else {
             self.flight.cancel_at(Some(owner.0.clone()));
             self.work_through_losses(&owner.0, owner.1)?
@@ -130,7 +133,8 @@ where
                 // The pool would only say that it waited; this says why.
                 drop(self.connect(&serving, serving_name)?);
             }
-            drop(pool.get()?);
+            // However little patience the service has later: a first connection takes its time on a busy machine.
+            drop(pool.get_within(pool.timeout().max(FIRST_CONNECTION))?);
         }
         self.serve(done, pool, owner)
     }

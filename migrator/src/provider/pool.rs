@@ -63,7 +63,12 @@ impl<C: R2D2Connection + LoadConnection<Backend: Dialect> + 'static> Serving<C> 
 
     /// A connection, within the pool's time.
     pub(super) fn get(&self) -> Result<PooledConnection<ConnectionManager<C>>, Error> {
-        self.get_within(self.pool.connection_timeout())
+        self.get_within(self.timeout())
+    }
+
+    /// How long whoever asks for a connection waits.
+    pub(super) fn timeout(&self) -> Duration {
+        self.pool.connection_timeout()
     }
 
     pub(super) fn get_within(&self, time: Duration) -> Result<PooledConnection<ConnectionManager<C>>, Error> {
