@@ -27,6 +27,8 @@ struct Inner {
     seeds: Option<SeedReport>,
     /// The source's own words, with what a database says besides its message.
     words: Option<String>,
+    /// Whose words they are.
+    speaker: &'static str,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -68,6 +70,7 @@ impl Error {
             report: None,
             seeds: None,
             words: None,
+            speaker: "database",
             source: None,
         }))
     }
@@ -112,8 +115,8 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_words(mut self, words: String) -> Self {
-        self.0.words = Some(words);
+    pub(crate) fn with_words(mut self, speaker: &'static str, words: String) -> Self {
+        (self.0.speaker, self.0.words) = (speaker, Some(words));
         self
     }
 
@@ -158,7 +161,7 @@ impl Error {
         self.0.seeds.as_ref()
     }
 
-    /// The database's own words.
+    /// The database's own words, or those of a seed that failed.
     pub fn database_words(&self) -> Option<&str> {
         self.0.words.as_deref()
     }
@@ -176,6 +179,11 @@ impl Error {
     /// The history and the set do not fit together (changed, missing, out of order, in doubt …) and the policies refuse it.
     pub fn is_blocked(&self) -> bool {
         matches!(self.0.code, "changed" | "missing" | "out_of_order" | "ahead" | "failed" | "history_tampered")
+    }
+
+    /// A critical seed failed; the [`seed_report`](Error::seed_report) has the others.
+    pub fn is_seed_failed(&self) -> bool {
+        self.0.code == "seed_failed"
     }
 
     /// The migrations directory itself has a fault.
@@ -205,7 +213,7 @@ impl fmt::Display for Error {
             }
         }
         if let Some(words) = &inner.words {
-            write!(f, "\ndatabase: {}", words.trim_end())?;
+            write!(f, "\n{}: {}", inner.speaker, words.trim_end())?;
         }
         if !inner.remedy.is_empty() {
             write!(f, "\nnext: {}", inner.remedy)?;
