@@ -30,6 +30,8 @@ struct Inner {
     seeds: Option<SeedReport>,
     /// The source's own words, with what a database says besides its message.
     words: Option<String>,
+    /// Whose words they are.
+    speaker: &'static str,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -71,6 +73,7 @@ impl Error {
             report: None,
             seeds: None,
             words: None,
+            speaker: "database",
             source: None,
         }))
     }
@@ -127,8 +130,8 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_words(mut self, words: String) -> Self {
-        self.0.words = Some(words);
+    pub(crate) fn with_words(mut self, speaker: &'static str, words: String) -> Self {
+        (self.0.speaker, self.0.words) = (speaker, Some(words));
         self
     }
 
@@ -173,7 +176,7 @@ impl Error {
         self.0.seeds.as_ref()
     }
 
-    /// The database's own words.
+    /// The database's own words, or those of a seed that failed.
     pub fn database_words(&self) -> Option<&str> {
         self.0.words.as_deref()
     }
@@ -218,6 +221,11 @@ impl Error {
         matches!(self.0.code, "changed" | "missing" | "out_of_order" | "ahead" | "failed" | "history_tampered")
     }
 
+    /// A critical seed failed; the [`seed_report`](Error::seed_report) has the others.
+    pub fn is_seed_failed(&self) -> bool {
+        self.0.code == "seed_failed"
+    }
+
     /// The migrations directory itself has a fault.
     pub fn is_folder_fault(&self) -> bool {
         self.0.code == "folder"
@@ -245,7 +253,7 @@ impl fmt::Display for Error {
             }
         }
         if let Some(words) = &inner.words {
-            write!(f, "\ndatabase: {}", words.trim_end())?;
+            write!(f, "\n{}: {}", inner.speaker, words.trim_end())?;
         }
         if !inner.remedy.is_empty() {
             write!(f, "\nnext: {}", inner.remedy)?;

@@ -23,6 +23,7 @@
 //! | [`Plan`] | the ordered list of what a run would do |
 //! | [`Report`] | what a run did, also when it stopped half-way |
 //! | [`Status`] | where each migration stands |
+//! | [`Seed`] | an idempotent data step that runs after the migrations; the ledger `__migrator_seeds` remembers it |
 //!
 //! *The set is what the binary knows. The history is what the database went through. A plan is the difference, and only a run
 //! changes anything.* Status and plan never write.
@@ -44,6 +45,8 @@
 //! | `target_unknown`, `target_ambiguous`, `resolve_refused` | what was asked for is not there |
 //! | `folder`, `stale` | the migrations directory has a fault; the binary does not hold what the directory holds |
 //! | `dialect_unknown` | a directory is to be sealed, and nothing says which SQL it is written in |
+//! | `seeds`, `migrations_pending` | the list of seeds is unsound; no seed runs before the migrations are applied |
+//! | `seed_failed`, `interrupted` | a critical seed failed; the host stopped the wait between two tries |
 //! | `session_setup`, `database` | the session's set-up failed; the database refused something else |
 //!
 //! The command line adds `no_database_url`, `unknown_scheme`, `dialect_not_built` and `connection_failed`.

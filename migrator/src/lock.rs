@@ -125,6 +125,24 @@ fn timeout(waited: Duration, holder: Option<String>) -> Error {
     )
 }
 
+/// The error when the lock, which this connection held, is gone.
+pub(crate) fn lost<C>(conn: &mut C, key: &LockKey) -> Option<Error>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let sql = format!("SELECT CASE WHEN {} THEN '1' ELSE '0' END", C::Backend::owned(key));
+    let rows = C::Backend::rows(conn, &sql).ok()?;
+    if rows.first()?.holds(0) {
+        return None;
+    }
+    let message = "this connection no longer holds the migration lock; nothing more was done";
+    Some(Error::new(
+        "lock_lost",
+        message,
+        "a connection pooler between here and the database, or a script, gave it away: connect directly",
+    ))
+}
+
 /// What one question for a lock is answered.
 enum Answer {
     Yes,

@@ -141,10 +141,9 @@ impl Args {
         if let Some(name) = self.name.as_ref().filter(|name| !(1..=200).contains(&name.value().len())) {
             return fails(name.span(), "a seed's name has 1 to 200 bytes");
         }
-        if let Some(deadline) = &self.deadline {
-            if deadline.base10_parse::<u32>().map_or(true, |seconds| seconds == 0) {
-                return fails(deadline.span(), "the deadline is a number of seconds, from 1");
-            }
+        let bad = |deadline: &&LitInt| deadline.base10_parse::<u32>().map_or(true, |seconds| seconds == 0);
+        if let Some(deadline) = self.deadline.as_ref().filter(bad) {
+            return fails(deadline.span(), "the deadline is a number of seconds, from 1");
         }
         let itself = function.name.to_string().to_uppercase();
         if let Some(own) = self.depends_on.iter().find(|path| path.is_ident(&itself)) {

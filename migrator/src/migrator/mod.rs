@@ -14,7 +14,7 @@ use crate::interrupt::Interrupt;
 use crate::lock::Wait;
 use crate::migration::MigrationSet;
 use crate::plan::{Policies, Policy};
-use crate::seeding::{Pause, Retry};
+use crate::seeding::{Pause, Retry, Tries};
 use crate::session::{SessionStep, Step};
 
 /// Brings a database to where a [`MigrationSet`] is: options first, then a verb.
@@ -56,6 +56,7 @@ pub struct Migrator<C> {
     environment: Option<Environment>,
     retry: Retry,
     pause: Pause,
+    tried: Tries,
     setup: Step<C>,
     teardown: Step<C>,
 }
@@ -74,6 +75,7 @@ impl<C> Migrator<C> {
             environment: None,
             retry: Retry::default(),
             pause: Pause::default(),
+            tried: Tries::default(),
             setup: Step::Nothing,
             teardown: Step::Nothing,
         }
@@ -212,6 +214,7 @@ impl<C> Clone for Migrator<C> {
             environment: self.environment,
             retry: self.retry,
             pause: self.pause.clone(),
+            tried: self.tried.clone(),
             setup: self.setup.clone(),
             teardown: self.teardown.clone(),
         }

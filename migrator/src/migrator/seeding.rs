@@ -72,6 +72,9 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// Tries each background seed once that is to be tried, and tells with [`SeedReport::next_due`] when to come back. It
     /// never sleeps, and never waits for another process that runs the same seed.
     ///
+    /// A worker keeps one migrator, or clones of it, for all its passes: the migrator remembers what was tried, so that a seed that
+    /// is given up is tried once by each process and no more.
+    ///
     /// # Errors
     /// As [`seed`](Self::seed), but a failed seed is an outcome and no error.
     pub fn seed_background(&self, conn: &mut C, seeds: &[Seed<C>], pass: Pass) -> Result<SeedReport, Error> {
@@ -171,6 +174,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             deadline: self.retry.deadline,
             pause: &self.pause,
             environment: self.environment,
+            tried: &self.tried,
             run_id: &run_id,
         };
         let report = SeedReport { run_id: run_id.clone(), ..SeedReport::default() };

@@ -69,9 +69,9 @@ pub enum Phase {
 /// Which of the background seeds a pass tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pass {
-    /// The first of a process: what is not applied, also what another process has given up; as soon as its time has come.
+    /// The first of a process.
     First,
-    /// A later one: what is to be tried again and whose time has come.
+    /// A later one. What is not applied is tried when its time has come; what this process tried already and is given up is not.
     Due,
     /// What is not applied, now, whatever the ledger says of its next time.
     Force,

@@ -13,7 +13,7 @@ use crate::dialect::{Class, Dialect, LockKey, Session, Work, class, depth};
 use crate::error::Error;
 use crate::event::Event;
 use crate::lock::{self, FileLock, Keep};
-use crate::seed::{Mode, Seed};
+use crate::seed::{Mode, Pass, Seed};
 use crate::session::{send, with_session};
 
 /// How an attempt ended.
@@ -25,6 +25,7 @@ pub(super) enum Tried {
     Failed {
         /// As the ledger has it now, or would have it if it could have been written.
         row: Row,
+        speaker: &'static str,
         words: String,
         remedy: &'static str,
         code: Option<&'static str>,
@@ -76,14 +77,8 @@ impl<C: LoadConnection<Backend: Dialect>> Attempt<'_, C> {
     fn turn(&self, conn: &mut C, restore: &Session) -> Result<Tried, Error> {
         let row = ledger::load(conn, &self.ground.home, Some(self.seed.name))?.into_iter().next();
         let standing = plan::standing(&self.seed.terms(), row.as_ref());
-        match (row.as_ref(), self.known) {
-            (Some(row), known) if matches!(standing, Standing::Behind(..)) && !self.is_forced() => {
-                // Whoever waited for the lock while another process tried does not try at once again.
-                if known.is_none_or(|known| known.attempts != row.attempts || known.run_id != row.run_id) {
-                    return Ok(Tried::Overtaken(row.clone()));
-                }
-            }
-            _ => {}
+        if let Some(row) = row.as_ref().filter(|row| matches!(standing, Standing::Behind(..)) && self.is_news(row)) {
+            return Ok(Tried::Overtaken(row.clone()));
         }
         let asked_for = self.seed.mode == Mode::Always || self.seed.mode == Mode::Manual && self.call == Call::Named;
         if standing == Standing::Applied && !asked_for && self.seed.mode != Mode::Ensure {
@@ -100,8 +95,11 @@ impl<C: LoadConnection<Backend: Dialect>> Attempt<'_, C> {
         }
     }
 
-    fn is_forced(&self) -> bool {
-        matches!(self.call, Call::Force | Call::Named | Call::Background(crate::seed::Pass::Force))
+    /// Whether another process tried it while this one waited for the lock; then this one does not try at once again.
+    fn is_news(&self, row: &Row) -> bool {
+        let forced = matches!(self.call, Call::Force | Call::Named | Call::Background(Pass::Force));
+        let same = |known: &Row| known.attempts == row.attempts && known.run_id == row.run_id;
+        !forced && !self.known.is_some_and(same)
     }
 
     fn act(
@@ -257,9 +255,12 @@ impl<C: LoadConnection<Backend: Dialect>> Attempt<'_, C> {
         self.wait.interrupt.check()?;
         if failure.class::<C::Backend>() == Class::Connection && send(conn, "SELECT 1").is_err() {
             let message = format!("the connection was lost during the seed {}", seed.name);
-            return Err(
-                Error::new("connection_lost", message, failure.remedy::<C::Backend>()).with_words(failure.words())
-            );
+            return Err(Error::new("connection_lost", message, failure.remedy::<C::Backend>())
+                .with_words(failure.speaker(), failure.words()));
+        }
+        // Without the lock neither success nor failure can be recorded, and another process may be at it.
+        if let Some(lost) = lock::lost(conn, self.key) {
+            return Err(lost.with_words(failure.speaker(), failure.words()));
         }
         let before = row.filter(|row| matches!(plan::standing(&seed.terms(), Some(row)), Standing::Behind(..)));
         let attempts = before.map_or(0, |row| row.attempts).saturating_add(1);
@@ -295,6 +296,7 @@ impl<C: LoadConnection<Backend: Dialect>> Attempt<'_, C> {
                 applied_at: None,
                 run_id: self.host.run_id.to_owned(),
             },
+            speaker: failure.speaker(),
             words: failure.words(),
             remedy: failure.remedy::<C::Backend>(),
             code: failure.class::<C::Backend>().code(),

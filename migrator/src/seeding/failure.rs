@@ -62,6 +62,11 @@ impl Failure {
         }
     }
 
+    /// Whose words they are.
+    pub(super) fn speaker(&self) -> &'static str {
+        if self.database().is_some() || matches!(self, Self::Late(_)) { "database" } else { "seed" }
+    }
+
     pub(super) fn class<D: Dialect>(&self) -> Class {
         self.database().map_or(Class::Permanent, class::<D>)
     }

@@ -6,8 +6,9 @@ mod failure;
 pub(crate) mod ledger;
 pub(crate) mod plan;
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use diesel::connection::LoadConnection;
@@ -20,7 +21,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::history::{Home, LEDGER};
 use crate::lock::{self, Keep, Wait};
-use crate::seed::{Phase, Seed, SeedOutcome, SeedReport, SeedRun, Skip};
+use crate::seed::{Mode, Pass, Phase, Seed, SeedOutcome, SeedReport, SeedRun, Skip};
 use crate::session::Step;
 
 /// How often, and for how long, a seed is tried whose error can pass.
@@ -58,7 +59,19 @@ pub(crate) struct Host<'a, C> {
     pub(crate) deadline: Duration,
     pub(crate) pause: &'a Pause,
     pub(crate) environment: Option<Environment>,
+    pub(crate) tried: &'a Tries,
     pub(crate) run_id: &'a str,
+}
+
+/// The background seeds that a process tried.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tries(Arc<Mutex<BTreeSet<String>>>);
+
+impl Tries {
+    fn names(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        // A set of names is whole whoever panicked.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What is known of the database when there is something to do.
@@ -88,6 +101,7 @@ pub(crate) struct Seeding<'a, C: 'static> {
 pub(crate) struct Critical {
     name: String,
     attempts: u32,
+    speaker: &'static str,
     words: String,
     remedy: String,
     code: Option<&'static str>,
@@ -100,6 +114,9 @@ impl<C: LoadConnection<Backend: Dialect>> Seeding<'_, C> {
         conn: &mut C,
         ground: &dyn Fn(&mut C) -> Result<Ground, Error>,
     ) -> Result<Option<Critical>, Error> {
+        if self.call == Call::Background(Pass::First) {
+            self.host.tried.names().clear();
+        }
         let mut met: Vec<&str> = Vec::new();
         let mut critical = None;
         for at in order(self.seeds)? {
@@ -121,7 +138,8 @@ impl<C: LoadConnection<Backend: Dialect>> Seeding<'_, C> {
                 SeedOutcome::Failed { .. } if seed.critical => critical = critical.or(failure),
                 _ => {}
             }
-            if outcome != SeedOutcome::Unchanged {
+            // What is so at each start is no news.
+            if !matches!(&outcome, SeedOutcome::Unchanged | SeedOutcome::Skipped(Skip::Manual | Skip::Background)) {
                 self.host.wait.hook.emit(Event::SeedEnded { name: seed.name, outcome: &outcome });
             }
             let duration = start.0.elapsed().saturating_sub(self.paused - start.1);
@@ -143,7 +161,7 @@ impl<C: LoadConnection<Backend: Dialect>> Seeding<'_, C> {
     /// Whether a seed that is not part of this call holds, as far as others depend on it.
     fn stands(&self, conn: &mut C, seed: &Seed<C>) -> bool {
         plan::standing(&seed.terms(), self.row(seed)) == Standing::Applied
-            || seed.mode == crate::seed::Mode::Ensure && matches!(holds(conn, seed), Ok(true))
+            || seed.mode == Mode::Ensure && matches!(holds(conn, seed), Ok(true))
     }
 
     fn row(&self, seed: &Seed<C>) -> Option<&Row> {
@@ -162,7 +180,8 @@ impl<C: LoadConnection<Backend: Dialect>> Seeding<'_, C> {
         seed: &Seed<C>,
         ground: &dyn Fn(&mut C) -> Result<Ground, Error>,
     ) -> Result<(SeedOutcome, Option<Critical>), Error> {
-        let terms = seed.terms();
+        let mut terms = seed.terms();
+        terms.tried = self.host.tried.names().contains(seed.name);
         if let Some(skip) = plan::elsewhere(&terms, self.host.environment, self.marked.as_deref()) {
             return Ok((SeedOutcome::Skipped(skip), None));
         }
@@ -191,19 +210,26 @@ impl<C: LoadConnection<Backend: Dialect>> Seeding<'_, C> {
                     waited = self.row(seed).cloned();
                     continue;
                 }
-                Decision::Ask if self.seems_to_hold(conn, seed) => return Ok((SeedOutcome::Unchanged, None)),
+                Decision::Ask if self.seems_to_hold(conn, seed) => {
+                    self.host.tried.names().insert(seed.name.to_owned());
+                    return Ok((SeedOutcome::Unchanged, None));
+                }
                 Decision::Ask | Decision::Run => {}
             }
-            match self.attempt(conn, seed, ground)? {
+            let tried = self.attempt(conn, seed, ground)?;
+            if seed.phase == Phase::Background && !matches!(tried, None | Some(Tried::Overtaken(_))) {
+                self.host.tried.names().insert(seed.name.to_owned());
+            }
+            match tried {
                 None => return Ok((SeedOutcome::Skipped(Skip::Elsewhere), None)),
                 Some(Tried::Applied { rows }) => return Ok((SeedOutcome::Applied { rows }, None)),
                 Some(Tried::Unchanged) => return Ok((SeedOutcome::Unchanged, None)),
                 Some(Tried::Overtaken(row)) => self.remember(row),
-                Some(Tried::Failed { row, words, remedy, code }) => {
+                Some(Tried::Failed { row, speaker, words, remedy, code }) => {
                     let retrying = row.outcome == Some(plan::Recorded::Retrying);
                     let next = retrying.then_some(row.wait);
                     let (name, attempts) = (seed.name.to_owned(), row.attempts);
-                    last = Some(Critical { name, attempts, words, remedy: remedy.to_owned(), code });
+                    last = Some(Critical { name, attempts, speaker, words, remedy: remedy.to_owned(), code });
                     self.remember(row);
                     if !retrying || self.call != Call::Blocking {
                         self.come_back(next);
@@ -305,6 +331,7 @@ impl<C: LoadConnection<Backend: Dialect>> Seeding<'_, C> {
         let failure = last.unwrap_or_else(|| Critical {
             name: seed.name.to_owned(),
             attempts: row.map_or(0, |row| row.attempts),
+            speaker: "ledger",
             words: row.and_then(|row| row.error.clone()).unwrap_or_default(),
             remedy: "correct what it names, then start again".to_owned(),
             code: None,
@@ -319,14 +346,14 @@ const ELSEWHERE: Duration = Duration::from_secs(1);
 impl Critical {
     /// The error of the blocking phase.
     pub(crate) fn into_error(self, report: SeedReport) -> Error {
-        let Self { name, attempts, words, remedy, code } = self;
+        let Self { name, attempts, speaker, words, remedy, code } = self;
         let tries = if attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") };
         let message = format!("the seed {name} failed after {tries}");
         let remedy = match code {
             Some(code) => format!("{remedy} ({code})"),
             None => remedy,
         };
-        Error::new("seed_failed", message, remedy).with_words(words).with_seeds(report)
+        Error::new("seed_failed", message, remedy).with_words(speaker, words).with_seeds(report)
     }
 }
 

@@ -64,6 +64,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) mode: Mode,
     pub(crate) phase: Phase,
     pub(crate) environments: &'a [Environment],
+    /// Whether this process tried it in the background already.
+    pub(crate) tried: bool,
 }
 
 impl<C> Seed<C> {
@@ -74,6 +76,7 @@ impl<C> Seed<C> {
             mode: self.mode,
             phase: self.phase,
             environments: self.environments,
+            tried: false,
         }
     }
 }
@@ -142,28 +145,23 @@ pub(crate) fn decide(terms: &Terms<'_>, row: Option<&Row>, call: Call) -> Decisi
         return if applied { Decision::Unchanged } else { Decision::Skip(Skip::Background) };
     }
     let act = if terms.mode == Mode::Ensure { Decision::Ask } else { Decision::Run };
+    let background = matches!(call, Call::Background(_));
     match (standing, call) {
         // What is asked for at each start is asked for once by a process, not by each of its passes.
-        (Standing::Applied, Call::Force | Call::Background(Pass::Due | Pass::Force)) => Decision::Unchanged,
+        (Standing::Applied, Call::Force | Call::Background(Pass::Force)) => Decision::Unchanged,
+        (Standing::Applied, _) if background && terms.tried => Decision::Unchanged,
         (Standing::Applied, _) if matches!(terms.mode, Mode::Always | Mode::Ensure) => act,
         (Standing::Applied, _) => Decision::Unchanged,
-        (Standing::Pending, _) | (Standing::Behind(..), Call::Force | Call::Named | Call::Background(Pass::Force)) => {
-            act
+        (Standing::Pending, _) => act,
+        (Standing::Behind(..), Call::Force | Call::Named | Call::Background(Pass::Force)) => act,
+        // A process tries everything once, then only what can pass by itself: so nothing that is given up is tried for ever.
+        (Standing::Behind(recorded, _), _) if background && terms.tried && recorded != Recorded::Retrying => {
+            Decision::Leave(None)
         }
-        (Standing::Behind(_, wait), Call::Blocking | Call::Background(Pass::First | Pass::Due))
-            if wait.is_zero() && tries(standing, call) =>
-        {
-            act
-        }
+        (Standing::Behind(_, wait), _) if wait.is_zero() => act,
         (Standing::Behind(_, wait), Call::Blocking) => Decision::Wait(wait),
-        (Standing::Behind(_, wait), Call::Background(_)) => Decision::Leave(tries(standing, call).then_some(wait)),
+        (Standing::Behind(_, wait), Call::Background(_)) => Decision::Leave(Some(wait)),
     }
-}
-
-/// Whether a seed that failed is tried again without being asked: a start tries everything once, a later pass only what can
-/// pass by itself. So a seed that is given up never looks as if it were tried again.
-fn tries(standing: Standing, call: Call) -> bool {
-    matches!(standing, Standing::Behind(Recorded::Retrying, _)) || call != Call::Background(Pass::Due)
 }
 
 /// Why a seed does not run in this environment; `None` when it does.
@@ -263,7 +261,7 @@ mod tests {
     }
 
     fn terms(mode: Mode, phase: Phase) -> Terms<'static> {
-        Terms { version: "1", hash: "a", mode, phase, environments: &[] }
+        Terms { version: "1", hash: "a", mode, phase, environments: &[], tried: false }
     }
 
     fn phases() -> impl Strategy<Value = Phase> {
@@ -314,11 +312,12 @@ mod tests {
             let recorded = row.as_ref().and_then(|row| row.outcome);
             prop_assert!(state != SeedState::Retrying || recorded == Some(Recorded::Retrying));
             if state == SeedState::Exhausted || state == SeedState::Failed {
-                let later = decide(&terms, row.as_ref(), Call::Background(Pass::Due));
+                let tried = Terms { tried: true, ..terms };
+                let later = decide(&tried, row.as_ref(), Call::Background(Pass::Due));
                 prop_assert!(matches!(later, Decision::Leave(None) | Decision::Skip(_)), "{:?}", later);
             }
             if let Decision::Leave(Some(_)) = decide(&terms, row.as_ref(), call) {
-                prop_assert!(recorded == Some(Recorded::Retrying) || call == Call::Background(Pass::First));
+                prop_assert!(recorded == Some(Recorded::Retrying) || !terms.tried && matches!(call, Call::Background(_)));
             }
         }
 

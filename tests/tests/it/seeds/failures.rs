@@ -27,6 +27,10 @@ on_each_dialect!(
     forced_try_returns_its_outcome,
     background_pass_says_when_to_come_back,
     seed_that_takes_too_long_is_undone,
+    what_is_given_up_is_tried_once_by_each_process,
+    seed_that_gives_the_lock_away_is_undone,
+    lost_connection_ends_the_call,
+    foreign_keys_hold_as_for_everybody,
 );
 
 fn transient_error_is_tried_again<S: Subject>() {
@@ -57,6 +61,7 @@ fn permanent_error_fails_at_once<S: Subject>() {
     assert_eq!(error.code(), "seed_failed");
     assert_eq!(error.message(), "the seed broken failed after 1 attempt");
     assert_eq!(error.database_words(), Some("the sky fell"));
+    assert!(error.to_string().contains("\nseed: the sky fell\nnext: ") && error.is_seed_failed(), "{error}");
     assert!(!error.remedy().is_empty());
     assert_eq!(told(error.seed_report().expect("a report")), "broken failed 1");
     assert!(pauses.lock().expect("notes").is_empty());
@@ -302,4 +307,97 @@ fn seed_that_takes_too_long_is_undone<S: Subject>() {
     assert_eq!(told(report), "slow failed 1, third applied 1", "{error}");
     assert!(report.seeds()[0].duration < Duration::from_secs(15), "{report}");
     assert_eq!(log::<S>(&database), ["third"]);
+}
+
+fn what_is_given_up_is_tried_once_by_each_process<S: Subject>() {
+    let (database, set) = migrated::<S>();
+    let all = list([
+        Seed::new("broken", broken).phase(Phase::Background),
+        Seed::new("third", third).phase(Phase::Background),
+    ]);
+    let mut conn = database.connect();
+    will_fail(u32::MAX);
+    for process in 1..=3 {
+        let worker = migrator(&set);
+        let mut pass = Pass::First;
+        // Each waits until the time that the ledger has for the seed, tries once, and then has nothing to come back for.
+        let report = migrator_tests::wait::until("the only try", || {
+            let report = worker.seed_background(&mut conn, all, pass).expect("a pass");
+            pass = Pass::Due;
+            report.next_due().is_none().then_some(report)
+        });
+        assert!(told(&report).starts_with(&format!("broken failed {process}, third ")), "{report}");
+        for _ in 0..3 {
+            let report = worker.seed_background(&mut conn, all, Pass::Due).expect("a pass");
+            assert_eq!(told(&report), format!("broken failed {process}, third unchanged"));
+        }
+    }
+    will_fail(0);
+}
+
+fn gives_away<S: Subject>(conn: &mut S::Connection) -> SeedResult {
+    note(conn, "gives")?;
+    match S::NAME {
+        "postgres" => conn.batch_execute("SELECT pg_advisory_unlock_all()")?,
+        "mysql" => conn.batch_execute("DO RELEASE_ALL_LOCKS()")?,
+        // There the lock is the transaction.
+        _ => conn.batch_execute("ROLLBACK")?,
+    }
+    Ok(1)
+}
+
+fn seed_that_gives_the_lock_away_is_undone<S: Subject>() {
+    let (database, set) = migrated::<S>();
+    let mut conn = database.connect();
+    let error = migrator(&set).seed(&mut conn, list([Seed::new("gives", gives_away::<S>)])).expect_err("it fails");
+    assert_eq!(error.code(), if S::NAME == "sqlite" { "seed_failed" } else { "lock_lost" }, "{error}");
+    assert!(log::<S>(&database).is_empty());
+    assert_eq!(
+        told(&migrator(&set).seed(&mut conn, list([Seed::new("third", third)])).expect("usable")),
+        "third applied 1"
+    );
+}
+
+fn cut<S: Subject>(conn: &mut S::Connection) -> SeedResult {
+    note(conn, "cut")?;
+    if is_to_fail() {
+        match S::NAME {
+            "postgres" => conn.batch_execute("SELECT pg_terminate_backend(pg_backend_pid())")?,
+            "mysql" => conn.batch_execute("KILL CONNECTION_ID()")?,
+            _ => {}
+        }
+        conn.batch_execute("SELECT 1")?;
+    }
+    Ok(1)
+}
+
+fn lost_connection_ends_the_call<S: Subject>() {
+    let (database, set) = migrated::<S>();
+    let all = list([Seed::new("cut", cut::<S>)]);
+    if S::NAME == "sqlite" {
+        // There is no connection to lose.
+        return;
+    }
+    will_fail(1);
+    let error = migrator(&set).seed(&mut database.connect(), all).expect_err("the connection is gone");
+    assert_eq!(error.code(), "connection_lost", "{error}");
+    assert!(error.to_string().contains("during the seed cut"), "{error}");
+    assert!(log::<S>(&database).is_empty());
+    assert_eq!(seeds::<S>(&database, &set, all), "cut applied 1");
+}
+
+fn orphan<C: SimpleConnection>(conn: &mut C) -> SeedResult {
+    conn.batch_execute("INSERT INTO member (name, role) VALUES ('x', 'no such role')")?;
+    Ok(1)
+}
+
+/// On SQLite they are off while migrations run.
+fn foreign_keys_hold_as_for_everybody<S: Subject>() {
+    let (database, set) = migrated::<S>();
+    database.execute(
+        "CREATE TABLE member (name VARCHAR(40) NOT NULL, role VARCHAR(40) NOT NULL, FOREIGN KEY (role) REFERENCES role (name))",
+    );
+    let error = seeded::<S>(&database, &set, list([Seed::new("orphan", orphan)])).expect_err("it fails");
+    assert!(error.to_string().to_lowercase().contains("foreign key"), "{error}");
+    assert!(database.texts("SELECT name AS value FROM member").is_empty());
 }
