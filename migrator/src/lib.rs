@@ -23,6 +23,7 @@
 //! | [`Plan`] | the ordered list of what a run would do |
 //! | [`Report`] | what a run did, also when it stopped half-way |
 //! | [`Status`] | where each migration stands |
+//! | [`DbProvider`] | a service's database: migrated, seeded, then a pool |
 //! | [`Seed`] | an idempotent data step that runs after the migrations; the ledger `__migrator_seeds` remembers it |
 //!
 //! *The set is what the binary knows. The history is what the database went through. A plan is the difference, and only a run
@@ -46,10 +47,17 @@
 //! | `folder`, `stale` | the migrations directory has a fault; the binary does not hold what the directory holds |
 //! | `dialect_unknown` | a directory is to be sealed, and nothing says which SQL it is written in |
 //! | `seeds`, `migrations_pending` | the list of seeds is unsound; no seed runs before the migrations are applied |
-//! | `seed_failed`, `interrupted` | a critical seed failed; the host stopped the wait between two tries |
+//! | `seed_failed` | a critical seed failed |
+//! | `interrupted` | a run was ended by its [`Interrupt`], or the host stopped the wait between two tries |
+//! | `config`, `scheme_mismatch`, `unknown_scheme`, `invalid_url` | a variable or a URL is wrong; the message names the variable |
+//! | `connection_failed`, `database_unavailable` | no wait could help; the wait was too short |
+//! | `pending`, `seeds_missing` | another process has to migrate or to seed, and did not in time |
+//! | `not_initialized`, `initializing`, `init_failed`, `migrate_only`, `shut_down` | why a [`DbProvider`] gives no connection |
+//! | `pool_timeout`, `shutdown_timeout` | every connection is in use; something still runs after a shutdown |
+//! | `panicked`, `no_thread` | something of the host's panicked in an init; a thread could not be started |
 //! | `session_setup`, `database` | the session's set-up failed; the database refused something else |
 //!
-//! The command line adds `no_database_url`, `unknown_scheme`, `dialect_not_built` and `connection_failed`.
+//! The command line adds `no_database_url` and `dialect_not_built`.
 
 mod apply;
 mod dialect;
