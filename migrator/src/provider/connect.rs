@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use diesel::connection::LoadConnection;
 use migrator_source::sql::SqlDialect;
 
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, refused};
 use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::lock::jitter;
+use crate::session::send;
 use crate::url::Url;
 
 /// The pause after the first try.
@@ -52,7 +53,7 @@ where
         interrupt.check()?;
         let left = deadline.saturating_sub(start.elapsed());
         let error = match once::<C>(url, left.max(LONGEST), interrupt) {
-            Ok(conn) => return Ok(conn),
+            Ok(mut conn) => return patient(&mut conn).map(|()| conn),
             Err(error) => error,
         };
         if error.code() != "database_unavailable"
@@ -70,6 +71,13 @@ where
         interrupt.sleep(pause);
     }
     unreachable!("attempts do not end")
+}
+
+/// On SQLite a moment in which another process commits is waited for, also outside of a run's own session; nothing is sent to a
+/// server.
+fn patient<C: LoadConnection<Backend: Dialect>>(conn: &mut C) -> Result<(), Error> {
+    let set_up = C::Backend::patience(conn, LONGEST).and_then(|patience| send(conn, &patience.enter));
+    set_up.map_err(|error| refused::<C::Backend>("set the session up", error))
 }
 
 /// Connects once, for at most some time.

@@ -19,6 +19,9 @@ where
     Config::from_vars(|name| vars.get(name).map(|value| (*value).to_owned()))
 }
 
+/// Names and values.
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
 #[test]
 fn reads_every_variable() {
     let vars = [
@@ -55,7 +58,7 @@ fn reads_every_variable() {
 #[test]
 fn names_the_variable_that_is_wrong_and_not_its_value() {
     const GOOD: (&str, &str) = ("DATABASE_URL", "sqlite:app.db");
-    let cases: [(&[(&str, &str)], &str, &str); 12] = [
+    let cases: [(Variables<'_>, &str, &str); 12] = [
         (&[], "config", "DATABASE_URL"),
         (&[("DATABASE_URL", "")], "config", "DATABASE_URL"),
         (&[GOOD, ("MIGRATOR_MODE", "s3cret")], "config", "MIGRATOR_MODE"),

@@ -24,7 +24,7 @@ where
     assert_eq!(provider.state(), ProviderState::ShutDown);
     assert!(!provider.is_initialized() && !provider.is_seeding_successful() && !provider.is_retrying_seeding());
     assert!(provider.get().err().expect("refused").is_shut_down());
-    assert!(provider.pool().err().expect("refused").is_shut_down());
+    assert!(provider.pool().expect_err("refused").is_shut_down());
     assert!(provider.status().expect_err("refused").is_shut_down());
     assert!(provider.retry_seeding().expect_err("refused").is_shut_down());
     let (config, states) = States::of(Config::new(url), |_| {});
