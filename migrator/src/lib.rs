@@ -64,6 +64,7 @@ mod report;
 mod session;
 mod stale;
 mod status;
+mod turns;
 
 #[cfg(all(feature = "cli", not(any(feature = "sqlite", feature = "postgres", feature = "mysql"))))]
 compile_error!("a command line that can connect to nothing: add the feature sqlite, postgres or mysql");

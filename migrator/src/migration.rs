@@ -41,6 +41,9 @@ impl fmt::Display for Version {
 pub struct Checksum(pub(crate) Sum);
 
 impl Checksum {
+    /// In the fingerprint, of a migration of which nobody knows which text ran.
+    pub(crate) const UNKNOWN: Self = Self([0; 32]);
+
     pub(crate) fn of(text: &str) -> Self {
         Self(checksum::digest(text.as_bytes()))
     }
@@ -108,6 +111,11 @@ impl<'a> Migration<'a> {
     /// The digest of the up script's normalised text. It is computed at each call.
     pub fn checksum(&self) -> Checksum {
         Checksum::of(self.item.up)
+    }
+
+    /// The digest that a record of it holds.
+    pub(crate) fn recorded(&self) -> Option<Checksum> {
+        Some(self.checksum())
     }
 
     /// The place in the set's order, from 0.

@@ -1,6 +1,7 @@
 //! The facade: options, then a verb.
 
 mod job;
+mod seen;
 mod verbs;
 
 use std::fmt;

@@ -29,4 +29,5 @@ mod session;
 mod sqlite;
 mod sqlite_locks;
 mod states;
+mod turns;
 mod unchanged;
