@@ -62,6 +62,7 @@ mod plan;
 mod record;
 mod report;
 mod session;
+mod source;
 mod stale;
 mod status;
 mod turns;

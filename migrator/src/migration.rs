@@ -113,9 +113,14 @@ impl<'a> Migration<'a> {
         Checksum::of(self.item.up)
     }
 
+    /// Whether it is of a foreign source, so that nothing but its name is known.
+    pub(crate) fn is_opaque(&self) -> bool {
+        self.item.is_opaque()
+    }
+
     /// The digest that a record of it holds.
     pub(crate) fn recorded(&self) -> Option<Checksum> {
-        Some(self.checksum())
+        (!self.is_opaque()).then(|| self.checksum())
     }
 
     /// The place in the set's order, from 0.
@@ -125,6 +130,9 @@ impl<'a> Migration<'a> {
 
     /// The path of the up script, with the directory as it was named.
     pub fn path(&self) -> String {
+        if self.is_opaque() {
+            return self.name().to_owned();
+        }
         format!("{}/{}", self.set.dir, self.item.up_path())
     }
 
@@ -158,6 +166,11 @@ enum Blobs {
 impl MigrationSet {
     pub(crate) const fn embedded(packed: &'static Packed) -> Self {
         Self(Blobs::Embedded(packed))
+    }
+
+    /// The names of a foreign source.
+    pub(crate) fn opaque(packed: Packed) -> Self {
+        Self(Blobs::Read(Arc::new(packed)))
     }
 
     /// Reads a migrations directory; the layout is detected.

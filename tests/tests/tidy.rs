@@ -8,7 +8,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
     ("values", &["error", "migration", "record", "report", "event", "environment"]),
     ("decisions", &["plan", "status", "turns"]),
     ("databases", &["dialect"]),
-    ("state", &["history", "lock", "session", "ledgers"]),
+    ("state", &["history", "lock", "session", "ledgers", "source"]),
     ("actions", &["apply"]),
     ("facade", &["migrator", "interop", "stale"]),
     ("edges", &["cli", "lib", "main"]),

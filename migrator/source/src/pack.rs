@@ -67,7 +67,9 @@ const DOWN_FAULTY: u32 = 1 << 26;
 /// How far the bits of the up script's transaction are from those of the down script's.
 const TO_DOWN: u32 = 3;
 
-const UP_FORMS: [&str; 4] = ["/up.sql", "/migration.sql", ".sql", ".up.sql"];
+const UP_FORMS: [&str; 5] = ["/up.sql", "/migration.sql", ".sql", ".up.sql", ""];
+/// No file: a migration of which nothing but the name is known.
+const OPAQUE: u32 = 4;
 const NO_DOWN: u32 = 0;
 const DOWN_FORMS: [&str; 3] = ["", "/down.sql", ".down.sql"];
 /// `U1__name.sql` beside `V1__name.sql`.
@@ -120,7 +122,9 @@ impl Packed {
             let row = [name_end, version_end, up_end, end(&sql)?, marks];
             index.extend(row.into_iter().flat_map(u32::to_le_bytes));
             raw_digests.extend(entry.raw_digest.iter().flatten());
-            fingerprint.push(folder.layout.canonical(&entry.version), &checksum::digest(entry.up.as_bytes()));
+            let known = entry.up_path != entry.name;
+            let digest = if known { checksum::digest(entry.up.as_bytes()) } else { [0; 32] };
+            fingerprint.push(folder.layout.canonical(&entry.version), &digest);
         }
         let warnings: Vec<&str> = folder.warnings.iter().map(|warning| warning.message.as_str()).collect();
         Ok(Self {
@@ -135,6 +139,25 @@ impl Packed {
             raw_digests: Cow::Owned(raw_digests),
             warnings: Cow::Owned(warnings.join("\n")),
         })
+    }
+
+    /// Packs migrations of diesel's order of which nothing is known but version, name and whether they run in a transaction.
+    ///
+    /// # Errors
+    /// When a name is too long.
+    pub fn opaque(names: Vec<(String, String, Mode)>) -> Result<Self, String> {
+        let entry = |(version, name, mode): (String, String, Mode)| Entry {
+            version,
+            up_path: name.clone(),
+            name,
+            up: String::new(),
+            raw_digest: None,
+            down: Down::None,
+            declared: Some(mode),
+            declared_down: None,
+        };
+        let entries = names.into_iter().map(entry).collect();
+        Self::new(&Folder { layout: Layout::Diesel, dialect: None, entries, warnings: Vec::new() }, "")
     }
 
     /// How many migrations it holds.
@@ -184,6 +207,11 @@ impl Packed {
 }
 
 impl Item<'_> {
+    /// Whether nothing but its name is known.
+    pub fn is_opaque(&self) -> bool {
+        self.up_form == OPAQUE
+    }
+
     /// The path of the up script below the directory.
     pub fn up_path(&self) -> String {
         format!("{}{}", self.name, UP_FORMS[self.up_form as usize])

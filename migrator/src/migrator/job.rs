@@ -13,6 +13,7 @@ use crate::history::Writer;
 use crate::lock::{self, FileLock, Keep};
 use crate::plan::{self, Target};
 use crate::report::Report;
+use crate::source::Source;
 
 /// One run with work to do, inside of its session.
 pub(super) struct Job<'a, C> {
@@ -115,7 +116,8 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             writer,
             report,
         };
-        match apply::apply(conn, &mut run, &plan) {
+        let source = migrator.source.as_ref().map(Source::open).transpose()?;
+        match apply::apply(conn, &mut run, &plan, source.as_deref()) {
             Ok(()) => Ok(Turn::Done),
             Err(Stop::Error(error)) => Ok(Turn::Stopped(error)),
             Err(Stop::Again(grouping)) => Ok(Turn::Again(grouping, false)),

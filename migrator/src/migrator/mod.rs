@@ -8,12 +8,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use diesel::connection::LoadConnection;
+use diesel::migration::MigrationSource;
+
+use crate::dialect::Dialect;
 use crate::environment::Environment;
+use crate::error::Error;
 use crate::event::{Event, Hook};
 use crate::lock::Wait;
 use crate::migration::MigrationSet;
 use crate::plan::{Policies, Policy};
 use crate::session::{SessionStep, Step};
+use crate::source::Source;
 
 /// Brings a database to where a [`MigrationSet`] is: options first, then a verb.
 ///
@@ -54,6 +60,7 @@ pub struct Migrator<C> {
     environment: Option<Environment>,
     setup: Step<C>,
     teardown: Step<C>,
+    source: Option<Source<C>>,
 }
 
 impl<C> Migrator<C> {
@@ -61,6 +68,7 @@ impl<C> Migrator<C> {
     pub fn new(set: &MigrationSet) -> Self {
         Self {
             set: set.clone(),
+            source: None,
             schema: None,
             set_name: String::new(),
             wait: Wait { timeout: Duration::from_secs(5 * 60), hook: Hook::default() },
@@ -71,6 +79,44 @@ impl<C> Migrator<C> {
             setup: Step::Nothing,
             teardown: Step::Nothing,
         }
+    }
+
+    /// A migrator of migrations that are not ours: those of diesel_migrations, or code that implements diesel's `Migration`.
+    ///
+    /// The lock, the history, the rules and diesel's table are the same as for a set. But nothing of such a migration can be seen
+    /// except its name: it has no checksum, so that an edit is not noticed, no statements in a plan, and it runs whole or not at
+    /// all. It runs in a transaction with its record, unless its metadata says no. Where it does, and always on MySQL, the
+    /// intent is recorded first; one that fails there, or is killed, is [failed](crate::State::Failed) until
+    /// [`resolve`](Self::resolve) says what is true, except when it failed and was rolled back before anything was committed.
+    ///
+    /// The source is asked for its migrations now, and once more by each run that has work to do.
+    ///
+    /// ```no_run
+    /// # use diesel::prelude::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # struct Migrations;
+    /// # impl diesel::migration::MigrationSource<diesel::sqlite::Sqlite> for Migrations {
+    /// #     fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn diesel::migration::Migration<diesel::sqlite::Sqlite>>>> {
+    /// #         Ok(Vec::new())
+    /// #     }
+    /// # }
+    /// # const MIGRATIONS: Migrations = Migrations;
+    /// // const MIGRATIONS: diesel_migrations::EmbeddedMigrations = diesel_migrations::embed_migrations!();
+    /// let mut conn = SqliteConnection::establish("app.db")?;
+    /// migrator::Migrator::from_source(MIGRATIONS)?.run(&mut conn)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the source cannot be read, or two of its migrations have one version.
+    pub fn from_source<S>(source: S) -> Result<Self, Error>
+    where
+        C: LoadConnection<Backend: Dialect> + 'static,
+        S: MigrationSource<C::Backend> + Send + Sync + 'static,
+    {
+        let (set, source) = Source::new(source)?;
+        Ok(Self { source: Some(source), ..Self::new(&set) })
     }
 
     /// How long a run waits for the migration lock. Default: 5 minutes.
@@ -186,6 +232,7 @@ impl<C> Clone for Migrator<C> {
             policies: self.policies,
             non_empty: self.non_empty,
             environment: self.environment,
+            source: self.source.clone(),
             setup: self.setup.clone(),
             teardown: self.teardown.clone(),
         }

@@ -74,7 +74,7 @@ pub(crate) struct Record {
     pub(crate) checksum: Option<Checksum>,
     /// 1-based: the statement that took, or failed, or the first that is still to run.
     pub(crate) statement: Option<usize>,
-    /// How many statements the script has.
+    /// How many statements the script has. 0 where a migration of a foreign source failed half-way.
     pub(crate) statements: Option<usize>,
     pub(crate) duration_ms: Option<u64>,
     pub(crate) run_id: String,
@@ -277,6 +277,10 @@ impl Past<'_> {
             RecordKind::Statement => {
                 let done = record.statement.unwrap_or(0);
                 self.standing = Standing::Partial(Partial { done, prefix: record.checksum, in_doubt: true });
+            }
+            // Nobody could see how much of it took.
+            RecordKind::Failed if record.statements == Some(0) => {
+                self.standing = Standing::Partial(Partial { done: 0, prefix: None, in_doubt: true });
             }
             RecordKind::Failed => {
                 if let Standing::Partial(Partial { done, prefix, .. }) = self.standing {

@@ -16,6 +16,7 @@ mod connections;
 mod embedded;
 mod events;
 mod failures;
+mod foreign;
 mod history;
 mod mariadb;
 mod names;
