@@ -91,9 +91,10 @@ impl<'a> Migration<'a> {
         self.item.name
     }
 
-    /// The text of the up script: where one file holds both ways, its text up to the mark of the way down.
+    /// The text of the up script: where one file holds both ways, its text up to the mark of the way down. Empty for a migration
+    /// in Rust.
     pub fn up(&self) -> &'a str {
-        self.item.up
+        if self.item.is_code() { "" } else { self.item.up }
     }
 
     /// The text of the down script; `None` when there is none or it has no statement.
@@ -108,7 +109,7 @@ impl<'a> Migration<'a> {
         self.item.down.is_some() && !self.item.down_faulty
     }
 
-    /// The digest of the up script's normalised text. It is computed at each call.
+    /// The digest of the up script's normalised text; of the name, for a migration in Rust. It is computed at each call.
     pub fn checksum(&self) -> Checksum {
         Checksum::of(self.item.up)
     }
@@ -116,6 +117,11 @@ impl<'a> Migration<'a> {
     /// Whether it is of a foreign source, so that nothing but its name is known.
     pub(crate) fn is_opaque(&self) -> bool {
         self.item.is_opaque()
+    }
+
+    /// Whether it is called, and has no script.
+    pub(crate) fn is_called(&self) -> bool {
+        self.item.is_opaque() || self.item.is_code()
     }
 
     /// The digest that a record of it holds.
@@ -130,8 +136,8 @@ impl<'a> Migration<'a> {
 
     /// The path of the up script, with the directory as it was named.
     pub fn path(&self) -> String {
-        if self.is_opaque() {
-            return self.name().to_owned();
+        if self.is_called() {
+            return self.item.up_path();
         }
         format!("{}/{}", self.set.dir, self.item.up_path())
     }
@@ -166,6 +172,11 @@ enum Blobs {
 impl MigrationSet {
     pub(crate) const fn embedded(packed: &'static Packed) -> Self {
         Self(Blobs::Embedded(packed))
+    }
+
+    /// This set with a migration in Rust.
+    pub(crate) fn with_code(&self, name: &str) -> Result<Self, String> {
+        self.packed().with_code(name).map(|packed| Self(Blobs::Read(Arc::new(packed))))
     }
 
     /// The names of a foreign source.

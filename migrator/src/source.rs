@@ -1,7 +1,8 @@
-//! A foreign source of migrations: diesel's `MigrationSource`, of which nothing can be seen but names.
+//! Migrations that are called: those of diesel's `MigrationSource`, of which nothing can be seen but names, and a host's own code.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use diesel::connection::LoadConnection;
@@ -20,9 +21,12 @@ pub(crate) type Words = Box<dyn StdError + Send + Sync>;
 /// Runs the migration of a version, as its source gave it.
 pub(crate) type Opened<C> = dyn Fn(&mut C, &str) -> Result<(), Words>;
 
+/// A migration in Rust.
+pub(crate) type Code<C> = dyn Fn(&mut C) -> Result<(), Words> + Send + Sync;
+
 type Open<C> = dyn Fn() -> Result<Box<Opened<C>>, Words> + Send + Sync;
 
-/// A foreign source of migrations; asked for them again by each run that has work to do.
+/// What runs the migrations that have no script; opened by each run that has work to do.
 pub(crate) struct Source<C>(Arc<Open<C>>);
 
 impl<C> Clone for Source<C> {
@@ -34,6 +38,24 @@ impl<C> Clone for Source<C> {
 impl<C> Source<C> {
     pub(crate) fn open(&self) -> Result<Box<Opened<C>>, Error> {
         (self.0)().map_err(unreadable)
+    }
+}
+
+impl<C: 'static> Source<C> {
+    /// Adds one migration in Rust to a source, if there is one.
+    pub(crate) fn with_code(source: Option<Self>, version: String, code: Arc<Code<C>>) -> Self {
+        Self(Arc::new(move || {
+            let others = source.as_ref().map(|source| (source.0)()).transpose()?;
+            let (version, code) = (version.clone(), Arc::clone(&code));
+            let opened = move |conn: &mut C, asked: &str| -> Result<(), Words> {
+                match &others {
+                    _ if asked == version => code(conn),
+                    Some(others) => others(conn, asked),
+                    None => Err("nothing has its code".into()),
+                }
+            };
+            Ok(Box::new(opened) as Box<Opened<C>>)
+        }))
     }
 }
 
@@ -56,6 +78,15 @@ impl<C: LoadConnection<Backend: Dialect> + 'static> Source<C> {
         };
         Ok((set, Self(Arc::new(open))))
     }
+}
+
+/// A panic is an error of the migration, and no reason for the process to end.
+pub(crate) fn caught(run: impl FnOnce() -> Result<(), Words>) -> Result<(), Words> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it did not say why");
+        Err(format!("it panicked: {text}").into())
+    })
 }
 
 /// The set that a source's names are, in the order in which diesel's own runner takes them.

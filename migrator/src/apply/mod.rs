@@ -78,7 +78,7 @@ where
         let (version, name) = (migration.version(), migration.name());
         run.wait.hook.emit(Event::Started { version, name, step: at + 1, steps });
         let script = plan::script(&migration, C::Backend::SQL).map_err(Stop::Error)?;
-        let source = source.filter(|_| migration.is_opaque());
+        let source = source.filter(|_| migration.is_called());
         if step.transaction && step.resume_at.is_none() {
             if run.grouping == Grouping::Verdict(step.position) {
                 renew(conn, run)?;
@@ -188,7 +188,7 @@ where
                     return Err(Failure::ForeignKeys(what));
                 }
             }
-            send(conn, if migration.is_opaque() { run.restore } else { restore::<C>(run, script) })?;
+            send(conn, if migration.is_called() { run.restore } else { restore::<C>(run, script) })?;
             let (sql, written) = run.writer.sql::<C::Backend>(&applied(run, migration, script, start));
             conn.batch_execute(&sql)?;
             Ok(written)
@@ -284,7 +284,7 @@ where
 fn applied(run: &Run<'_>, migration: &Migration<'_>, script: &Script<'_>, start: Instant) -> Record {
     let mut record = run.writer.record(RecordKind::Applied, migration.version(), migration.name());
     record.checksum = migration.recorded();
-    record.statements = (!migration.is_opaque()).then(|| script.statements().len());
+    record.statements = (!migration.is_called()).then(|| script.statements().len());
     record.duration_ms = Some(millis(start.elapsed()));
     record
 }

@@ -1,4 +1,4 @@
-//! Migrations of a foreign source: whole, since nobody sees their statements.
+//! Migrations that are called: whole, since nobody sees their statements.
 
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ where
     C: LoadConnection<Backend: Dialect>,
 {
     conn.batch_execute(&format!("SAVEPOINT {WHOLE}"))?;
-    source(conn, migration.version()).map_err(|words| {
+    call(conn, migration, source).map_err(|words| {
         // Where the savepoint is gone because the whole transaction is, diesel's depth says so to whoever asks next.
         let undone = match conn.batch_execute(&format!("ROLLBACK TO SAVEPOINT {WHOLE}")) {
             Ok(()) => Undone::All,
@@ -61,7 +61,7 @@ where
     let in_transaction = migration.declared() == Some(Mode::Transaction);
     let done = retrying::<C, _>(conn, run, |conn, run| {
         if !in_transaction {
-            source(conn, migration.version()).map_err(|words| failure::<C>(words, Undone::NobodyKnows))?;
+            call(conn, migration, source).map_err(|words| failure::<C>(words, Undone::NobodyKnows))?;
             send(conn, run.restore).map_err(Failure::Unrecorded)?;
             let record = applied(run, migration, script, start);
             return run.writer.write(conn, &record).map_err(Failure::Unrecorded);
@@ -101,6 +101,20 @@ where
         return result.and(resumed);
     }
     result
+}
+
+/// Calls it. A transaction that it opened and did not end, since it panicked perhaps, is rolled back, and is a failure.
+fn call<C>(conn: &mut C, migration: &Migration<'_>, source: &Opened<C>) -> Result<(), Words>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let level = depth(conn);
+    let called = source(conn, migration.version());
+    let left_open = depth(conn) > level;
+    while depth(conn) > level {
+        C::TransactionManager::rollback_transaction(conn)?;
+    }
+    if left_open { called.and(Err("it left a transaction open".into())) } else { called }
 }
 
 fn failure<C: LoadConnection<Backend: Dialect>>(words: Words, undone: Undone) -> Failure {

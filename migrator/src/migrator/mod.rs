@@ -19,7 +19,7 @@ use crate::lock::Wait;
 use crate::migration::MigrationSet;
 use crate::plan::{Policies, Policy};
 use crate::session::{SessionStep, Step};
-use crate::source::Source;
+use crate::source::{self, Source, Words};
 
 /// Brings a database to where a [`MigrationSet`] is: options first, then a verb.
 ///
@@ -61,6 +61,10 @@ pub struct Migrator<C> {
     setup: Step<C>,
     teardown: Step<C>,
     source: Option<Source<C>>,
+    /// What was embedded, without migrations in Rust.
+    files: MigrationSet,
+    /// Why a migration in Rust is refused; the first verb says so.
+    fault: Option<String>,
 }
 
 impl<C> Migrator<C> {
@@ -69,6 +73,8 @@ impl<C> Migrator<C> {
         Self {
             set: set.clone(),
             source: None,
+            files: set.clone(),
+            fault: None,
             schema: None,
             set_name: String::new(),
             wait: Wait { timeout: Duration::from_secs(5 * 60), hook: Hook::default() },
@@ -117,6 +123,48 @@ impl<C> Migrator<C> {
     {
         let (set, source) = Source::new(source)?;
         Ok(Self { source: Some(source), ..Self::new(&set) })
+    }
+
+    /// Adds a migration in Rust, for what SQL cannot say.
+    ///
+    /// `name` is what the name of a file would be, `20240301120000_backfill`: its version gives the place among the others, and
+    /// version and name, of which the checksum is made, join the fingerprint. What `run` does is not seen: an edit of it is not
+    /// noticed, and it has no way down. It runs in a transaction with its record, all or nothing (on MySQL as long as it sends
+    /// nothing that commits; else, and when it is killed there, the migration is [failed](crate::State::Failed)). An error or a
+    /// panic is that of a failed statement; what the database asks to try again is tried again, so `run` does nothing besides that
+    /// cannot be done twice.
+    ///
+    /// A name that is refused is the error of the first verb. The set is put together anew, in a time that grows with its size.
+    ///
+    /// ```no_run
+    /// # use diesel::prelude::*;
+    /// # use diesel::QueryResult;
+    /// # fn test(migrations: &migrator::MigrationSet) -> Result<(), Box<dyn std::error::Error>> {
+    /// fn backfill(conn: &mut SqliteConnection) -> QueryResult<()> {
+    ///     diesel::sql_query("UPDATE account SET slug = lower(name)").execute(conn).map(drop)
+    /// }
+    ///
+    /// let mut conn = SqliteConnection::establish("app.db")?;
+    /// migrator::Migrator::new(migrations).code("20240301120000_backfill", backfill).run(&mut conn)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn code<E>(mut self, name: &str, run: impl Fn(&mut C) -> Result<(), E> + Send + Sync + 'static) -> Self
+    where
+        C: 'static,
+        E: Into<Words>,
+    {
+        match self.set.with_code(name) {
+            Ok(set) => {
+                let version = set.layout().version(name).unwrap_or_default();
+                let code = move |conn: &mut C| source::caught(|| run(conn).map_err(Into::into));
+                self.source = Some(Source::with_code(self.source, version, Arc::new(code)));
+                self.set = set;
+            }
+            Err(fault) => self.fault = self.fault.or(Some(fault)),
+        }
+        self
     }
 
     /// How long a run waits for the migration lock. Default: 5 minutes.
@@ -233,6 +281,8 @@ impl<C> Clone for Migrator<C> {
             non_empty: self.non_empty,
             environment: self.environment,
             source: self.source.clone(),
+            files: self.files.clone(),
+            fault: self.fault.clone(),
             setup: self.setup.clone(),
             teardown: self.teardown.clone(),
         }

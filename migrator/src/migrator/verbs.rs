@@ -41,12 +41,12 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let span = tracing::info_span!(target: "migrator", "migrator.run", migrations = self.set.len());
         let _in_run = span.enter();
         let start = Instant::now();
-        self.check_dialect()?;
+        self.check_set()?;
         if depth(conn) > 0 {
             return Err(Error::open_transaction());
         }
         let mut report = Report::default();
-        if let Some(warning) = stale::warning(&self.set) {
+        if let Some(warning) = stale::warning(&self.files) {
             self.warn(&mut report, warning);
         }
         if target == Target::Latest && self.is_unchanged(conn, &mut report)? {
@@ -68,7 +68,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// # Errors
     /// When a run would be refused, or the database cannot be read.
     pub fn plan(&self, conn: &mut C, target: Target) -> Result<Plan, Error> {
-        self.check_dialect()?;
+        self.check_set()?;
         let seen = self.read(conn)?;
         let warning = self.check_place(conn, &seen)?;
         let known = seen.known().unwrap_or_default();
@@ -86,7 +86,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// # Errors
     /// When the database cannot be read, or one of the history's tables is gone.
     pub fn status(&self, conn: &mut C) -> Result<Status, Error> {
-        self.check_dialect()?;
+        self.check_set()?;
         let seen = self.read(conn)?;
         let known = seen.known();
         let database = seen.facts.database.clone();
@@ -109,7 +109,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// When the migration is applied already, when it is not [failed](crate::State::Failed) and is declared rolled back or to be
     /// resumed, when it has no statement with that number, or when the lock is not to be had.
     pub fn resolve(&self, conn: &mut C, version: &str, resolution: Resolution) -> Result<(), Error> {
-        self.check_dialect()?;
+        self.check_set()?;
         if depth(conn) > 0 {
             return Err(Error::open_transaction());
         }
@@ -161,7 +161,12 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         writer.write(conn, &record).map_err(writing)
     }
 
-    fn check_dialect(&self) -> Result<(), Error> {
+    fn check_set(&self) -> Result<(), Error> {
+        if let Some(fault) = &self.fault {
+            let remedy =
+                "give it a name with a version of its own, as a file of the set would have: 20240131120000_name";
+            return Err(Error::new("folder", format!("a migration in Rust is refused: {fault}"), remedy));
+        }
         match self.set.sql_dialect() {
             Some(stated) if stated != C::Backend::SQL => Err(Error::new(
                 "dialect_mismatch",

@@ -83,9 +83,9 @@ pub struct Step {
     pub version: String,
     /// The full name.
     pub name: String,
-    /// The path of the script; the name of a migration of a foreign source.
+    /// The path of the script; the name of a migration that has none.
     pub file: String,
-    /// How many statements will run. 0 for a migration of a foreign source, which shows none.
+    /// How many statements will run. 0 for a migration in Rust or of a foreign source, which shows none.
     pub statements: usize,
     /// Whether they run in a transaction with their record, so that all or nothing takes.
     pub transaction: bool,
@@ -180,7 +180,7 @@ pub(crate) fn plan(set: &MigrationSet, history: &History, target: &Target, given
         let migration = set.at(entry.position);
         let script = script(&migration, given.dialect)?;
         let from = match entry.standing {
-            Standing::Partial(_) if migration.is_opaque() => {
+            Standing::Partial(_) if migration.is_called() => {
                 unknown(&migration, given.policies.failed, &mut plan.warnings)?;
                 0
             }
@@ -196,7 +196,7 @@ pub(crate) fn plan(set: &MigrationSet, history: &History, target: &Target, given
             name: migration.name().to_owned(),
             file: migration.path(),
             statements: script.statements().len() - from,
-            transaction: match migration.is_opaque() {
+            transaction: match migration.is_called() {
                 true => migration.declared() == Some(Mode::Transaction) && given.dialect != SqlDialect::Mysql,
                 false => script.mode() == Mode::Transaction,
             },

@@ -12,6 +12,7 @@ mod folder;
 mod servers;
 mod watch;
 
+mod code;
 mod connections;
 mod embedded;
 mod events;
