@@ -104,6 +104,12 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_boxed(mut self, source: Box<dyn StdError + Send + Sync>) -> Self {
+        self.0.words = Some(source.to_string());
+        self.0.source = Some(source);
+        self
+    }
+
     pub(crate) fn with_database(mut self, source: diesel::result::Error) -> Self {
         self.0.words = Some(words(&source));
         self.0.source = Some(Box::new(source));
