@@ -159,7 +159,7 @@ impl Packed {
             declared_down: None,
         };
         let entries = names.into_iter().map(entry).collect();
-        Self::new(&Folder { layout: Layout::Diesel, dialect: None, entries, warnings: Vec::new() }, "")
+        Self::new(&Folder { layout: Layout::Diesel, dialect: None, entries, seal: None, warnings: Vec::new() }, "")
     }
 
     /// The same set with a migration in Rust at its place.
@@ -188,7 +188,7 @@ impl Packed {
             declared_down: None,
         };
         entries.insert(place, code);
-        let folder = Folder { layout, dialect: self.dialect, entries, warnings: Vec::new() };
+        let folder = Folder { layout, dialect: self.dialect, entries, seal: None, warnings: Vec::new() };
         let packed = Self::new(&folder, &self.dir)?;
         Ok(Self { package: self.package.clone(), warnings: self.warnings.clone(), ..packed })
     }

@@ -8,6 +8,7 @@ use super::Run;
 use crate::dialect::{Class, Dialect, class, refused};
 use crate::error::{Error, Place, words};
 use crate::event::Event;
+use crate::lock;
 use crate::migration::Migration;
 use crate::plan::remains;
 use crate::record::RecordKind;
@@ -71,7 +72,7 @@ where
     let class = failure.class::<C>();
     let (version, name) = (migration.version(), migration.name());
     if class != Class::Connection
-        && let Some(lost) = lock_lost(conn, run)
+        && let Some(lost) = lock::lost(conn, run.key)
     {
         return lost.with_version(version);
     }
@@ -139,26 +140,8 @@ pub(super) fn lost_or<C>(conn: &mut C, run: &Run<'_>, error: DatabaseError) -> E
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    match lock_lost(conn, run) {
+    match lock::lost(conn, run.key) {
         Some(lost) => lost.with_database(error),
         None => refused::<C::Backend>("write the migration history", error),
     }
-}
-
-/// Whether the lock, which the run held, is gone.
-fn lock_lost<C>(conn: &mut C, run: &Run<'_>) -> Option<Error>
-where
-    C: LoadConnection<Backend: Dialect>,
-{
-    let sql = format!("SELECT CASE WHEN {} THEN '1' ELSE '0' END", C::Backend::owned(run.key));
-    let rows = C::Backend::rows(conn, &sql).ok()?;
-    if rows.first()?.holds(0) {
-        return None;
-    }
-    let message = "this connection no longer holds the migration lock; nothing more was done";
-    Some(Error::new(
-        "lock_lost",
-        message,
-        "a connection pooler between here and the database, or a script, gave it away: connect directly",
-    ))
 }

@@ -14,18 +14,19 @@ pub(crate) use writer::Writer;
 
 pub(crate) const HISTORY: &str = "__migrator_history";
 pub(crate) const META: &str = "__migrator_meta";
+pub(crate) const LEDGER: &str = "__migrator_seeds";
 /// The seeds' ledger and the lock row belong to us too.
-pub(crate) const OURS: [&str; 5] = [HISTORY, META, "__migrator_seeds", "__migrator_lock", UNFINISHED];
+pub(crate) const OURS: [&str; 5] = [HISTORY, META, LEDGER, "__migrator_lock", UNFINISHED];
 
 /// The format of the tables. A database with a lower number gets the columns that it lacks from the next run that writes;
 /// one with a higher number was written by a newer version, whose additional columns are left alone.
 const FORMAT: i64 = 1;
 
 /// Places in [`Dialect::TYPES`].
-const WORD: usize = 0;
-const NUMBER: usize = 1;
-const TEXT: usize = 2;
-const TIME: usize = 3;
+pub(crate) const WORD: usize = 0;
+pub(crate) const NUMBER: usize = 1;
+pub(crate) const TEXT: usize = 2;
+pub(crate) const TIME: usize = 3;
 
 const HISTORY_COLUMNS: [(&str, usize); 15] = [
     ("set_name", WORD),
@@ -280,7 +281,8 @@ where
     }
 }
 
-fn create<D: Dialect>(home: &Home, name: &str, columns: &[(&str, usize)], key: &str) -> String {
+/// The SQL that makes one of our tables, unless it is there.
+pub(crate) fn create<D: Dialect>(home: &Home, name: &str, columns: &[(&str, usize)], key: &str) -> String {
     let key: Vec<String> = key.split(", ").map(D::ident).collect();
     let columns: Vec<String> = columns
         .iter()

@@ -1,6 +1,7 @@
 //! The facade: options, then a verb.
 
 mod job;
+mod seeding;
 mod seen;
 mod verbs;
 
@@ -18,6 +19,7 @@ use crate::event::{Event, Hook};
 use crate::lock::Wait;
 use crate::migration::MigrationSet;
 use crate::plan::{Policies, Policy};
+use crate::seeding::{Pause, Retry, Tries};
 use crate::session::{SessionStep, Step};
 use crate::source::{self, Source, Words};
 
@@ -58,6 +60,9 @@ pub struct Migrator<C> {
     policies: Policies,
     non_empty: Policy,
     environment: Option<Environment>,
+    retry: Retry,
+    pause: Pause,
+    tried: Tries,
     setup: Step<C>,
     teardown: Step<C>,
     source: Option<Source<C>>,
@@ -82,6 +87,9 @@ impl<C> Migrator<C> {
             policies: Policies::default(),
             non_empty: Policy::Refuse,
             environment: None,
+            retry: Retry::default(),
+            pause: Pause::default(),
+            tried: Tries::default(),
             setup: Step::Nothing,
             teardown: Step::Nothing,
         }
@@ -283,6 +291,9 @@ impl<C> Clone for Migrator<C> {
             source: self.source.clone(),
             files: self.files.clone(),
             fault: self.fault.clone(),
+            retry: self.retry,
+            pause: self.pause.clone(),
+            tried: self.tried.clone(),
             setup: self.setup.clone(),
             teardown: self.teardown.clone(),
         }

@@ -33,6 +33,11 @@ impl Seen {
         Some(History { turns: self.turns.clone(), ..self.history.clone().unwrap_or_default() })
     }
 
+    /// What the database is marked as.
+    pub(super) fn environment(&self) -> Option<String> {
+        self.history.as_ref()?.meta.as_ref()?.environment.clone()
+    }
+
     /// Whether a run has something to write although nothing is pending.
     pub(super) fn is_out_of_step(&self) -> bool {
         !self.turns.is_empty() || self.has_lost_table()

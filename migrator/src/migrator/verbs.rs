@@ -7,12 +7,12 @@ use diesel::connection::LoadConnection;
 use super::Migrator;
 use super::job::Job;
 use super::seen::Seen;
-use crate::dialect::{Class, Dialect, Facts, LockKey, Outcome, depth, refused};
+use crate::dialect::{Class, Dialect, Facts, LockKey, Outcome, Work, depth, refused};
 use crate::error::Error;
 use crate::event::Event;
 use crate::history::{self, Glance, Writer};
 use crate::ledgers::{self, Ledger};
-use crate::lock::{self, FileLock, Keep};
+use crate::lock::{self, FileLock, Keep, check_writable};
 use crate::plan::{self, Given, Plan, Policy, Resolution, Target};
 use crate::record::{History, RecordKind};
 use crate::report::Report;
@@ -161,7 +161,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         writer.write(conn, &record).map_err(writing)
     }
 
-    fn check_set(&self) -> Result<(), Error> {
+    pub(super) fn check_set(&self) -> Result<(), Error> {
         if let Some(fault) = &self.fault {
             let remedy =
                 "give it a name with a version of its own, as a file of the set would have: 20240131120000_name";
@@ -319,6 +319,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             conn,
             [&self.setup, &self.teardown],
             self.statement_lock_timeout,
+            Work::Migrations,
             &self.wait.hook,
             |conn, restore| {
                 let job = Job { migrator: self, seen, key: &key, restore, target };
@@ -333,20 +334,6 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             && (plan.steps.iter().any(|step| !step.transaction)
                 || history.pasts(self.set.layout()).values().any(|past| past.standing.is_in_doubt()))
     }
-}
-
-/// Refuses a server that cannot be written to, or whose lock excludes nobody.
-fn check_writable(facts: &Facts, what: &str) -> Result<(), Error> {
-    if let Some(reason) = &facts.read_only {
-        let message = format!("{what}, and nothing can be written: {reason}");
-        return Err(Error::new("read_only", message, "connect to the primary, as a role that may write"));
-    }
-    if let Some(reason) = &facts.unsupported {
-        let message = format!("no migration lock can be trusted here: {reason}");
-        let remedy = "let a single job run the migrations, on a server with a lock that holds";
-        return Err(Error::new("unsupported", message, remedy));
-    }
-    Ok(())
 }
 
 /// A name for one run: 128 random bits.

@@ -27,6 +27,7 @@ mod postgres;
 mod refusals;
 mod runs;
 mod sections;
+mod seeds;
 mod session;
 mod sqlite;
 mod sqlite_locks;

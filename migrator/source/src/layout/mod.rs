@@ -26,6 +26,7 @@ use crate::checksum::Sum;
 use crate::fault::{Fault, Warning};
 use crate::seal::{self, Seal};
 use crate::sql::{Mode, SqlDialect};
+pub(crate) use check::{script, text};
 pub use new::{bad_name, new, words};
 pub use tree::{File, files};
 use tree::{Tree, has_scripts, is_named};
