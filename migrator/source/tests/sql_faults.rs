@@ -194,6 +194,7 @@ fn directives_and_statements_that_contradict_are_refused() {
     refused(&[
         (Postgres, "-- migrator: no transaction\nSELECT 1", &["unknown_directive 1:1"]),
         (Postgres, "SELECT 1;\n /* migrator: */", &["unknown_directive 2:2"]),
+        (Postgres, "/* migrator: no-tx\n   and more */ SELECT 1", &["unknown_directive 1:1"]),
         (Postgres, "SELECT 1 -- migrator: no-transaction\n", &["misplaced_directive 1:10"]),
         (Postgres, "BEGIN; -- migrator: no-transaction\nCOMMIT", &["misplaced_directive 1:8"]),
         (Postgres, "VACUUM; SELECT 1; VACUUM t", &["not_in_transaction 1:1", "not_in_transaction 1:19"]),

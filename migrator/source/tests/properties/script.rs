@@ -17,7 +17,7 @@ pub(crate) fn check(text: &str, declared: Option<Mode>) {
                 assert!(faults.is_sorted_by_key(|fault| fault.offset), "{dialect}: {faults:?}");
                 for fault in faults {
                     assert!(text.is_char_boundary(fault.offset), "{dialect}: {fault:?}");
-                    assert!(!fault.message.contains('\n') && !fault.help.is_empty(), "{dialect}: {fault:?}");
+                    assert!(!fault.message.contains(['\n', '\r']) && !fault.help.is_empty(), "{dialect}: {fault:?}");
                     assert_eq!(position(text, fault.offset), counted(text, fault.offset), "{dialect}: {fault:?}");
                 }
             }
