@@ -157,7 +157,8 @@ impl Packed {
             declared_down: None,
         };
         let entries = names.into_iter().map(entry).collect();
-        Self::new(&Folder { layout: Layout::Diesel, dialect: None, entries, warnings: Vec::new() }, "")
+        let warnings = Vec::new();
+        Self::new(&Folder { layout: Layout::Diesel, dialect: None, entries, warnings, seal: None }, "")
     }
 
     /// How many migrations it holds.
