@@ -18,6 +18,7 @@ on_each_dialect!(
     a_row_gone_in_the_middle_is_out_of_order,
     a_table_that_is_gone_is_made_again,
     every_row_gone_is_everything_reverted,
+    an_empty_table_beside_tables_that_stand_is_not_believed,
     who_cannot_write_is_served_and_told,
     an_unchanged_start_sees_each_change_of_the_table,
     a_version_that_the_set_does_not_know_yet,
@@ -239,6 +240,26 @@ fn every_row_gone_is_everything_reverted<S: Subject>() {
     assert_eq!(states::<S>(&database, &set), ["pending", "pending"]);
     assert_eq!(applies::<S>(&database, &set).applied().len(), 2);
     assert_eq!(details(&database)[2..], ["reverted 02 outside", "reverted 01 outside", "applied 01", "applied 02"]);
+}
+
+/// Each command of diesel's makes an empty table where none is.
+fn an_empty_table_beside_tables_that_stand_is_not_believed<S: Subject>() {
+    let (database, set) = (S::fresh(), reversible(2).set());
+    applies::<S>(&database, &set);
+    database.execute(&format!("DROP TABLE {LEDGER}"));
+    assert!(is_pending_for_diesel::<S>(&database, &set), "it made its table, and starts from zero");
+    let error = run::<S>(&database, &set).expect_err("t1 and t2 stand");
+    assert_eq!(error.code(), "not_empty", "{error}");
+    assert!(error.message().contains("t1, t2") && error.remedy().contains("DROP TABLE"), "{error}");
+    assert_eq!(details(&database), ["applied 01", "applied 02"], "nothing was written");
+    // As the error says.
+    database.execute(&format!("DROP TABLE {LEDGER}"));
+    assert_eq!(applies::<S>(&database, &set).skipped(), 2);
+    assert!(!is_pending_for_diesel::<S>(&database, &set));
+    // Or the other way: they were reverted, and what stands is known.
+    database.execute(&format!("DELETE FROM {LEDGER}; DROP TABLE t1; DROP TABLE t2; CREATE TABLE mine (id INTEGER)"));
+    let report = Migrator::new(&set).non_empty(Policy::Allow).run(&mut database.connect()).expect("run");
+    assert_eq!((report.applied().len(), queries::<S>(&database, &set)), (2, 1));
 }
 
 fn who_cannot_write_is_served_and_told<S: Subject>() {
