@@ -79,14 +79,14 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
     fn turn(&self, conn: &mut C, grouping: Grouping, has_file: bool, report: &mut Report) -> Result<Turn, Error> {
         let migrator = self.migrator;
         let mut seen = migrator.look(conn, Some(self.seen))?;
-        let told = seen.told(true);
-        migrator.prepare(conn, &mut seen, migrator.environment)?;
         let known = seen.known().unwrap_or_default();
         let given = migrator.given(conn, &seen.facts, &known)?;
         let plan = plan::plan(&migrator.set, &known, self.target, given)?;
         if !has_file && migrator.needs_file(&known, &plan) {
             return Ok(Turn::Again(grouping, true));
         }
+        let told = seen.told(true);
+        migrator.prepare(conn, &mut seen, migrator.environment)?;
         plan.warnings.iter().for_each(|warning| migrator.warn(report, warning.clone()));
         // What an earlier turn of this run committed is this run's.
         report.skipped = plan.skipped.saturating_sub(report.committed);

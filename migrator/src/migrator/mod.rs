@@ -201,6 +201,8 @@ impl<C> Migrator<C> {
     }
 
     /// Tells apart two sets whose histories share one schema. Default: empty.
+    ///
+    /// diesel's own table is kept in step for the set without a name: diesel knows one set only.
     #[must_use]
     pub fn set_name(mut self, name: impl Into<String>) -> Self {
         self.set_name = name.into();

@@ -49,6 +49,11 @@ impl Seen {
         is_gone && self.history.as_ref().is_some_and(|history| !history.records.is_empty())
     }
 
+    /// Whether the tool's table is there and says that nothing is applied, which our history does not say.
+    pub(super) fn is_emptied(&self) -> bool {
+        self.ledger.as_ref().and_then(Ledger::rows).is_some_and(<[_]>::is_empty) && !self.turns.is_empty()
+    }
+
     /// What the tool did, in words; `recorded` says whether it is in our history now.
     pub(super) fn told(&self, recorded: bool) -> Vec<String> {
         let mut told = turns::told(&self.turns, Ledger::NAME, recorded);

@@ -240,12 +240,13 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         Ok(given)
     }
 
-    /// Refuses a database without a history that is not empty: it may be somebody else's.
+    /// Refuses a database without a history that is not empty: it may be somebody else's. So is one whose history was reverted
+    /// outside as a whole while its tables stand: the tool's table may have been made anew.
     ///
     /// What it returns is a warning.
     fn check_place(&self, conn: &mut C, seen: &Seen) -> Result<Option<String>, Error> {
-        let history = seen.history.as_ref();
-        if history.is_some_and(|history| history.meta.is_some()) {
+        let (history, is_emptied) = (seen.history.as_ref(), seen.is_emptied());
+        if history.is_some_and(|history| history.meta.is_some()) && !is_emptied {
             return Ok(None);
         }
         // Where another set has its history, the table is what that one keeps.
@@ -253,15 +254,24 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         ledgers::refuse::<C>(conn, &seen.facts, known)?;
         let theirs: Vec<&str> = ledgers::foreign_tables(&seen.facts).collect();
         let is_theirs = seen.ledger.as_ref().is_some_and(Ledger::has_rows);
-        if theirs.is_empty() || is_theirs || history.is_some() || self.non_empty == Policy::Allow {
+        if theirs.is_empty() || is_theirs || history.is_some() && !is_emptied || self.non_empty == Policy::Allow {
             return Ok(None);
         }
-        let message =
-            format!("the database has no migration history, and it is not empty: {}", status::list(theirs.into_iter()));
+        let (tables, ledger) = (status::list(theirs.into_iter()), Ledger::NAME);
+        let message = match is_emptied {
+            true => format!("{ledger} says that every migration was reverted, and the database is not empty: {tables}"),
+            false => format!("the database has no migration history, and it is not empty: {tables}"),
+        };
         if self.non_empty == Policy::Warn {
             return Ok(Some(message));
         }
-        let remedy = "check that it is the right database; then run with --allow-non-empty (Migrator::non_empty)";
+        let allow = "run with --allow-non-empty (Migrator::non_empty)";
+        let remedy = match is_emptied {
+            true => format!(
+                "if they were reverted, {allow}; else DROP TABLE {ledger}: a run makes it again from our history"
+            ),
+            false => format!("check that it is the right database; then {allow}"),
+        };
         Err(Error::new("not_empty", message, remedy))
     }
 

@@ -118,7 +118,7 @@ impl Plan {
         &self.warnings
     }
 
-    /// Whether a run would change nothing.
+    /// Whether nothing is pending. A run may still record what another tool did; the warnings say so.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }

@@ -1,10 +1,11 @@
 //! Turns with diesel's own runner on one database: its table decides what is applied, and is kept in step.
 
+use diesel::connection::SimpleConnection;
 use diesel_migrations::MigrationHarness;
 use migrator::{DatabaseState, MigrationSet, Migrator, Policy, Resolution, State, Target};
 use migrator_tests::Database;
 
-use crate::dialects::{Subject, applies, names, run, status, tables};
+use crate::dialects::{Postgres, Subject, applies, names, run, status, tables};
 use crate::folder::{Folder, table};
 use crate::watch;
 
@@ -17,6 +18,7 @@ on_each_dialect!(
     a_row_gone_in_the_middle_is_out_of_order,
     a_table_that_is_gone_is_made_again,
     every_row_gone_is_everything_reverted,
+    an_empty_table_beside_tables_that_stand_is_not_believed,
     who_cannot_write_is_served_and_told,
     an_unchanged_start_sees_each_change_of_the_table,
     a_version_that_the_set_does_not_know_yet,
@@ -240,6 +242,26 @@ fn every_row_gone_is_everything_reverted<S: Subject>() {
     assert_eq!(details(&database)[2..], ["reverted 02 outside", "reverted 01 outside", "applied 01", "applied 02"]);
 }
 
+/// Each command of diesel's makes an empty table where none is.
+fn an_empty_table_beside_tables_that_stand_is_not_believed<S: Subject>() {
+    let (database, set) = (S::fresh(), reversible(2).set());
+    applies::<S>(&database, &set);
+    database.execute(&format!("DROP TABLE {LEDGER}"));
+    assert!(is_pending_for_diesel::<S>(&database, &set), "it made its table, and starts from zero");
+    let error = run::<S>(&database, &set).expect_err("t1 and t2 stand");
+    assert_eq!(error.code(), "not_empty", "{error}");
+    assert!(error.message().contains("t1, t2") && error.remedy().contains("DROP TABLE"), "{error}");
+    assert_eq!(details(&database), ["applied 01", "applied 02"], "nothing was written");
+    // As the error says.
+    database.execute(&format!("DROP TABLE {LEDGER}"));
+    assert_eq!(applies::<S>(&database, &set).skipped(), 2);
+    assert!(!is_pending_for_diesel::<S>(&database, &set));
+    // Or the other way: they were reverted, and what stands is known.
+    database.execute(&format!("DELETE FROM {LEDGER}; DROP TABLE t1; DROP TABLE t2; CREATE TABLE mine (id INTEGER)"));
+    let report = Migrator::new(&set).non_empty(Policy::Allow).run(&mut database.connect()).expect("run");
+    assert_eq!((report.applied().len(), queries::<S>(&database, &set)), (2, 1));
+}
+
 fn who_cannot_write_is_served_and_told<S: Subject>() {
     let set = reversible(2).set();
     let (migrator, events) = watch::events(Migrator::new(&set));
@@ -357,4 +379,61 @@ fn other_layouts_leave_the_table_alone<S: Subject>() {
         of_tools::<S>(&database).iter().all(|table| table != LEDGER),
         "diesel knows one set only, which has no name"
     );
+}
+
+/// As lemmy does it: who writes to diesel's table has to hold a lock of the application.
+#[test]
+fn a_trigger_on_diesels_table_is_served_by_the_session() {
+    let (database, folder) = (Postgres::fresh(), reversible(1));
+    folder.write(
+        "02_trigger/up.sql",
+        format!(
+            "CREATE FUNCTION forbid() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+               IF NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND objid = 0) THEN
+                 RAISE 'not like this';
+               END IF;
+               RETURN NULL;
+             END $$;
+             CREATE TRIGGER forbid BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON {LEDGER} EXECUTE FUNCTION forbid();"
+        ),
+    );
+    folder.write("03_t3/up.sql", table(3));
+    let error = run::<Postgres>(&database, &folder.set()).expect_err("nobody holds the lock");
+    assert_eq!(error.version(), Some("02"));
+    assert!(error.database_words().is_some_and(|words| words.contains("not like this")), "{error}");
+    assert_eq!((ledger(&database), tables(&database)), (vec!["01".to_owned()], vec!["t1".to_owned()]), "it was undone");
+    let migrator = Migrator::new(&folder.set()).session("SELECT pg_advisory_lock(0)", "SELECT pg_advisory_unlock(0)");
+    assert_eq!(names(&migrator.run(&mut database.connect()).expect("run")), ["02_trigger", "03_t3"]);
+    assert_eq!(ledger(&database), ["01", "02", "03"]);
+}
+
+/// A schema in front of another in the search path has a table of its own, as diesel would make one there.
+#[test]
+fn a_table_in_another_schema_of_the_path_is_not_this_ones() {
+    let (database, set) = (Postgres::fresh(), reversible(2).set());
+    database.execute("CREATE SCHEMA tenant");
+    applies::<Postgres>(&database, &set);
+    let tenant = || {
+        let mut conn = database.connect();
+        conn.batch_execute("SET search_path = tenant, public").expect("set the path");
+        conn
+    };
+    let report = Migrator::new(&set).run(&mut tenant()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((report.applied().len(), report.warnings().len()), (2, 0), "nothing of public's is adopted");
+    database.execute(&format!("DROP TABLE tenant.{LEDGER}"));
+    let report = Migrator::new(&set).run(&mut tenant()).unwrap_or_else(|error| panic!("{error}"));
+    assert!(report.warnings()[0].contains("made again"), "{report}");
+    assert_eq!(database.texts(&format!("SELECT version AS value FROM tenant.{LEDGER}")).len(), 2);
+    assert!(!tenant().has_pending_migration(&set).expect("ask"));
+}
+
+#[test]
+fn a_server_that_only_reads_is_served_and_told() {
+    let (database, set) = (Postgres::fresh(), reversible(2).set());
+    diesel_runs::<Postgres>(&database, &set);
+    let mut conn = database.connect();
+    conn.batch_execute("SET default_transaction_read_only = on").expect("set");
+    let report = Migrator::new(&set).run(&mut conn).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((report.skipped(), of_tools::<Postgres>(&database)), (2, vec![LEDGER.to_owned()]));
+    assert!(report.warnings()[0].contains("cannot be recorded here"), "{report}");
 }
