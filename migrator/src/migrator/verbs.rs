@@ -205,14 +205,25 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         }
     }
 
-    /// Reads what there is to know, and the history. A writer that keeps readers out for a moment is waited for.
+    /// Reads what there is to know, and the history.
     pub(super) fn read(&self, conn: &mut C) -> Result<(Facts, Home, Option<History>), Error> {
+        self.patiently(conn, |conn| self.read_now(conn))
+    }
+
+    /// Reads; a writer that keeps readers out for a moment is waited for.
+    pub(super) fn patiently<R>(&self, conn: &mut C, read: impl FnOnce(&mut C) -> Result<R, Error>) -> Result<R, Error> {
         let telling =
             |error| refused::<C::Backend>("tell what it is", error).with_remedy("check that the database is up");
         let patience = C::Backend::patience(conn, self.wait.timeout).map_err(telling)?;
         session::send(conn, &patience.enter).map_err(telling)?;
+        let read = read(conn);
+        session::send(conn, &patience.leave).map_err(telling)?;
+        read
+    }
+
+    fn read_now(&self, conn: &mut C) -> Result<(Facts, Home, Option<History>), Error> {
         let mut before = None;
-        let read = loop {
+        loop {
             let read = self.look(conn).and_then(|(facts, home)| {
                 let history = history::load(conn, &facts, &home)?;
                 Ok((facts, home, history))
@@ -227,12 +238,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
                 _ => None,
             };
             if seen.is_none() || seen == before {
-                break read;
+                return read;
             }
             before = seen;
-        };
-        session::send(conn, &patience.leave).map_err(telling)?;
-        read
+        }
     }
 
     fn look(&self, conn: &mut C) -> Result<(Facts, Home), Error> {
