@@ -44,6 +44,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// Runs the blocking seeds that are not applied, and tries again what can pass; or proves with one query that nothing is to
     /// be done.
     ///
+    /// The connection is of the type that the seeds take: one of a pool is passed as `&mut *conn`.
+    ///
     /// Background seeds that are not applied are listed as skipped, and so are manual ones. A seed that failed blocks those that
     /// depend on it, and only them.
     ///
@@ -72,7 +74,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     }
 
     /// Tries each seed of both phases that is not applied, once and now, whatever the ledger says of its next time, and returns
-    /// the outcome of that try. What is applied is unchanged; manual ones stay skipped.
+    /// the outcome of that try. What is applied is unchanged; manual ones stay skipped, and so does a background seed that another
+    /// process runs right now.
     ///
     /// # Errors
     /// As [`seed_background`](Self::seed_background).
@@ -188,7 +191,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     }
 
     fn ledger(&self, conn: &mut C, facts: &Facts, home: &Home) -> Result<Vec<Row>, Error> {
-        if facts.has_table(LEDGER) { ledger::load(conn, home, None) } else { Ok(Vec::new()) }
+        match facts.has_table(LEDGER) {
+            true => self.patiently(conn, |conn| ledger::load(conn, home, None)),
+            false => Ok(Vec::new()),
+        }
     }
 
     /// What there is to know before a seed is tried; an error when the database is not where the set is.

@@ -66,14 +66,25 @@ impl Seen {
 }
 
 impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
-    /// Reads what there is to know. A writer that keeps readers out for a moment is waited for.
+    /// Reads what there is to know.
     pub(super) fn read(&self, conn: &mut C) -> Result<Seen, Error> {
+        self.patiently(conn, |conn| self.read_now(conn))
+    }
+
+    /// Reads; a writer that keeps readers out for a moment is waited for.
+    pub(super) fn patiently<R>(&self, conn: &mut C, read: impl FnOnce(&mut C) -> Result<R, Error>) -> Result<R, Error> {
         let telling =
             |error| refused::<C::Backend>("tell what it is", error).with_remedy("check that the database is up");
         let patience = C::Backend::patience(conn, self.wait.timeout).map_err(telling)?;
         session::send(conn, &patience.enter).map_err(telling)?;
+        let read = read(conn);
+        session::send(conn, &patience.leave).map_err(telling)?;
+        read
+    }
+
+    fn read_now(&self, conn: &mut C) -> Result<Seen, Error> {
         let mut before = None;
-        let read = loop {
+        loop {
             let read = self.look(conn, None);
             // These are several queries. What a run commits between two of them looks like a hand's work, or another tool's; what
             // they did is still the same at a second look.
@@ -88,12 +99,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
                 _ => None,
             };
             if found.is_none() || found == before {
-                break read;
+                return read;
             }
             before = found;
-        };
-        session::send(conn, &patience.leave).map_err(telling)?;
-        read
+        }
     }
 
     /// Looks once. What was seen before says where: a session's set-up may have moved the current schema.
