@@ -78,7 +78,7 @@ fn files() -> impl Strategy<Value = Vec<File>> {
 fn options() -> impl Strategy<Value = Options<'static>> {
     let layout = prop_oneof![4 => Just(None), 1 => proptest::sample::select(&Layout::ALL[..]).prop_map(Some)];
     let dialect = prop_oneof![2 => Just(None), 1 => proptest::sample::select(SqlDialect::ALL).prop_map(Some)];
-    (layout, dialect).prop_map(|(layout, dialect)| Options { layout, dialect, possible: &[] })
+    (layout, dialect).prop_map(|(layout, dialect)| Options { layout, dialect, ..Options::default() })
 }
 
 proptest! {
