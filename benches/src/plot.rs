@@ -24,6 +24,17 @@ impl Panel {
     }
 }
 
+/// Colours that are told apart by everybody; the floor is black, and ours the two blues.
+const COLORS: [RGBColor; 7] = [
+    BLACK,
+    RGBColor(0, 114, 178),
+    RGBColor(86, 180, 233),
+    RGBColor(213, 94, 0),
+    RGBColor(230, 159, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+];
+
 const WIDTH: u32 = 480;
 const HEIGHT: u32 = 520;
 
@@ -57,8 +68,8 @@ fn draw(
         .build_cartesian_2d((few * 0.9..many * 1.1).log_scale(), (fast * 0.8..slow * 1.2).log_scale())?;
     chart.configure_mesh().x_desc("migrations").y_desc("milliseconds").light_line_style(WHITE).draw()?;
     for (at, (name, points)) in panel.lines.iter().enumerate() {
-        let (color, width) = (Palette99::pick(at).to_rgba(), if at < 2 { 3 } else { 1 });
-        let style = color.stroke_width(width);
+        let color = COLORS[at % COLORS.len()];
+        let style = color.stroke_width(2);
         chart
             .draw_series(LineSeries::new(points.iter().copied(), style))?
             .label(name)

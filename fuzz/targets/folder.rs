@@ -16,7 +16,7 @@ libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let options = Options {
         layout: words.iter().find_map(|word| word.parse().ok()),
         dialect: words.iter().find_map(|word| word.parse().ok()),
-        possible: &[],
+        ..Options::default()
     };
     folder::check(&files(rest), options);
 });

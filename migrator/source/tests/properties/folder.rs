@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use migrator_source::checksum;
 use migrator_source::layout::{self, Down, Entry, File, Folder, Layout, Options};
 use migrator_source::pack::Packed;
+use migrator_source::seal::{self, Seal};
 use migrator_source::sql::Position;
 
 /// Reads a folder and checks what comes out. The paths are those of files that can be in one directory.
@@ -20,6 +21,7 @@ pub(crate) fn check(files: &[File], options: Options<'_>) {
             ordered(&folder);
             folder.entries.iter().for_each(|entry| from_files(entry, files, folder.layout));
             packs(&folder);
+            folder.seal.iter().for_each(is_written_as_read);
             assert!(folder.warnings.iter().all(|warning| !warning.message.is_empty()));
             let again = again.expect("the order of the files does not matter");
             assert_eq!(format!("{:?}", again.entries), format!("{:?}", folder.entries));
@@ -83,6 +85,12 @@ fn from_files(entry: &Entry, files: &[File], layout: Layout) {
     } else {
         assert_eq!(text(path).unwrap_or_default(), *down);
     }
+}
+
+fn is_written_as_read(seal: &Seal) {
+    let file = File { path: seal::FILE.to_owned(), bytes: seal.to_string().into_bytes() };
+    let again = Seal::read(&[file]).expect("what was written can be read").expect("a seal");
+    assert_eq!(again.to_string(), seal.to_string());
 }
 
 fn packs(folder: &Folder) {
