@@ -81,8 +81,10 @@ mod seal;
 pub mod seed;
 mod seeding;
 mod session;
+mod source;
 mod stale;
 mod status;
+mod turns;
 mod url;
 
 #[cfg(all(feature = "cli", not(any(feature = "sqlite", feature = "postgres", feature = "mysql"))))]

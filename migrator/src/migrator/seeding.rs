@@ -54,6 +54,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// Runs the blocking seeds that are not applied, and tries again what can pass; or proves with one query that nothing is to
     /// be done.
     ///
+    /// The connection is of the type that the seeds take: one of a pool is passed as `&mut *conn`.
+    ///
     /// Background seeds that are not applied are listed as skipped, and so are manual ones. A seed that failed blocks those that
     /// depend on it, and only them.
     ///
@@ -82,7 +84,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     }
 
     /// Tries each seed of both phases that is not applied, once and now, whatever the ledger says of its next time, and returns
-    /// the outcome of that try. What is applied is unchanged; manual ones stay skipped.
+    /// the outcome of that try. What is applied is unchanged; manual ones stay skipped, and so does a background seed that another
+    /// process runs right now.
     ///
     /// # Errors
     /// As [`seed_background`](Self::seed_background).
@@ -111,9 +114,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let (rows, marked) = match self.glance(conn)? {
             Some(glance) => (glance.rows, glance.environment),
             None => {
-                let (facts, home, history) = self.read(conn)?;
-                let marked = history.and_then(|history| history.meta).and_then(|meta| meta.environment);
-                (self.ledger(conn, &facts, &home)?, marked)
+                let seen = self.read(conn)?;
+                (self.ledger(conn, &seen.facts, &seen.home)?, seen.environment())
             }
         };
         let status = |seed: &Seed<C>| {
@@ -147,7 +149,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let span = tracing::info_span!(target: "migrator", "migrator.seed", seeds = seeds.len());
         let _in_seeding = span.enter();
         let start = Instant::now();
-        self.check_dialect()?;
+        self.check_set()?;
         if depth(conn) > 0 {
             return Err(Error::open_transaction());
         }
@@ -199,22 +201,26 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     }
 
     fn ledger(&self, conn: &mut C, facts: &Facts, home: &Home) -> Result<Vec<Row>, Error> {
-        if facts.has_table(LEDGER) { ledger::load(conn, home, None) } else { Ok(Vec::new()) }
+        match facts.has_table(LEDGER) {
+            true => self.patiently(conn, |conn| ledger::load(conn, home, None)),
+            false => Ok(Vec::new()),
+        }
     }
 
     /// What there is to know before a seed is tried; an error when the database is not where the set is.
     fn ground(&self, conn: &mut C) -> Result<(Ground, Option<String>), Error> {
-        let (facts, home, history) = self.read(conn)?;
-        if facts.in_transaction {
+        let seen = self.read(conn)?;
+        if seen.facts.in_transaction {
             return Err(Error::open_transaction());
         }
-        let status = status::status(&self.set, history.as_ref(), C::Backend::SQL.name(), facts.database.clone());
+        let database = seen.facts.database.clone();
+        let status = status::status(&self.set, seen.known().as_ref(), C::Backend::SQL.name(), database);
         if !matches!(status.state(), DatabaseState::UpToDate | DatabaseState::Ahead) {
             let message =
                 format!("the database is not where the migrations are ({}), so no seed runs", status.state().name());
             return Err(Error::new("migrations_pending", message, "run the migrations first"));
         }
-        let marked = history.and_then(|history| history.meta).and_then(|meta| meta.environment);
-        Ok((Ground { facts, home }, marked))
+        let marked = seen.environment();
+        Ok((Ground { facts: seen.facts, home: seen.home }, marked))
     }
 }

@@ -1,6 +1,6 @@
 //! What a seed runs: a function, a script, or the rows of a file.
 
-use diesel::connection::LoadConnection;
+use diesel::connection::{LoadConnection, TransactionManager};
 use migrator_source::data::{self, Cell, Kind, Rows};
 use migrator_source::sql::{Kind as StatementKind, Mode, Script, Statement, position};
 
@@ -121,22 +121,32 @@ impl<'a> Table<'a> {
 
     /// Whether each key of the file is in the table, and each value too where existing rows get those of the file.
     fn is_filled<C: LoadConnection<Backend: Dialect>>(&self, conn: &mut C) -> Result<bool, Failure> {
-        let name = self.name::<C::Backend>();
         let all: Vec<usize> = (0..self.rows.rows.len()).collect();
         for chunk in all.chunks(CHUNK) {
-            let there = |row: &usize| {
-                let differs = self
-                    .differs::<C::Backend>(*row)
-                    .map_or_else(String::new, |differs| format!(" AND NOT ({differs})"));
-                format!("EXISTS (SELECT 1 FROM {name} WHERE {}{differs})", self.is_row::<C::Backend>(*row))
-            };
-            let there: Vec<String> = chunk.iter().map(there).collect();
-            let sql = format!("SELECT CASE WHEN {} THEN '1' ELSE '0' END", there.join(" AND "));
-            if !C::Backend::rows(conn, &sql)?.first().is_some_and(|row| row.holds(0)) {
+            if self.found(conn, chunk)?.iter().any(|found| *found != Found::Same) {
                 return Ok(false);
             }
         }
         Ok(true)
+    }
+
+    /// What the table has of some rows of the file, with one query.
+    fn found<C: LoadConnection<Backend: Dialect>>(&self, conn: &mut C, rows: &[usize]) -> Result<Vec<Found>, Failure> {
+        let name = self.name::<C::Backend>();
+        let found = |row: &usize| {
+            let is_row = self.is_row::<C::Backend>(*row);
+            let differs = self.differs::<C::Backend>(*row).map_or_else(String::new, |differs| {
+                format!(" WHEN EXISTS (SELECT 1 FROM {name} WHERE {is_row} AND ({differs})) THEN 'differs'")
+            });
+            format!(
+                "CASE WHEN NOT EXISTS (SELECT 1 FROM {name} WHERE {is_row}) THEN 'missing'{differs} ELSE 'same' END"
+            )
+        };
+        let columns: Vec<String> =
+            rows.iter().enumerate().map(|(at, row)| format!("{} AS c{at}", found(row))).collect();
+        let answer = C::Backend::rows(conn, &format!("SELECT {}", columns.join(", ")))?;
+        let word = |at| answer.first().map_or("", |row| row.text(at));
+        Ok((0..rows.len()).map(|at| Found::from_word(word(at))).collect())
     }
 
     /// A condition that holds when an existing row has other values than the file, where it gets those of the file.
@@ -166,42 +176,84 @@ fn qualified<D: Dialect>(table: &str) -> String {
     table.split('.').map(D::ident).collect::<Vec<_>>().join(".")
 }
 
+/// What a table has of a row of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Missing,
+    /// Its key, and other values, where it gets those of the file.
+    Differs,
+    Same,
+}
+
+impl Found {
+    fn from_word(word: &str) -> Self {
+        match word {
+            "same" => Self::Same,
+            "differs" => Self::Differs,
+            _ => Self::Missing,
+        }
+    }
+}
+
 /// Puts the rows into the table: all of them when it is empty, else those that are missing.
 fn fill<C: LoadConnection<Backend: Dialect>>(conn: &mut C, table: &Table<'_>) -> Result<u64, Failure> {
     let name = table.name::<C::Backend>();
-    let columns: Vec<String> = table.rows.columns.iter().map(|column| C::Backend::ident(column)).collect();
-    let insert = format!("INSERT INTO {name} ({})", columns.join(", "));
-    let values = |row: usize| {
-        (0..columns.len()).map(|column| table.value::<C::Backend>(row, column)).collect::<Vec<_>>().join(", ")
-    };
+    let is_empty = C::Backend::rows(conn, &format!("SELECT '1' FROM {name} LIMIT 1"))?.is_empty();
     let all: Vec<usize> = (0..table.rows.rows.len()).collect();
     let mut touched = 0;
-    if C::Backend::rows(conn, &format!("SELECT '1' FROM {name} LIMIT 1"))?.is_empty() {
-        for chunk in all.chunks(CHUNK) {
-            let rows: Vec<String> = chunk.iter().map(|row| format!("({})", values(*row))).collect();
-            let place = format!("{} to {}", table.line(chunk[0]), table.rows.rows[chunk[chunk.len() - 1]].line);
-            let done = C::Backend::execute(conn, &format!("{insert} VALUES {}", rows.join(", ")));
-            touched += done.map_err(|error| Failure::Statement(place, error))? as u64;
-        }
-        return Ok(touched);
-    }
-    for row in all {
-        let place = |error| Failure::Statement(table.line(row), error);
-        let is_row = table.is_row::<C::Backend>(row);
-        let missing = format!(
-            "{insert} SELECT {} FROM (SELECT 1 AS one) file WHERE NOT EXISTS (SELECT 1 FROM {name} WHERE {is_row})",
-            values(row)
-        );
-        let added = C::Backend::execute(conn, &missing).map_err(place)?;
-        touched += added as u64;
-        if let Some(differs) = table.differs::<C::Backend>(row).filter(|_| added == 0) {
-            let others = (0..columns.len()).filter(|column| !table.key.contains(column));
-            let set: Vec<String> = others
-                .map(|column| format!("{} = {}", columns[column], table.value::<C::Backend>(row, column)))
-                .collect();
-            let update = format!("UPDATE {name} SET {} WHERE {is_row} AND ({differs})", set.join(", "));
-            touched += C::Backend::execute(conn, &update).map_err(place)? as u64;
+    for chunk in all.chunks(CHUNK) {
+        let found = if is_empty { vec![Found::Missing; chunk.len()] } else { table.found(conn, chunk)? };
+        let of =
+            |wanted: Found| chunk.iter().zip(&found).filter(move |(_, found)| **found == wanted).map(|(row, _)| *row);
+        touched += add(conn, table, &of(Found::Missing).collect::<Vec<_>>())?;
+        for row in of(Found::Differs) {
+            touched += update(conn, table, row)?;
         }
     }
     Ok(touched)
+}
+
+/// Inserts rows with one statement; when the database refuses it, one by one, so that the line is told.
+fn add<C: LoadConnection<Backend: Dialect>>(conn: &mut C, table: &Table<'_>, rows: &[usize]) -> Result<u64, Failure> {
+    C::TransactionManager::begin_transaction(conn)?;
+    match insert(conn, table, rows) {
+        Ok(touched) => {
+            C::TransactionManager::commit_transaction(conn)?;
+            Ok(touched)
+        }
+        Err(failure) => {
+            C::TransactionManager::rollback_transaction(conn)?;
+            match failure.is_transient::<C::Backend>() {
+                true => Err(failure),
+                false => rows.iter().map(|row| insert(conn, table, &[*row])).sum(),
+            }
+        }
+    }
+}
+
+fn insert<C: LoadConnection<Backend: Dialect>>(
+    conn: &mut C,
+    table: &Table<'_>,
+    rows: &[usize],
+) -> Result<u64, Failure> {
+    let Some(first) = rows.first() else { return Ok(0) };
+    let columns: Vec<String> = table.rows.columns.iter().map(|column| C::Backend::ident(column)).collect();
+    let values = |row: &usize| {
+        let values = (0..columns.len()).map(|column| table.value::<C::Backend>(*row, column));
+        format!("({})", values.collect::<Vec<_>>().join(", "))
+    };
+    let values: Vec<String> = rows.iter().map(values).collect();
+    let (name, columns) = (table.name::<C::Backend>(), columns.join(", "));
+    let done = C::Backend::execute(conn, &format!("INSERT INTO {name} ({columns}) VALUES {}", values.join(", ")));
+    Ok(done.map_err(|error| Failure::Statement(table.line(*first), error))? as u64)
+}
+
+fn update<C: LoadConnection<Backend: Dialect>>(conn: &mut C, table: &Table<'_>, row: usize) -> Result<u64, Failure> {
+    let others = (0..table.rows.columns.len()).filter(|column| !table.key.contains(column));
+    let set = others.map(|column| {
+        format!("{} = {}", C::Backend::ident(&table.rows.columns[column]), table.value::<C::Backend>(row, column))
+    });
+    let (name, is_row) = (table.name::<C::Backend>(), table.is_row::<C::Backend>(row));
+    let sql = format!("UPDATE {name} SET {} WHERE {is_row}", set.collect::<Vec<_>>().join(", "));
+    Ok(C::Backend::execute(conn, &sql).map_err(|error| Failure::Statement(table.line(row), error))? as u64)
 }

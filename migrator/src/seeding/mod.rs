@@ -15,14 +15,14 @@ use diesel::connection::LoadConnection;
 
 use self::attempt::{Attempt, Tried, holds};
 use self::plan::{Call, Decision, Row, Standing};
-use crate::dialect::{Dialect, Facts, LockKey};
+use crate::dialect::{Dialect, Facts, LockKey, Work};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::event::Event;
 use crate::history::{Home, LEDGER};
 use crate::lock::{self, Keep, Wait};
 use crate::seed::{Mode, Pass, Phase, Seed, SeedOutcome, SeedReport, SeedRun, Skip};
-use crate::session::Step;
+use crate::session::{Step, with_session};
 
 /// How often, and for how long, a seed is tried whose error can pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -263,7 +263,8 @@ impl<C: LoadConnection<Backend: Dialect>> Seeding<'_, C> {
             Phase::Blocking => LockKey::new(&ground.facts, &ground.home),
             Phase::Background => LockKey::of_seed(&ground.facts, &ground.home, seed.name),
         };
-        if matches!(self.call, Call::Background(_)) {
+        let waits = seed.phase == Phase::Blocking || self.call == Call::Named;
+        if !waits {
             // On SQLite any writer holds the lock for a moment.
             wait.timeout =
                 if C::Backend::LOCK_IS_TRANSACTION { self.host.statement_lock_timeout } else { Duration::ZERO };
@@ -273,7 +274,7 @@ impl<C: LoadConnection<Backend: Dialect>> Seeding<'_, C> {
         let tried = attempt.run(conn);
         self.ground = Some(ground);
         match tried {
-            Err(error) if error.is_lock_timeout() && matches!(self.call, Call::Background(_)) => {
+            Err(error) if error.is_lock_timeout() && !waits => {
                 self.come_back(Some(ELSEWHERE));
                 Ok(None)
             }
@@ -288,10 +289,14 @@ impl<C: LoadConnection<Backend: Dialect>> Seeding<'_, C> {
         if facts.has_table(LEDGER) {
             return Ok(());
         }
-        lock::with_lock(conn, &LockKey::new(facts, home), facts, self.host.wait, |conn, _| {
-            let made = ledger::prepare(conn, home);
-            (if made.is_ok() { Keep::All } else { Keep::Nothing }, made)
-        })??;
+        let (host, key) = (&self.host, LockKey::new(facts, home));
+        // Without the session's patience a reader would make the COMMIT of SQLite fail.
+        with_session(conn, host.session, host.statement_lock_timeout, Work::Migrations, host.wait, |conn, _| {
+            lock::with_lock(conn, &key, facts, host.wait, |conn, _| {
+                let made = ledger::prepare(conn, home);
+                (if made.is_ok() { Keep::All } else { Keep::Nothing }, made)
+            })?
+        })?;
         ground.facts.tables.push(LEDGER.to_owned());
         Ok(())
     }

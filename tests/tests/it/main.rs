@@ -13,10 +13,12 @@ mod folder;
 mod servers;
 mod watch;
 
+mod code;
 mod connections;
 mod embedded;
 mod events;
 mod failures;
+mod foreign;
 mod history;
 mod mariadb;
 mod names;
@@ -32,4 +34,5 @@ mod session;
 mod sqlite;
 mod sqlite_locks;
 mod states;
+mod turns;
 mod unchanged;
