@@ -115,6 +115,12 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_boxed(mut self, source: Box<dyn StdError + Send + Sync>) -> Self {
+        self.0.words = Some(source.to_string());
+        self.0.source = Some(source);
+        self
+    }
+
     pub(crate) fn with_words(mut self, speaker: &'static str, words: String) -> Self {
         (self.0.speaker, self.0.words) = (speaker, Some(words));
         self

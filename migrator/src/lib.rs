@@ -69,8 +69,10 @@ mod seal;
 pub mod seed;
 mod seeding;
 mod session;
+mod source;
 mod stale;
 mod status;
+mod turns;
 
 #[cfg(all(feature = "cli", not(any(feature = "sqlite", feature = "postgres", feature = "mysql"))))]
 compile_error!("a command line that can connect to nothing: add the feature sqlite, postgres or mysql");

@@ -210,7 +210,7 @@ where
 }
 
 /// Commits what the transaction that is the lock holds, so that statements can run outside of it.
-fn pause<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
+pub(super) fn pause<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
 where
     C: LoadConnection<Backend: Dialect>,
 {

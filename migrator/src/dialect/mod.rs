@@ -77,6 +77,10 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// The schema that the history lives in, as an expression.
     #[doc(hidden)]
     fn here() -> &'static str;
+    /// An expression that gives the versions in a tool's table, with `/` between them; NULL, or an error, when there is no such
+    /// table in the schema (without one in the current schema).
+    #[doc(hidden)]
+    fn versions(schema: Option<&str>, table: &str) -> String;
     /// What there is to know before anything is decided.
     #[doc(hidden)]
     fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: Option<&str>) -> QueryResult<Facts>;

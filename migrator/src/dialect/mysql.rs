@@ -79,6 +79,15 @@ impl Dialect for Mysql {
         "CAST(DATABASE() AS CHAR CHARACTER SET utf8mb4)"
     }
 
+    fn versions(schema: Option<&str>, table: &str) -> String {
+        // MariaDB's lists are long enough, and it takes MySQL's hint for a comment.
+        format!(
+            "(SELECT /*+ SET_VAR(group_concat_max_len = 16777216) */ CAST(COALESCE(GROUP_CONCAT(version SEPARATOR '/'), '') AS \
+             CHAR CHARACTER SET utf8mb4) FROM {})",
+            schema.map_or_else(|| Self::ident(table), |schema| super::table::<Self>(schema, table))
+        )
+    }
+
     fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: Option<&str>) -> QueryResult<Facts> {
         let database = Self::rows(conn, "SELECT CAST(DATABASE() AS CHAR CHARACTER SET utf8mb4)")?;
         let database = database.first().map_or("", |row| row.text(0)).to_owned();

@@ -67,7 +67,21 @@ impl Dialect for Pg {
     }
 
     fn here() -> &'static str {
-        "current_schema()"
+        // As a function it would be looked up.
+        "CURRENT_SCHEMA"
+    }
+
+    fn versions(schema: Option<&str>, table: &str) -> String {
+        let from = schema.map_or_else(|| Self::ident(table), |schema| super::table::<Self>(schema, table));
+        let versions = format!("array_to_string(ARRAY(SELECT version FROM {from}), '/')");
+        match schema {
+            Some(_) => versions,
+            // The unqualified name may find another schema's; diesel would make its own table in this one.
+            None => {
+                let here = format!("to_regclass(format('%I.{table}', CURRENT_SCHEMA))");
+                format!("CASE WHEN {here} IS NOT NULL THEN {versions} END")
+            }
+        }
     }
 
     fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: Option<&str>) -> QueryResult<Facts> {
@@ -109,8 +123,8 @@ impl Dialect for Pg {
 
     fn columns(schema: &str, table: &str) -> String {
         format!(
-            "SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = {}::regclass AND a.attnum > 0 AND NOT \
-             a.attisdropped",
+            "SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = to_regclass({}) AND a.attnum > 0 AND \
+             NOT a.attisdropped",
             Self::literal(&super::table::<Self>(schema, table))
         )
     }

@@ -61,6 +61,10 @@ impl Dialect for Sqlite {
         "'main'"
     }
 
+    fn versions(_schema: Option<&str>, table: &str) -> String {
+        format!("(SELECT coalesce(group_concat(version, '/'), '') FROM main.{})", Self::ident(table))
+    }
+
     fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, _schema: Option<&str>) -> QueryResult<Facts> {
         let file = Self::rows(conn, "SELECT file FROM pragma_database_list WHERE name = 'main'")?;
         let database = file.first().map(|row| row.text(0)).filter(|file| !file.is_empty()).unwrap_or(":memory:");

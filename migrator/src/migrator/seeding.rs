@@ -104,9 +104,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let (rows, marked) = match self.glance(conn)? {
             Some(glance) => (glance.rows, glance.environment),
             None => {
-                let (facts, home, history) = self.read(conn)?;
-                let marked = history.and_then(|history| history.meta).and_then(|meta| meta.environment);
-                (self.ledger(conn, &facts, &home)?, marked)
+                let seen = self.read(conn)?;
+                (self.ledger(conn, &seen.facts, &seen.home)?, seen.environment())
             }
         };
         let status = |seed: &Seed<C>| {
@@ -140,7 +139,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let span = tracing::info_span!(target: "migrator", "migrator.seed", seeds = seeds.len());
         let _in_seeding = span.enter();
         let start = Instant::now();
-        self.check_dialect()?;
+        self.check_set()?;
         if depth(conn) > 0 {
             return Err(Error::open_transaction());
         }
@@ -200,17 +199,18 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
 
     /// What there is to know before a seed is tried; an error when the database is not where the set is.
     fn ground(&self, conn: &mut C) -> Result<(Ground, Option<String>), Error> {
-        let (facts, home, history) = self.read(conn)?;
-        if facts.in_transaction {
+        let seen = self.read(conn)?;
+        if seen.facts.in_transaction {
             return Err(Error::open_transaction());
         }
-        let status = status::status(&self.set, history.as_ref(), C::Backend::SQL.name(), facts.database.clone());
+        let database = seen.facts.database.clone();
+        let status = status::status(&self.set, seen.known().as_ref(), C::Backend::SQL.name(), database);
         if !matches!(status.state(), DatabaseState::UpToDate | DatabaseState::Ahead) {
             let message =
                 format!("the database is not where the migrations are ({}), so no seed runs", status.state().name());
             return Err(Error::new("migrations_pending", message, "run the migrations first"));
         }
-        let marked = history.and_then(|history| history.meta).and_then(|meta| meta.environment);
-        Ok((Ground { facts, home }, marked))
+        let marked = seen.environment();
+        Ok((Ground { facts: seen.facts, home: seen.home }, marked))
     }
 }

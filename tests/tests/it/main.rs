@@ -12,10 +12,12 @@ mod folder;
 mod servers;
 mod watch;
 
+mod code;
 mod connections;
 mod embedded;
 mod events;
 mod failures;
+mod foreign;
 mod history;
 mod mariadb;
 mod names;
@@ -30,4 +32,5 @@ mod session;
 mod sqlite;
 mod sqlite_locks;
 mod states;
+mod turns;
 mod unchanged;

@@ -55,6 +55,16 @@ impl Layout {
         }
     }
 
+    /// The version at the front of a migration's full name.
+    pub fn version(self, name: &str) -> Option<String> {
+        let version = match self {
+            Self::Diesel => diesel::version(name),
+            Self::Prisma => name.to_owned(),
+            Self::Flat => flat::version(name)?,
+        };
+        (!version.is_empty()).then_some(version)
+    }
+
     /// The canonical form of a version: two spellings with one canonical form are one version.
     ///
     /// `0001` and `1` are one version where versions are numbers.
