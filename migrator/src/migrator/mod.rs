@@ -52,6 +52,7 @@ use crate::source::{self, Source, Words};
 /// | [`non_empty`](Self::non_empty) | [`Policy::Refuse`] |
 /// | [`schema`](Self::schema) | the connection's current schema |
 /// | [`set_name`](Self::set_name) | empty |
+/// | [`seed_attempts`](Self::seed_attempts), [`seed_deadline`](Self::seed_deadline) | 10, 5 minutes |
 pub struct Migrator<C> {
     set: MigrationSet,
     schema: Option<String>,
