@@ -72,6 +72,7 @@ where
     let mut keys = Keys { before: violations(conn)?, broken_since: None };
     let steps = plan.steps.len();
     for (at, step) in plan.steps.iter().enumerate() {
+        run.wait.interrupt.check().map_err(Stop::Error)?;
         let migration = run.set.at(step.position);
         let span = tracing::info_span!(target: "migrator", "migrator.migration", version = migration.version());
         let _in_migration = span.enter();
