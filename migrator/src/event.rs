@@ -43,6 +43,16 @@ pub enum Event<'a> {
         /// How many migrations the run applies.
         steps: usize,
     },
+    /// Several migrations, each a transaction of its own, were sent in one message and run now (PostgreSQL, when many are
+    /// pending). [`Applied`](Event::Applied) follows for each that took, when all have run; they have no event of their own before.
+    Together {
+        /// How many they are.
+        migrations: usize,
+        /// 1-based place of the first in this run.
+        step: usize,
+        /// How many migrations the run applies.
+        steps: usize,
+    },
     /// A statement of the migration starts.
     Statement {
         /// 1-based number in its script.

@@ -114,7 +114,10 @@ where
         })?;
         // Taken after the set-up, so that a restore brings back what the set-up chose, and the set-up itself runs once: what it
         // locked is not locked twice.
-        let chosen = C::Backend::session(conn, statement_lock_timeout).map_err(looking)?;
+        let chosen = match setup {
+            Step::Nothing => Session { leave: format!("{}{}", found.leave, found.enter), ..found.clone() },
+            _ => C::Backend::session(conn, statement_lock_timeout).map_err(looking)?,
+        };
         body(conn, &chosen)
     }));
     let torn_down = catch_unwind(AssertUnwindSafe(|| teardown.run(conn)));

@@ -2,6 +2,7 @@
 
 mod failure;
 mod outside;
+mod together;
 
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use migrator_source::sql::{Kind, Mode, Script, SqlDialect, Statement};
 
 use self::failure::{Failure, failed};
 use self::outside::{one_by_one, renew, resume};
+use self::together::Company;
 use crate::dialect::{Dialect, Facts, LockKey, Violations, depth, refused};
 use crate::error::Error;
 use crate::event::Event;
@@ -67,8 +69,14 @@ where
     C: LoadConnection<Backend: Dialect>,
 {
     let mut keys = Keys { before: violations(conn)?, broken_since: None };
-    let steps = plan.steps.len();
-    for (at, step) in plan.steps.iter().enumerate() {
+    let (steps, mut company) = (plan.steps.len(), Company::default());
+    let mut at = 0;
+    while let Some(step) = plan.steps.get(at) {
+        let travellers = company.next(conn, run, plan, at)?;
+        if !travellers.is_empty() {
+            at += company.travel(conn, run, &travellers, [at, steps])?;
+            continue;
+        }
         let migration = run.set.at(step.position);
         let span = tracing::info_span!(target: "migrator", "migrator.migration", version = migration.version());
         let _in_migration = span.enter();
@@ -91,6 +99,8 @@ where
                 run.report.warnings.push(message);
             }
         }
+        company.went_alone(&script);
+        at += 1;
     }
     keys.hold(conn, run.grouping)
 }
@@ -180,7 +190,7 @@ where
                 }
             }
             send(conn, restore::<C>(run, script))?;
-            let (sql, written) = run.writer.sql::<C::Backend>(&applied(run, migration, script, start));
+            let (sql, written) = run.writer.sql::<C::Backend>(&applied_since(run, migration, script, start));
             conn.batch_execute(&sql)?;
             Ok(written)
         };
@@ -264,12 +274,16 @@ where
 }
 
 /// The record that ends a migration.
-fn applied(run: &Run<'_>, migration: &Migration<'_>, script: &Script<'_>, start: Instant) -> Record {
+fn applied(run: &Run<'_>, migration: &Migration<'_>, script: &Script<'_>) -> Record {
     let mut record = run.writer.record(RecordKind::Applied, migration.version(), migration.name());
     record.checksum = Some(migration.checksum());
     record.statements = Some(script.statements().len());
-    record.duration_ms = Some(millis(start.elapsed()));
     record
+}
+
+/// The record that ends a migration, and how long it took until now.
+fn applied_since(run: &Run<'_>, migration: &Migration<'_>, script: &Script<'_>, start: Instant) -> Record {
+    Record { duration_ms: Some(millis(start.elapsed())), ..applied(run, migration, script) }
 }
 
 fn violations<C>(conn: &mut C) -> Result<Vec<Violations>, Stop>

@@ -7,7 +7,7 @@ use diesel::result::Error as DatabaseError;
 use migrator_source::sql::{Kind, Script, Statement};
 
 use super::failure::{Failure, failed, lost_or};
-use super::{Grouping, Run, Stop, announce, applied, execute, restore, retrying};
+use super::{Grouping, Run, Stop, announce, applied_since, execute, restore, retrying};
 use crate::dialect::{Dialect, Outcome, depth, refused};
 use crate::lock;
 use crate::migration::Migration;
@@ -47,7 +47,7 @@ where
         for (at, statement) in script.statements().iter().enumerate().skip(from) {
             let mut tried = step.retried;
             let record = if at + 1 == count {
-                applied(run, migration, script, start)
+                applied_since(run, migration, script, start)
             } else {
                 let mut record = run.writer.record(RecordKind::Statement, version, name);
                 record.checksum = prefix(migration.up(), script, at + 1);
@@ -70,7 +70,7 @@ where
             })?;
         }
         if from >= count {
-            let record = applied(run, migration, script, start);
+            let record = applied_since(run, migration, script, start);
             run.writer.write(conn, &record)?;
         }
         Ok(())

@@ -9,7 +9,7 @@ use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::checksum::hex;
 use migrator_source::sql::SqlDialect;
 
-use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Violations, quoted};
+use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, quoted};
 
 impl Dialect for Mysql {
     const SQL: SqlDialect = SqlDialect::Mysql;
@@ -17,6 +17,7 @@ impl Dialect for Mysql {
     const TYPES: [&'static str; 4] = ["VARCHAR(255)", "BIGINT", "LONGTEXT", "DATETIME(3)"];
     const NOW_AND_USER: [&'static str; 2] = ["UTC_TIMESTAMP(3)", "CURRENT_USER()"];
     const TABLE_OPTIONS: &'static str = " ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
+    const HASTEN: &'static str = "";
 
     fn rows<C: LoadConnection<Backend = Self>>(conn: &mut C, sql: &str) -> QueryResult<Vec<Cells>> {
         sql_query(sql).load(conn)
@@ -120,22 +121,24 @@ impl Dialect for Mysql {
         if let Some(database) = database.first().and_then(|row| row.optional(0)) {
             let _infallible = write!(leave, "USE {};", Self::ident(database));
         }
-        let mut enter = String::from("SET SESSION autocommit = 1;");
+        // One statement each: they stand behind every script.
+        let (mut set, mut enter) = (Vec::new(), vec!["SESSION autocommit = 1".to_owned()]);
         for row in &found {
             let (name, value) = (row.text(0), row.text(1));
             let value = match value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && !value.is_empty() {
                 true => value.to_owned(),
                 false => Self::literal(value),
             };
-            let _infallible = write!(leave, "SET SESSION {name} = {value};");
+            set.push(format!("SESSION {name} = {value}"));
             let ours = match name {
                 "lock_wait_timeout" | "innodb_lock_wait_timeout" => lock_timeout.as_secs().max(1),
                 "max_statement_time" | "max_execution_time" => 0,
                 _ => continue,
             };
-            let _infallible = write!(enter, "SET SESSION {name} = {ours};");
+            enter.push(format!("SESSION {name} = {ours}"));
         }
-        Ok(Session { enter, leave, ..Session::default() })
+        let _infallible = write!(leave, "SET {};", set.join(", "));
+        Ok(Session { enter: format!("SET {};", enter.join(", ")), leave, ..Session::default() })
     }
 
     fn patience<C: LoadConnection<Backend = Self>>(_conn: &mut C, _wait: Duration) -> QueryResult<Session> {
@@ -162,6 +165,10 @@ impl Dialect for Mysql {
 
     fn owned(key: &LockKey) -> String {
         format!("IS_USED_LOCK({}) <=> CONNECTION_ID()", Self::literal(&key.name))
+    }
+
+    fn together<C: LoadConnection<Backend = Self>>(_conn: &mut C, _key: &LockKey) -> QueryResult<Option<Together>> {
+        Ok(None)
     }
 
     fn holder<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, _facts: &Facts) -> Option<String> {

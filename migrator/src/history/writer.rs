@@ -14,10 +14,10 @@ use crate::record::{self, History, Record, RecordKind};
 /// Each record's number is given by the writer and is the primary key, and it is NULL unless this very connection holds the
 /// lock: so a process that lost the lock, or a second one, fails at the write instead of adding to the history.
 pub(crate) struct Writer {
-    home: Home,
+    pub(super) home: Home,
     layout: Layout,
     owned: String,
-    run_id: String,
+    pub(super) run_id: String,
     started: Option<i64>,
     pub(crate) sequence: i64,
     applied: Vec<(String, Checksum)>,
@@ -27,6 +27,7 @@ pub(crate) struct Writer {
 }
 
 /// What a written record changes in its writer, once it is committed.
+#[derive(Clone)]
 pub(crate) struct Written {
     sequence: i64,
     applied: Option<(String, Checksum)>,
@@ -90,11 +91,27 @@ impl Writer {
 
     /// The SQL that writes a record and moves the meta row with it. Both must commit together.
     pub(crate) fn sql<D: Dialect>(&self, record: &Record) -> (String, Written) {
+        self.sql_for::<D>(record, None)
+    }
+
+    /// As [`sql`](Self::sql), where the database itself may have to tell how long it took.
+    pub(super) fn sql_for<D: Dialect>(&self, record: &Record, elapsed: Option<String>) -> (String, Written) {
+        let (fingerprint, written) = self.moved(record);
+        let mut values = self.values::<D>(record);
+        if let Some(elapsed) = elapsed {
+            values[8] = elapsed;
+        }
+        let insert = self.insert::<D>(&values);
+        let update = self.update::<D>(&format!("'{fingerprint}'"), &record.sequence.to_string());
+        (format!("{}{insert};\n{update};", self.myself), written)
+    }
+
+    /// The values of a record, in the order of the columns.
+    pub(super) fn values<D: Dialect>(&self, record: &Record) -> [String; HISTORY_COLUMNS.len()] {
         let literal = |text: Option<&str>| text.map_or_else(|| "NULL".to_owned(), D::literal);
         let number = |number: Option<u64>| number.map_or_else(|| "NULL".to_owned(), |number| number.to_string());
         let [now, user] = D::NOW_AND_USER;
-        let columns: Vec<String> = HISTORY_COLUMNS.iter().map(|(name, _)| D::ident(name)).collect();
-        let values = [
+        [
             D::literal(&self.home.set_name),
             format!("CASE WHEN {} THEN {} END", self.owned, record.sequence),
             literal(record.kind.map(RecordKind::name)),
@@ -110,7 +127,30 @@ impl Writer {
             user.to_owned(),
             D::literal(concat!("migrator ", env!("CARGO_PKG_VERSION"))),
             now.to_owned(),
-        ];
+        ]
+    }
+
+    pub(super) fn insert<D: Dialect>(&self, values: &[String; HISTORY_COLUMNS.len()]) -> String {
+        let columns: Vec<String> = HISTORY_COLUMNS.iter().map(|(name, _)| D::ident(name)).collect();
+        let table = table::<D>(&self.home.schema, HISTORY);
+        format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), values.join(", "))
+    }
+
+    pub(super) fn update<D: Dialect>(&self, fingerprint: &str, sequence: &str) -> String {
+        let [now, _] = D::NOW_AND_USER;
+        format!(
+            "UPDATE {} SET {} = {fingerprint}, {} = {sequence}, {} = {now} WHERE {} = {}",
+            table::<D>(&self.home.schema, META),
+            D::ident("fingerprint"),
+            D::ident("sequence"),
+            D::ident("updated_at"),
+            D::ident("set_name"),
+            D::literal(&self.home.set_name),
+        )
+    }
+
+    /// What the meta row's fingerprint is with a record, and what the record changes here.
+    pub(super) fn moved(&self, record: &Record) -> (Checksum, Written) {
         let applied = self.applied_by(record);
         let fingerprint = match &applied {
             Some((version, checksum)) if self.is_newest(version) => {
@@ -125,21 +165,22 @@ impl Writer {
             }
             None => Checksum(self.running.sum()),
         };
-        let sql = format!(
-            "{}INSERT INTO {} ({}) VALUES ({});\nUPDATE {} SET {} = '{fingerprint}', {} = {}, {} = {now} WHERE {} = {};",
-            self.myself,
-            table::<D>(&self.home.schema, HISTORY),
-            columns.join(", "),
-            values.join(", "),
-            table::<D>(&self.home.schema, META),
-            D::ident("fingerprint"),
-            D::ident("sequence"),
-            record.sequence,
-            D::ident("updated_at"),
-            D::ident("set_name"),
-            D::literal(&self.home.set_name),
-        );
-        (sql, Written { sequence: record.sequence, applied })
+        (fingerprint, Written { sequence: record.sequence, applied })
+    }
+
+    /// As this writer, without what is applied before the newest: to write ahead of what is committed.
+    pub(super) fn ahead(&self) -> Self {
+        Self {
+            home: self.home.clone(),
+            layout: self.layout,
+            owned: self.owned.clone(),
+            run_id: self.run_id.clone(),
+            started: self.started,
+            sequence: self.sequence,
+            applied: self.applied.last().cloned().into_iter().collect(),
+            running: self.running.clone(),
+            myself: self.myself.clone(),
+        }
     }
 
     /// Writes a record in a transaction of its own (a savepoint, where the lock is a transaction).
@@ -191,7 +232,8 @@ impl Writer {
         applies.then_some((self.layout.canonical(&record.version).to_owned(), record.checksum?))
     }
 
-    fn is_newest(&self, version: &str) -> bool {
+    /// Whether a version is behind all that is applied.
+    pub(crate) fn is_newest(&self, version: &str) -> bool {
         self.applied.last().is_none_or(|(last, _)| self.layout.order(last, version).is_lt())
     }
 }

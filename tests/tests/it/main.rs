@@ -13,6 +13,7 @@ mod servers;
 mod watch;
 
 mod connections;
+mod convoy;
 mod embedded;
 mod events;
 mod failures;
