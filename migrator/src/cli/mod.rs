@@ -1,6 +1,7 @@
 //! The command line. The only module that prints or exits.
 
 mod connect;
+mod folder;
 mod output;
 
 use std::path::PathBuf;
@@ -69,6 +70,33 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Database(DatabaseCommand),
+    /// Make a new migration, YYYYMMDDHHMMSS_name in UTC, in the layout of the directory.
+    ///
+    /// Refuses a name that is not in snake_case or does not say what the migration does.
+    #[command(after_help = "Example:\n  migrator new add_email_to_users")]
+    New {
+        /// What it does, in snake_case.
+        name: String,
+    },
+    /// Check the directory alone: layout, names, texts, seal, dialect. Exits 2 on errors.
+    #[command(visible_alias = "lint", after_help = "Example:\n  migrator check --deny warnings")]
+    Check {
+        /// Exit 2 on warnings too.
+        #[arg(long, value_name = "warnings", value_parser = ["warnings"])]
+        deny: Option<String>,
+    },
+    /// Declare the migrations of the directory final: from then on it is a compile error to edit, delete, rename or reorder them.
+    ///
+    /// Writes `migrations.seal` beside them, to be committed. A migration that is added later is a draft until it is sealed.
+    #[command(after_help = "Example:\n  migrator seal --dir migrations --dialect postgres")]
+    Seal,
+}
+
+/// What needs a database.
+#[derive(Debug, Subcommand)]
+enum DatabaseCommand {
     /// Apply what is pending. Exits 0 when it is done or nothing was to do, else 1.
     #[command(visible_aliases = ["deploy", "up"], after_help = "Example:\n  migrator run --target 20240131120000")]
     Run(RunArgs),
@@ -141,7 +169,9 @@ pub fn main() -> ExitCode {
         Err(error) => {
             if cli.global.json {
                 output::json(&match &cli.command {
-                    Command::Run(run) if !run.dry_run => output::run(error.report(), Some(&error)),
+                    Command::Database(DatabaseCommand::Run(run)) if !run.dry_run => {
+                        output::run(error.report(), Some(&error))
+                    }
                     _ => output::refusal(&error),
                 });
             }
@@ -156,31 +186,40 @@ const FINDINGS: u8 = 2;
 
 impl Cli {
     fn answer(&self) -> Result<ExitCode, Error> {
+        match &self.command {
+            Command::Database(command) => self.on_database(command),
+            Command::New { name } => folder::new(&self.global, name),
+            Command::Check { deny } => folder::check(&self.global, deny.is_some()),
+            Command::Seal => folder::seal(&self.global),
+        }
+    }
+
+    fn on_database(&self, command: &DatabaseCommand) -> Result<ExitCode, Error> {
         let url = Url::parse(&self.global.url()?)?;
         let set = self.global.set(url.dialect())?;
         if !self.global.quiet {
             set.warnings().for_each(|warning| output::note(&format!("warning: {warning}")));
         }
-        match &self.command {
-            Command::Run(run) if run.dry_run => {
+        match command {
+            DatabaseCommand::Run(run) if run.dry_run => {
                 let target = run.target();
                 url.connect(
                     Purpose::Read,
                     PlanVerb { cli: self, set: &set, target, sql: false, non_empty: run.non_empty() },
                 )
             }
-            Command::Run(run) => url.connect(Purpose::Write, RunVerb { cli: self, set: &set, run, url: &url }),
-            Command::Plan { sql } => {
+            DatabaseCommand::Run(run) => url.connect(Purpose::Write, RunVerb { cli: self, set: &set, run, url: &url }),
+            DatabaseCommand::Plan { sql } => {
                 let target = Target::Latest;
                 url.connect(
                     Purpose::Read,
                     PlanVerb { cli: self, set: &set, target, sql: *sql, non_empty: Policy::Refuse },
                 )
             }
-            Command::Resolve(resolve) => {
+            DatabaseCommand::Resolve(resolve) => {
                 url.connect(Purpose::Write, ResolveVerb { cli: self, set: &set, resolve, url: &url })
             }
-            Command::Status => url.connect(Purpose::Read, StatusVerb { cli: self, set: &set, url: &url }),
+            DatabaseCommand::Status => url.connect(Purpose::Read, StatusVerb { cli: self, set: &set, url: &url }),
         }
     }
 
@@ -202,13 +241,17 @@ impl Cli {
 impl Global {
     /// The set that is in the directory, checked in the dialect of the database unless another one is stated.
     fn set(&self, database: SqlDialect) -> Result<MigrationSet, Error> {
-        let dir = self.dir.clone().unwrap_or_else(|| {
+        let options =
+            Options { layout: self.layout, dialect: self.dialect, possible: &[database], ..Options::default() };
+        MigrationSet::from_path_for(&self.dir(), options)
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.dir.clone().unwrap_or_else(|| {
             let usual = ["migrations", "prisma/migrations"].map(PathBuf::from);
             let [first, _] = &usual;
             usual.iter().find(|dir| dir.is_dir()).unwrap_or(first).clone()
-        });
-        let options = Options { layout: self.layout, dialect: self.dialect, possible: &[database] };
-        MigrationSet::from_path_for(&dir, options)
+        })
     }
 
     fn url(&self) -> Result<String, Error> {
