@@ -85,6 +85,11 @@ pub enum Event<'a> {
         /// How long it pauses before.
         pause: Duration,
     },
+    /// The connection was lost, and the run asks for another one ([`Migrator::reconnect`](crate::Migrator::reconnect)).
+    Reconnecting {
+        /// The error's message.
+        error: &'a str,
+    },
     /// Something is worth a word.
     Warning {
         /// The whole sentence.
@@ -128,9 +133,10 @@ impl Report {
         self.committed = self.applied.len();
     }
 
-    /// Forgets what was done and not committed.
-    pub(crate) fn forget(&mut self) {
+    /// Forgets what was done and not committed; how much is left.
+    pub(crate) fn forget(&mut self) -> usize {
         self.applied.truncate(self.committed);
+        self.committed
     }
 }
 

@@ -125,7 +125,10 @@ where
     match (result, torn_down) {
         (Err(panic), _) | (Ok(_), Err(panic)) => resume_unwind(panic),
         (Ok(result), Ok(torn_down)) => {
-            if let Err(error) = torn_down.and(left) {
+            let is_gone = result.as_ref().is_err_and(|error| error.code() == "connection_lost");
+            if let Err(error) = torn_down.and(left)
+                && !is_gone
+            {
                 // What was migrated is committed; a session that could not be restored does not undo it.
                 let message = format!("the session could not be restored after the run, close the connection: {error}");
                 hook.emit(Event::Warning { message: &message });

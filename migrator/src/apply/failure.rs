@@ -98,7 +98,10 @@ where
         }
     };
     record.detail = Some(words.chars().take(2000).collect());
-    run.wait.hook.emit(Event::Failed { version, name, error: &words });
+    // With the answer of a COMMIT lost nobody knows that it failed; another connection will tell.
+    if class != Class::Connection || !run.reconnects {
+        run.wait.hook.emit(Event::Failed { version, name, error: &words });
+    }
     // The script may have left the role or the search path changed. Of what took it is not recorded that it failed: that would
     // say that it did not take.
     let recorded = send(conn, run.restore).and_then(|()| if took { Ok(()) } else { run.writer.write(conn, &record) });

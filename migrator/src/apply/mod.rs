@@ -58,6 +58,8 @@ pub(crate) struct Run<'a> {
     pub(crate) wait: &'a Wait,
     /// The SQL that undoes what a script changed in the session.
     pub(crate) restore: &'a str,
+    /// Whether a lost connection is not the end of the run.
+    pub(crate) reconnects: bool,
     pub(crate) grouping: Grouping,
     pub(crate) writer: Writer,
     pub(crate) report: &'a mut Report,

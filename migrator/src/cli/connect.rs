@@ -56,6 +56,11 @@ impl Url {
         self.dialect
     }
 
+    /// As diesel takes it, with its secrets.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Connects, and does something on the connection.
     pub(super) fn connect(&self, purpose: Purpose, verb: impl Verb) -> Result<ExitCode, Error> {
         match self.dialect {

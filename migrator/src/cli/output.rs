@@ -39,6 +39,7 @@ pub(super) fn event(event: &Event<'_>) {
         Event::Together { migrations, step, steps } => {
             note(&format!("applying {step} to {} of {steps} together", step + migrations - 1));
         }
+        Event::Reconnecting { error } => note(&format!("{error}: the connection is lost; connecting again")),
         Event::Retrying { attempt, .. } => note(&format!("others hold what it needs; try {attempt} follows")),
         Event::Warning { message } => note(&format!("warning: {message}")),
         _ => {}

@@ -100,20 +100,29 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             return Ok(Turn::Again(grouping, true));
         }
         plan.warnings.iter().for_each(|warning| migrator.warn(report, warning.clone()));
-        // What an earlier turn of this run committed is this run's.
-        report.skipped = plan.skipped.saturating_sub(report.committed);
-        report.run_id = run_id();
         report.forget();
+        if report.run_id.is_empty() {
+            report.run_id = run_id();
+        }
+        // What an earlier turn of this run committed is this run's, also when the answer was lost with its connection.
+        let found = report.recognise(&known);
+        report.skipped = plan.skipped.saturating_sub(report.applied.len());
         migrator.wait.hook.emit(Event::Planned { steps: plan.steps.len() });
         let run_id = report.run_id.clone();
         let writer = Writer::new::<C::Backend>(self.home, &migrator.set, history.as_ref(), self.key, &run_id, &facts)
             .acting_as(&self.restore.myself);
+        if found > 0 {
+            let settling = |error| refused::<C::Backend>("have what took on disk", error);
+            writer.settle(conn).map_err(settling)?;
+            report.flush(&migrator.wait.hook);
+        }
         let mut run = Run {
             set: &migrator.set,
             facts: self.facts,
             key: self.key,
             wait: &migrator.wait,
             restore: &self.restore.leave,
+            reconnects: migrator.connect.is_some(),
             grouping,
             writer,
             report,
