@@ -17,6 +17,8 @@ use crate::session::send;
 pub(super) enum Failure {
     /// The statement at this place in the script.
     Statement(usize, DatabaseError),
+    /// The intent could not be written: nothing was started.
+    Intent(DatabaseError),
     /// What is done around the script: begin, restore, record, commit.
     Around(DatabaseError),
     /// The statement took, and its outcome could not be recorded: it must not run again.
@@ -34,14 +36,16 @@ impl From<DatabaseError> for Failure {
 impl Failure {
     pub(super) fn class<C: LoadConnection<Backend: Dialect>>(&self) -> Class {
         match self {
-            Self::Statement(_, error) | Self::Around(error) | Self::Unrecorded(error) => class::<C::Backend>(error),
+            Self::Statement(_, error) | Self::Intent(error) | Self::Around(error) | Self::Unrecorded(error) => {
+                class::<C::Backend>(error)
+            }
             Self::ForeignKeys(_) => Class::Permanent,
         }
     }
 
     /// Whether trying again can help and repeats nothing that took.
     pub(super) fn can_be_tried_again<C: LoadConnection<Backend: Dialect>>(&self) -> bool {
-        !matches!(self, Self::Unrecorded(_)) && self.class::<C>().is_transient()
+        !matches!(self, Self::Intent(_) | Self::Unrecorded(_)) && self.class::<C>().is_transient()
     }
 }
 
@@ -73,7 +77,7 @@ where
     let code = match (&failure, class) {
         (Failure::ForeignKeys(_), _) => "foreign_key_violation",
         (Failure::Statement(..), _) => class.code().unwrap_or("statement_failed"),
-        (Failure::Around(_) | Failure::Unrecorded(_), _) => class.code().unwrap_or("database"),
+        (Failure::Intent(_) | Failure::Around(_) | Failure::Unrecorded(_), _) => class.code().unwrap_or("database"),
     };
     let took = matches!(failure, Failure::Unrecorded(_));
     let mut record = run.writer.record(RecordKind::Failed, version, name);
@@ -88,7 +92,7 @@ where
             let failed = Error::new(code, format!("migration {name} failed"), remedy);
             (failed.with_place(place).with_database(error), words)
         }
-        Failure::Around(error) | Failure::Unrecorded(error) => {
+        Failure::Intent(error) | Failure::Around(error) | Failure::Unrecorded(error) => {
             let words = words(&error);
             let message = format!("migration {name} could not be recorded or committed");
             (Error::new(code, message, remedy).with_database(error), words)

@@ -22,7 +22,6 @@ use crate::migration::{Migration, MigrationSet};
 use crate::plan::{self, Plan};
 use crate::record::{Record, RecordKind};
 use crate::report::{Applied, Report};
-use crate::session::send;
 
 /// How often a transaction is tried that the database asks to try again.
 const TRIES: u32 = 5;
@@ -180,10 +179,11 @@ where
 {
     let start = Instant::now();
     let failure = retrying::<C, _>(conn, run, |conn, run| {
-        C::TransactionManager::begin_transaction(conn)?;
+        let mut begin = begin(conn)?;
         let mut body = || -> Result<_, Failure> {
             for (at, statement) in script.statements().iter().enumerate() {
-                execute(conn, run, script, at, statement).map_err(|error| Failure::Statement(at, error))?;
+                let begin = std::mem::take(&mut begin);
+                execute(conn, run, script, at, statement, begin).map_err(|error| Failure::Statement(at, error))?;
             }
             if run.grouping == Grouping::Verdict(migration.position()) {
                 let after = C::Backend::violations(conn)?;
@@ -191,22 +191,17 @@ where
                     return Err(Failure::ForeignKeys(what));
                 }
             }
-            send(conn, restore::<C>(run, script))?;
             let (sql, written) = run.writer.sql::<C::Backend>(&applied_since(run, migration, script, start));
-            conn.batch_execute(&sql)?;
+            commit(conn, &format!("{begin}{}\n{sql}", restore::<C>(run, script)))?;
             Ok(written)
         };
         match body() {
             Ok(written) => {
-                C::TransactionManager::commit_transaction(conn)?;
                 run.writer.wrote(written);
                 Ok(())
             }
             Err(failure) => {
-                let depth = depth(conn);
-                if depth > 0 {
-                    let _the_first_error_counts = C::TransactionManager::rollback_transaction(conn);
-                }
+                rollback(conn);
                 Err(failure)
             }
         }
@@ -226,6 +221,43 @@ where
     Err(Stop::Error(failed(conn, run, migration, script, failure)))
 }
 
+/// Begins a transaction, and returns what still has to stand in front of its first statement: a BEGIN costs no message of its
+/// own. A savepoint, where the lock is a transaction, which diesel counts.
+fn begin<C>(conn: &mut C) -> Result<&'static str, DatabaseError>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    if !C::Backend::LOCK_IS_TRANSACTION {
+        return Ok("BEGIN;\n");
+    }
+    C::TransactionManager::begin_transaction(conn)?;
+    Ok("")
+}
+
+/// The last SQL of a transaction, and its end.
+fn commit<C>(conn: &mut C, sql: &str) -> Result<(), DatabaseError>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    if !C::Backend::LOCK_IS_TRANSACTION {
+        return conn.batch_execute(&format!("{sql}\nCOMMIT;"));
+    }
+    conn.batch_execute(sql)?;
+    C::TransactionManager::commit_transaction(conn)
+}
+
+/// Undoes a transaction whose error is the one that counts.
+fn rollback<C>(conn: &mut C)
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    if !C::Backend::LOCK_IS_TRANSACTION {
+        let _none_may_be_open = conn.batch_execute("ROLLBACK");
+    } else if depth(conn) > 0 {
+        let _none_may_be_open = C::TransactionManager::rollback_transaction(conn);
+    }
+}
+
 /// The SQL that undoes what a script changed in the session. In SQLite only a statement of its own, a PRAGMA, can change it.
 fn restore<'a, C: LoadConnection<Backend: Dialect>>(run: &Run<'a>, script: &Script<'_>) -> &'a str {
     let changes = script.statements().iter().any(|statement| statement.kind != Kind::Plain);
@@ -243,11 +275,15 @@ fn execute<C: LoadConnection>(
     script: &Script<'_>,
     at: usize,
     statement: &Statement<'_>,
+    begin: &str,
 ) -> Result<(), DatabaseError> {
     let span = tracing::debug_span!(target: "migrator", "migrator.statement", number = at + 1);
     let _in_statement = span.enter();
     announce(run, script, at, statement);
-    conn.batch_execute(statement.text)
+    match begin {
+        "" => conn.batch_execute(statement.text),
+        begin => conn.batch_execute(&format!("{begin}{}", statement.text)),
+    }
 }
 
 /// Tries again what the database rolled back whole and asks to try again.

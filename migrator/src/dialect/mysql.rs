@@ -51,8 +51,6 @@ impl Dialect for Mysql {
     }
 
     fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: Option<&str>) -> QueryResult<Facts> {
-        let database = Self::rows(conn, "SELECT CAST(DATABASE() AS CHAR CHARACTER SET utf8mb4)")?;
-        let database = database.first().map_or("", |row| row.text(0)).to_owned();
         let variables = Self::rows(
             conn,
             "SHOW SESSION VARIABLES WHERE Variable_name IN ('version', 'version_comment', 'wsrep_on', 'in_transaction', \
@@ -63,17 +61,19 @@ impl Dialect for Mysql {
             row.map(|row| row.text(1)).unwrap_or("").to_owned()
         };
         let uptime = Self::rows(conn, "SHOW GLOBAL STATUS LIKE 'Uptime'")?;
-        let clock = Self::rows(conn, "SELECT CAST(UNIX_TIMESTAMP() AS CHAR)")?;
-        let second = |rows: &[Cells], at| rows.first().and_then(|row| row.number::<i64>(at)).unwrap_or(0);
-        let schema = schema.map_or(database.clone(), str::to_owned);
-        let tables = Self::rows(
+        // One row for each table, and at least one.
+        let place = schema.map_or_else(|| Self::here().to_owned(), Self::literal);
+        let rows = Self::rows(
             conn,
             &format!(
-                "SELECT CAST(TABLE_NAME AS CHAR CHARACTER SET utf8mb4) FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} \
-                 AND TABLE_TYPE = 'BASE TABLE' ORDER BY TABLE_NAME",
-                Self::literal(&schema)
+                "SELECT {}, CAST(UNIX_TIMESTAMP() AS CHAR), CAST(t.TABLE_NAME AS CHAR CHARACTER SET utf8mb4) FROM (SELECT 1) AS one \
+                 LEFT JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = {place} AND t.TABLE_TYPE = 'BASE TABLE' ORDER BY 3",
+                Self::here()
             ),
         )?;
+        let database = rows.first().map_or("", |row| row.text(0)).to_owned();
+        let second = |rows: &[Cells], at| rows.first().and_then(|row| row.number::<i64>(at)).unwrap_or(0);
+        let schema = schema.map_or(database.clone(), str::to_owned);
         let on = |name: &str| matches!(variable(name).as_str(), "ON" | "1");
         let engine = format!("{} {}", variable("version"), variable("version_comment"));
         let unsupported = match () {
@@ -93,8 +93,8 @@ impl Dialect for Mysql {
                 .then(|| "the server is read-only (read_only is ON), as a replica is".to_owned()),
             in_transaction: on("in_transaction"),
             unsupported,
-            started: Some(second(&clock, 0) - second(&uptime, 1)),
-            tables: tables.iter().map(|row| row.text(0).to_owned()).collect(),
+            started: Some(second(&rows, 1) - second(&uptime, 1)),
+            tables: rows.iter().filter_map(|row| row.optional(2)).map(str::to_owned).collect(),
         })
     }
 

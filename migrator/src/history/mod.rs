@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::migration::Checksum;
 use crate::record::{History, Meta, Record, RecordKind};
 pub(crate) use several::Several;
-pub(crate) use writer::Writer;
+pub(crate) use writer::{Writer, in_transaction};
 
 pub(crate) const HISTORY: &str = "__migrator_history";
 pub(crate) const META: &str = "__migrator_meta";

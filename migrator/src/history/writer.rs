@@ -190,6 +190,15 @@ impl Writer {
     {
         let record = Record { sequence: self.sequence + 1, ..record.clone() };
         let (sql, written) = self.sql::<C::Backend>(&record);
+        if !C::Backend::LOCK_IS_TRANSACTION {
+            // All of it in one message: on MySQL each message costs two more.
+            if let Err(error) = conn.batch_execute(&in_transaction(&sql)) {
+                let _the_first_error_counts = conn.batch_execute("ROLLBACK");
+                return Err(error);
+            }
+            self.wrote(written);
+            return Ok(());
+        }
         C::TransactionManager::begin_transaction(conn)?;
         if let Err(error) = conn.batch_execute(&sql) {
             // A full disk ended the transaction of SQLite already; that the rollback then fails is not what went wrong.
@@ -236,6 +245,11 @@ impl Writer {
     pub(crate) fn is_newest(&self, version: &str) -> bool {
         self.applied.last().is_none_or(|(last, _)| self.layout.order(last, version).is_lt())
     }
+}
+
+/// SQL in a transaction of its own, where the lock is none.
+pub(crate) fn in_transaction(sql: &str) -> String {
+    format!("BEGIN;\n{sql}\nCOMMIT;")
 }
 
 /// Puts a version at its place, instead of an older entry of its own.
