@@ -17,6 +17,7 @@ mod convoy;
 mod embedded;
 mod events;
 mod failures;
+mod guards;
 mod history;
 mod mariadb;
 mod names;
