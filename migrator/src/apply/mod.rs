@@ -1,16 +1,20 @@
 //! Carries out a plan, under the lock, and records each step.
 
+mod bounds;
 mod failure;
+mod opaque;
 mod outside;
 mod together;
 
 use std::time::{Duration, Instant};
 
-use diesel::connection::{LoadConnection, TransactionManager};
+use diesel::connection::LoadConnection;
 use diesel::result::Error as DatabaseError;
-use migrator_source::sql::{Kind, Mode, Script, SqlDialect, Statement};
+use migrator_source::sql::{Kind, Script, SqlDialect, Statement};
 
+use self::bounds::Bounds;
 use self::failure::{Failure, failed};
+use self::opaque::{opaque, whole};
 use self::outside::{one_by_one, renew, resume};
 use self::together::Company;
 use crate::dialect::{Dialect, Facts, LockKey, Violations, depth, refused};
@@ -22,6 +26,7 @@ use crate::migration::{Migration, MigrationSet};
 use crate::plan::{self, Plan};
 use crate::record::{Record, RecordKind};
 use crate::report::{Applied, Report};
+use crate::source::Opened;
 
 /// How often a transaction is tried that the database asks to try again.
 const TRIES: u32 = 5;
@@ -64,8 +69,8 @@ pub(crate) struct Run<'a> {
     pub(crate) report: &'a mut Report,
 }
 
-/// Carries out a plan.
-pub(crate) fn apply<C>(conn: &mut C, run: &mut Run<'_>, plan: &Plan) -> Result<(), Stop>
+/// Carries out a plan. `source` runs the migrations that are opaque.
+pub(crate) fn apply<C>(conn: &mut C, run: &mut Run<'_>, plan: &Plan, source: Option<&Opened<C>>) -> Result<(), Stop>
 where
     C: LoadConnection<Backend: Dialect>,
 {
@@ -84,23 +89,30 @@ where
         let (version, name) = (migration.version(), migration.name());
         run.wait.hook.emit(Event::Started { version, name, step: at + 1, steps });
         let script = plan::script(&migration, C::Backend::SQL).map_err(Stop::Error)?;
-        if script.mode() == Mode::Transaction && step.resume_at.is_none() {
+        let source = source.filter(|_| migration.is_called());
+        if step.transaction && step.resume_at.is_none() {
             if run.grouping == Grouping::Verdict(step.position) {
                 renew(conn, run)?;
             }
-            in_transaction(conn, run, &migration, &script, &keys.before)?;
+            in_transaction(conn, run, &migration, &script, &keys.before, |conn, run, begin| match source {
+                Some(source) => whole(conn, &migration, source),
+                None => statements(conn, run, &script, begin),
+            })?;
             if run.grouping == Grouping::Watched {
                 keys.look(conn, step.position)?;
             }
         } else {
             keys.hold(conn, run.grouping)?;
-            one_by_one(conn, run, &migration, &script, step)?;
+            match source {
+                Some(source) => opaque(conn, run, &migration, &script, source)?,
+                None => one_by_one(conn, run, &migration, &script, step)?,
+            }
             if let Some(message) = keys.accept(conn, name)? {
                 run.wait.hook.emit(Event::Warning { message: &message });
                 run.report.warnings.push(message);
             }
         }
-        company.went_alone(&script);
+        company.went_alone(&migration, &script);
         at += 1;
     }
     keys.hold(conn, run.grouping)
@@ -173,26 +185,26 @@ fn in_transaction<C>(
     migration: &Migration<'_>,
     script: &Script<'_>,
     before: &[Violations],
+    mut statements: impl FnMut(&mut C, &Run<'_>, &mut &str) -> Result<(), Failure>,
 ) -> Result<(), Stop>
 where
     C: LoadConnection<Backend: Dialect>,
 {
     let start = Instant::now();
+    let bounds = if migration.is_called() { Bounds::Counted } else { Bounds::of_script::<C>() };
     let failure = retrying::<C, _>(conn, run, |conn, run| {
-        let mut begin = begin(conn)?;
+        let mut begin = bounds.begin(conn)?;
         let mut body = || -> Result<_, Failure> {
-            for (at, statement) in script.statements().iter().enumerate() {
-                let begin = std::mem::take(&mut begin);
-                execute(conn, run, script, at, statement, begin).map_err(|error| Failure::Statement(at, error))?;
-            }
+            statements(conn, run, &mut begin)?;
             if run.grouping == Grouping::Verdict(migration.position()) {
                 let after = C::Backend::violations(conn)?;
                 if let Some(what) = grown(before, &after) {
                     return Err(Failure::ForeignKeys(what));
                 }
             }
+            let restore = if migration.is_called() { run.restore } else { restore::<C>(run, script) };
             let (sql, written) = run.writer.sql::<C::Backend>(&applied_since(run, migration, script, start));
-            commit(conn, &format!("{begin}{}\n{sql}", restore::<C>(run, script)))?;
+            bounds.commit(conn, &format!("{begin}{restore}\n{sql}"))?;
             Ok(written)
         };
         match body() {
@@ -201,7 +213,7 @@ where
                 Ok(())
             }
             Err(failure) => {
-                rollback(conn);
+                bounds.rollback(conn);
                 Err(failure)
             }
         }
@@ -221,47 +233,24 @@ where
     Err(Stop::Error(failed(conn, run, migration, script, failure)))
 }
 
-/// Begins a transaction, and returns what still has to stand in front of its first statement: a BEGIN costs no message of its
-/// own. A savepoint, where the lock is a transaction, which diesel counts.
-fn begin<C>(conn: &mut C) -> Result<&'static str, DatabaseError>
-where
-    C: LoadConnection<Backend: Dialect>,
-{
-    if !C::Backend::LOCK_IS_TRANSACTION {
-        return Ok("BEGIN;\n");
-    }
-    C::TransactionManager::begin_transaction(conn)?;
-    Ok("")
-}
-
-/// The last SQL of a transaction, and its end.
-fn commit<C>(conn: &mut C, sql: &str) -> Result<(), DatabaseError>
-where
-    C: LoadConnection<Backend: Dialect>,
-{
-    if !C::Backend::LOCK_IS_TRANSACTION {
-        return conn.batch_execute(&format!("{sql}\nCOMMIT;"));
-    }
-    conn.batch_execute(sql)?;
-    C::TransactionManager::commit_transaction(conn)
-}
-
-/// Undoes a transaction whose error is the one that counts.
-fn rollback<C>(conn: &mut C)
-where
-    C: LoadConnection<Backend: Dialect>,
-{
-    if !C::Backend::LOCK_IS_TRANSACTION {
-        let _none_may_be_open = conn.batch_execute("ROLLBACK");
-    } else if depth(conn) > 0 {
-        let _none_may_be_open = C::TransactionManager::rollback_transaction(conn);
-    }
-}
-
 /// The SQL that undoes what a script changed in the session. In SQLite only a statement of its own, a PRAGMA, can change it.
 fn restore<'a, C: LoadConnection<Backend: Dialect>>(run: &Run<'a>, script: &Script<'_>) -> &'a str {
     let changes = script.statements().iter().any(|statement| statement.kind != Kind::Plain);
     if changes || C::Backend::SQL != SqlDialect::Sqlite { run.restore } else { "" }
+}
+
+/// The statements of a script, in turn; the first one takes along what begins their transaction.
+fn statements<C: LoadConnection>(
+    conn: &mut C,
+    run: &Run<'_>,
+    script: &Script<'_>,
+    begin: &mut &str,
+) -> Result<(), Failure> {
+    for (at, statement) in script.statements().iter().enumerate() {
+        let begin = std::mem::take(begin);
+        execute(conn, run, script, at, statement, begin).map_err(|error| Failure::Statement(at, error))?;
+    }
+    Ok(())
 }
 
 fn announce(run: &Run<'_>, script: &Script<'_>, at: usize, statement: &Statement<'_>) {
@@ -314,8 +303,8 @@ where
 /// The record that ends a migration.
 fn applied(run: &Run<'_>, migration: &Migration<'_>, script: &Script<'_>) -> Record {
     let mut record = run.writer.record(RecordKind::Applied, migration.version(), migration.name());
-    record.checksum = Some(migration.checksum());
-    record.statements = Some(script.statements().len());
+    record.checksum = migration.recorded();
+    record.statements = (!migration.is_called()).then(|| script.statements().len());
     record
 }
 

@@ -6,10 +6,11 @@ use diesel::connection::LoadConnection;
 use diesel::result::Error as DatabaseError;
 use migrator_source::sql::{Kind, Script, SqlDialect, Statement};
 
+use super::bounds::Bounds;
 use super::failure::{Failure, failed, lost_or};
-use super::{Grouping, Run, Stop, announce, applied_since, begin, commit, execute, restore, retrying, rollback};
-use crate::dialect::{Dialect, Outcome, refused};
-use crate::history::in_transaction;
+use super::{Grouping, Run, Stop, announce, applied_since, execute, restore, retrying};
+use crate::dialect::{Dialect, Outcome, Work, refused};
+use crate::history::enclosed;
 use crate::lock;
 use crate::migration::Migration;
 use crate::plan::{Step, leaves_remains, prefix};
@@ -114,7 +115,7 @@ fn patiently<C>(
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    let patient = C::Backend::session(conn, run.wait.timeout)?;
+    let patient = C::Backend::session(conn, run.wait.timeout, Work::Migrations)?;
     send(conn, &patient.enter)?;
     let done = body(conn, run);
     let left = send(conn, &patient.leave).and_then(|()| send(conn, restore));
@@ -170,13 +171,14 @@ where
         return outcome_alone(conn, run, &record);
     }
     let (sql, written) = run.writer.sql::<C::Backend>(&record);
-    let begin = begin(conn)?;
+    let bounds = Bounds::of_script::<C>();
+    let begin = bounds.begin(conn)?;
     let done = execute(conn, run, script, at, statement, begin)
         .map_err(of_script)
-        .and_then(|()| Ok(commit(conn, &format!("{restore}\n{sql}"))?));
+        .and_then(|()| Ok(bounds.commit(conn, &format!("{restore}\n{sql}"))?));
     match done {
         Ok(()) => run.writer.wrote(written),
-        Err(_) => rollback(conn),
+        Err(_) => bounds.rollback(conn),
     }
     done
 }
@@ -203,10 +205,10 @@ where
     };
     let planned = intent.as_ref().map(&mut sql);
     let (outcome, written) = sql(record);
-    let before = planned.as_ref().map_or_else(String::new, |(sql, _)| in_transaction(sql));
+    let before = planned.as_ref().map_or_else(String::new, |(sql, _)| enclosed(sql));
     let behind = match statement.kind {
         Kind::Plain => format!("SET @migrator_came_to = 2;{restore}\n{outcome}\nCOMMIT;"),
-        _ => format!("COMMIT;SET @migrator_came_to = 2;{restore}\n{}", in_transaction(&outcome)),
+        _ => format!("COMMIT;SET @migrator_came_to = 2;{restore}\n{}", enclosed(&outcome)),
     };
     let text = statement.text;
     let message = format!("SET @migrator_came_to = 0;{before}SET @migrator_came_to = 1;BEGIN;\n{text}\n;{behind}");
@@ -263,7 +265,7 @@ where
 }
 
 /// Commits what the transaction that is the lock holds, so that statements can run outside of it.
-fn pause<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
+pub(super) fn pause<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
 where
     C: LoadConnection<Backend: Dialect>,
 {

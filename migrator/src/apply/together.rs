@@ -73,8 +73,9 @@ impl Company {
     }
 
     /// Takes note of a step that went alone: it may have made a function.
-    pub(super) fn went_alone(&mut self, script: &Script<'_>) {
-        let quiet = script.statements().iter().all(|statement| migrator_source::sql::is_quiet(statement.text));
+    pub(super) fn went_alone(&mut self, migration: &Migration<'_>, script: &Script<'_>) {
+        let quiet = !migration.is_called()
+            && script.statements().iter().all(|statement| migrator_source::sql::is_quiet(statement.text));
         if !quiet && matches!(self.answer, Some(Some(_))) {
             self.answer = None;
         }
@@ -145,6 +146,9 @@ where
     C: LoadConnection<Backend: Dialect>,
 {
     let migration = run.set.at(step.position);
+    if migration.is_called() {
+        return None;
+    }
     // A fault of the script is told at its turn.
     let script = plan::script(&migration, C::Backend::SQL).ok()?;
     plan::travels(step, &script, quiet).then_some((migration, script))

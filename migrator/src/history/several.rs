@@ -86,8 +86,9 @@ impl<D: Dialect> Several<'_, D> {
         let (fingerprint, written) = self.ahead.moved(&record);
         let values = self.ahead.values::<D>(&record);
         let ([insert, update], sequence) = (&self.names, record.sequence);
+        let follow = self.ahead.follow::<D>(&record, &written);
         let sql = format!(
-            "EXECUTE {insert}({sequence}, {}, {}, {}, {});\nEXECUTE {update}('{fingerprint}', {sequence});",
+            "EXECUTE {insert}({sequence}, {}, {}, {}, {});\n{follow}EXECUTE {update}('{fingerprint}', {sequence});",
             values[3], values[4], values[5], values[7]
         );
         self.wrote(written);

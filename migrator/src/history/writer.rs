@@ -1,13 +1,12 @@
 //! Adding to the history.
 
 use diesel::connection::{LoadConnection, TransactionManager};
-use migrator_source::checksum::Fingerprint;
-use migrator_source::layout::Layout;
 
 use super::{HISTORY, HISTORY_COLUMNS, Home, META, read};
 use crate::dialect::{Dialect, Facts, LockKey, table};
+use crate::ledgers::Ledger;
 use crate::migration::{Checksum, MigrationSet};
-use crate::record::{self, History, Record, RecordKind};
+use crate::record::{Change, History, Record, RecordKind, Tally};
 
 /// Writes the history of one run, under the lock.
 ///
@@ -15,13 +14,13 @@ use crate::record::{self, History, Record, RecordKind};
 /// lock: so a process that lost the lock, or a second one, fails at the write instead of adding to the history.
 pub(crate) struct Writer {
     pub(super) home: Home,
-    layout: Layout,
     owned: String,
     pub(super) run_id: String,
     started: Option<i64>,
     pub(crate) sequence: i64,
-    applied: Vec<(String, Checksum)>,
-    running: Fingerprint,
+    tally: Tally,
+    /// The table of the layout's own tool, in which each record that changes what is applied shows too.
+    ledger: Option<Ledger>,
     /// In front of each record.
     myself: String,
 }
@@ -30,7 +29,7 @@ pub(crate) struct Writer {
 #[derive(Clone)]
 pub(crate) struct Written {
     sequence: i64,
-    applied: Option<(String, Checksum)>,
+    change: Change,
 }
 
 impl Writer {
@@ -43,19 +42,16 @@ impl Writer {
         facts: &Facts,
     ) -> Self {
         let applied = history.map(|history| history.applied(set.layout())).unwrap_or_default();
-        let mut writer = Self {
+        Self {
             home: home.clone(),
-            layout: set.layout(),
             owned: D::owned(key),
             run_id: run_id.to_owned(),
             started: facts.started,
             sequence: history.and_then(|history| history.records.last()).map_or(0, |record| record.sequence),
-            applied,
-            running: Fingerprint::default(),
+            tally: Tally::new(set.layout(), applied),
+            ledger: None,
             myself: String::new(),
-        };
-        writer.rehash();
-        writer
+        }
     }
 
     /// Has each record written by who this SQL makes the session until the end of the record's transaction.
@@ -64,32 +60,23 @@ impl Writer {
         self
     }
 
-    fn rehash(&mut self) {
-        self.running = Fingerprint::default();
-        for (version, checksum) in &self.applied {
-            self.running.push(self.layout.canonical(version), &checksum.0);
-        }
+    /// Keeps the table of the layout's own tool in step.
+    pub(crate) fn keeping(mut self, ledger: Option<&Ledger>) -> Self {
+        self.ledger = ledger.cloned();
+        self
     }
 
     /// A record of this run for a migration, to be filled in.
     pub(crate) fn record(&self, kind: RecordKind, version: &str, name: &str) -> Record {
         Record {
             sequence: self.sequence + 1,
-            kind: Some(kind),
-            version: version.to_owned(),
-            name: name.to_owned(),
-            checksum: None,
-            statement: None,
-            statements: None,
-            duration_ms: None,
             run_id: self.run_id.clone(),
             started: self.started,
-            detail: None,
-            recorded_at: String::new(),
+            ..Record::new(kind, version, name)
         }
     }
 
-    /// The SQL that writes a record and moves the meta row with it. Both must commit together.
+    /// The SQL that writes a record, and moves the meta row and the tool's table with it. All must commit together.
     pub(crate) fn sql<D: Dialect>(&self, record: &Record) -> (String, Written) {
         self.sql_for::<D>(record, None)
     }
@@ -101,9 +88,25 @@ impl Writer {
         if let Some(elapsed) = elapsed {
             values[8] = elapsed;
         }
-        let insert = self.insert::<D>(&values);
-        let update = self.update::<D>(&format!("'{fingerprint}'"), &record.sequence.to_string());
-        (format!("{}{insert};\n{update};", self.myself), written)
+        let sql = format!(
+            "{}{};\n{}{};",
+            self.myself,
+            self.insert::<D>(&values),
+            self.follow::<D>(record, &written),
+            self.update::<D>(&format!("'{fingerprint}'"), &record.sequence.to_string()),
+        );
+        (sql, written)
+    }
+
+    /// What the meta row's fingerprint is with a record, and what the record changes here.
+    pub(super) fn moved(&self, record: &Record) -> (Checksum, Written) {
+        let change = Change::of(record, self.tally.layout);
+        (self.tally.fingerprint_with(&change), Written { sequence: record.sequence, change })
+    }
+
+    /// The SQL that makes the tool's table say what a record says.
+    pub(super) fn follow<D: Dialect>(&self, record: &Record, written: &Written) -> String {
+        self.ledger.as_ref().map_or_else(String::new, |ledger| ledger.follow::<D>(record, &written.change))
     }
 
     /// The values of a record, in the order of the columns.
@@ -149,38 +152,23 @@ impl Writer {
         )
     }
 
-    /// What the meta row's fingerprint is with a record, and what the record changes here.
-    pub(super) fn moved(&self, record: &Record) -> (Checksum, Written) {
-        let applied = self.applied_by(record);
-        let fingerprint = match &applied {
-            Some((version, checksum)) if self.is_newest(version) => {
-                let mut running = self.running.clone();
-                running.push(self.layout.canonical(version), &checksum.0);
-                Checksum(running.sum())
-            }
-            Some(one) => {
-                let mut all = self.applied.clone();
-                insert(self.layout, &mut all, one.clone());
-                record::fingerprint(self.layout, &all)
-            }
-            None => Checksum(self.running.sum()),
-        };
-        (fingerprint, Written { sequence: record.sequence, applied })
-    }
-
     /// As this writer, without what is applied before the newest: to write ahead of what is committed.
     pub(super) fn ahead(&self) -> Self {
         Self {
             home: self.home.clone(),
-            layout: self.layout,
             owned: self.owned.clone(),
             run_id: self.run_id.clone(),
             started: self.started,
             sequence: self.sequence,
-            applied: self.applied.last().cloned().into_iter().collect(),
-            running: self.running.clone(),
+            tally: self.tally.ahead(),
+            ledger: self.ledger.as_ref().map(Ledger::place),
             myself: self.myself.clone(),
         }
+    }
+
+    /// Whether a version is behind all that is applied.
+    pub(crate) fn is_newest(&self, version: &str) -> bool {
+        self.tally.is_newest(version)
     }
 
     /// Writes a record in a transaction of its own (a savepoint, where the lock is a transaction).
@@ -190,23 +178,28 @@ impl Writer {
     {
         let record = Record { sequence: self.sequence + 1, ..record.clone() };
         let (sql, written) = self.sql::<C::Backend>(&record);
-        if !C::Backend::LOCK_IS_TRANSACTION {
-            // All of it in one message: on MySQL each message costs two more.
-            if let Err(error) = conn.batch_execute(&in_transaction(&sql)) {
-                let _the_first_error_counts = conn.batch_execute("ROLLBACK");
-                return Err(error);
-            }
-            self.wrote(written);
-            return Ok(());
-        }
-        C::TransactionManager::begin_transaction(conn)?;
-        if let Err(error) = conn.batch_execute(&sql) {
-            // A full disk ended the transaction of SQLite already; that the rollback then fails is not what went wrong.
-            let _the_first_error_counts = C::TransactionManager::rollback_transaction(conn);
-            return Err(error);
-        }
-        C::TransactionManager::commit_transaction(conn)?;
+        in_transaction(conn, &sql)?;
         self.wrote(written);
+        Ok(())
+    }
+
+    /// Records what the layout's own tool did, whose table says so already: all of it or nothing, in one message.
+    pub(crate) fn adopt<C>(&mut self, conn: &mut C, turns: &[Record]) -> diesel::QueryResult<()>
+    where
+        C: LoadConnection<Backend: Dialect>,
+    {
+        let (mut sql, mut sequence, mut tally) = (self.myself.clone(), self.sequence, self.tally.clone());
+        for turn in turns {
+            sequence += 1;
+            let (run_id, started) = (self.run_id.clone(), self.started);
+            let values = self.values::<C::Backend>(&Record { sequence, run_id, started, ..turn.clone() });
+            sql.push_str(&format!("{};\n", self.insert::<C::Backend>(&values)));
+            tally.take(Change::of(turn, tally.layout));
+        }
+        let fingerprint = format!("'{}'", tally.fingerprint());
+        sql.push_str(&format!("{};", self.update::<C::Backend>(&fingerprint, &sequence.to_string())));
+        in_transaction(conn, &sql)?;
+        (self.sequence, self.tally) = (sequence, tally);
         Ok(())
     }
 
@@ -222,39 +215,30 @@ impl Writer {
     /// Takes note that a record is committed.
     pub(crate) fn wrote(&mut self, written: Written) {
         self.sequence = written.sequence;
-        let Some(one) = written.applied else { return };
-        if self.is_newest(&one.0) {
-            self.running.push(self.layout.canonical(&one.0), &one.1.0);
-            self.applied.push(one);
-        } else {
-            insert(self.layout, &mut self.applied, one);
-            self.rehash();
-        }
-    }
-
-    fn applied_by(&self, record: &Record) -> Option<(String, Checksum)> {
-        let applies = match record.kind? {
-            RecordKind::Applied | RecordKind::Baselined => true,
-            RecordKind::Resolved => record.detail.as_deref() == Some(record::RESOLVED_APPLIED),
-            _ => false,
-        };
-        applies.then_some((self.layout.canonical(&record.version).to_owned(), record.checksum?))
-    }
-
-    /// Whether a version is behind all that is applied.
-    pub(crate) fn is_newest(&self, version: &str) -> bool {
-        self.applied.last().is_none_or(|(last, _)| self.layout.order(last, version).is_lt())
+        self.tally.take(written.change);
     }
 }
 
 /// SQL in a transaction of its own, where the lock is none.
-pub(crate) fn in_transaction(sql: &str) -> String {
+pub(crate) fn enclosed(sql: &str) -> String {
     format!("BEGIN;\n{sql}\nCOMMIT;")
 }
 
-/// Puts a version at its place, instead of an older entry of its own.
-fn insert(layout: Layout, applied: &mut Vec<(String, Checksum)>, one: (String, Checksum)) {
-    applied.retain(|(version, _)| layout.order(version, &one.0).is_ne());
-    let at = applied.partition_point(|(version, _)| layout.order(version, &one.0).is_lt());
-    applied.insert(at, one);
+fn in_transaction<C>(conn: &mut C, sql: &str) -> diesel::QueryResult<()>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    if !C::Backend::LOCK_IS_TRANSACTION {
+        // All of it in one message: on MySQL each message costs two more.
+        return conn.batch_execute(&enclosed(sql)).inspect_err(|_| {
+            let _the_first_error_counts = conn.batch_execute("ROLLBACK");
+        });
+    }
+    C::TransactionManager::begin_transaction(conn)?;
+    if let Err(error) = conn.batch_execute(sql) {
+        // A full disk ended the transaction of SQLite already; that the rollback then fails is not what went wrong.
+        let _the_first_error_counts = C::TransactionManager::rollback_transaction(conn);
+        return Err(error);
+    }
+    C::TransactionManager::commit_transaction(conn)
 }
