@@ -10,7 +10,7 @@ use migrator_tests::{
     servers::{FreshDatabase, Kind, Server, mariadb, postgres},
 };
 
-use super::sets::{Set, assert_history_is_sound, history, many, records, state};
+use super::sets::{MORE_DDL, Set, assert_history_is_sound, history, many, records, state};
 use crate::watch;
 
 /// Whether a run that loses its connection gets another one.
