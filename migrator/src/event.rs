@@ -45,6 +45,16 @@ pub enum Event<'a> {
         /// How many migrations the run applies.
         steps: usize,
     },
+    /// Several migrations, each a transaction of its own, were sent in one message and run now (PostgreSQL, when many are
+    /// pending). [`Applied`](Event::Applied) follows for each that took, when all have run; they have no event of their own before.
+    Together {
+        /// How many they are.
+        migrations: usize,
+        /// 1-based place of the first in this run.
+        step: usize,
+        /// How many migrations the run applies.
+        steps: usize,
+    },
     /// A statement of the migration starts.
     Statement {
         /// 1-based number in its script.
@@ -83,6 +93,11 @@ pub enum Event<'a> {
         from: &'a ProviderState,
         /// Where it is.
         to: &'a ProviderState,
+    },
+    /// The connection was lost, and the run asks for another one ([`Migrator::reconnect`](crate::Migrator::reconnect)).
+    Reconnecting {
+        /// The error's message.
+        error: &'a str,
     },
     /// A seed starts.
     SeedStarted {
@@ -156,9 +171,10 @@ impl Report {
         self.committed = self.applied.len();
     }
 
-    /// Forgets what was done and not committed.
-    pub(crate) fn forget(&mut self) {
+    /// Forgets what was done and not committed; how much is left.
+    pub(crate) fn forget(&mut self) -> usize {
         self.applied.truncate(self.committed);
+        self.committed
     }
 }
 

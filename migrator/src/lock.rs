@@ -75,6 +75,10 @@ where
         }
         Err(panic) => {
             while depth(conn) > 0 && C::TransactionManager::rollback_transaction(conn).is_ok() {}
+            if !C::Backend::LOCK_IS_TRANSACTION {
+                // One that diesel does not know of: its BEGIN travels with a script's first statement.
+                let _none_may_be_open = conn.batch_execute("ROLLBACK");
+            }
             let _the_session_may_be_gone = C::Backend::unlock(conn, key, false);
             resume_unwind(panic)
         }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::record::{History, Record, RecordKind};
+
 /// One migration that a run applied.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -62,6 +64,24 @@ impl Report {
     /// How long the whole run took.
     pub fn duration(&self) -> Duration {
         self.duration
+    }
+
+    /// Takes in what this run applied without having been told so; how many they are.
+    pub(crate) fn recognise(&mut self, history: &History) -> usize {
+        let before = self.applied.len();
+        let of_this_run = |record: &&Record| {
+            record.run_id == self.run_id && record.kind == Some(RecordKind::Applied) && !self.run_id.is_empty()
+        };
+        for record in history.records.iter().filter(of_this_run) {
+            if !self.applied.iter().any(|applied| applied.version == record.version) {
+                self.applied.push(Applied {
+                    version: record.version.clone(),
+                    name: record.name.clone(),
+                    duration_ms: record.duration_ms.unwrap_or(0),
+                });
+            }
+        }
+        self.applied.len() - before
     }
 
     /// The run's name in the history; empty when nothing was pending.

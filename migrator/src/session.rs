@@ -118,7 +118,10 @@ where
         })?;
         // Taken after the set-up, so that a restore brings back what the set-up chose, and the set-up itself runs once: what it
         // locked is not locked twice.
-        let chosen = C::Backend::session(conn, statement_lock_timeout, work).map_err(looking)?;
+        let chosen = match setup {
+            Step::Nothing => Session { leave: format!("{}{}", found.leave, found.enter), ..found.clone() },
+            _ => C::Backend::session(conn, statement_lock_timeout, work).map_err(looking)?,
+        };
         body(conn, &chosen)
     }));
     let torn_down = catch_unwind(AssertUnwindSafe(|| teardown.run(conn)));
@@ -126,7 +129,10 @@ where
     match (result, torn_down) {
         (Err(panic), _) | (Ok(_), Err(panic)) => resume_unwind(panic),
         (Ok(result), Ok(torn_down)) => {
-            if let Err(error) = torn_down.and(left) {
+            let is_gone = result.as_ref().is_err_and(|error| error.code() == "connection_lost");
+            if let Err(error) = torn_down.and(left)
+                && !is_gone
+            {
                 // What was migrated is committed; a session that could not be restored does not undo it.
                 let message = format!("the session could not be restored after the run, close the connection: {error}");
                 wait.hook.emit(Event::Warning { message: &message });

@@ -20,6 +20,8 @@ use crate::source::Words;
 pub(super) enum Failure {
     /// The statement at this place in the script.
     Statement(usize, DatabaseError),
+    /// The intent could not be written: nothing was started.
+    Intent(DatabaseError),
     /// What is done around the script: begin, restore, record, commit.
     Around(DatabaseError),
     /// The statement took, and its outcome could not be recorded: it must not run again.
@@ -46,7 +48,9 @@ impl From<DatabaseError> for Failure {
 impl Failure {
     pub(super) fn class<C: LoadConnection<Backend: Dialect>>(&self) -> Class {
         match self {
-            Self::Statement(_, error) | Self::Around(error) | Self::Unrecorded(error) => class::<C::Backend>(error),
+            Self::Statement(_, error) | Self::Intent(error) | Self::Around(error) | Self::Unrecorded(error) => {
+                class::<C::Backend>(error)
+            }
             Self::ForeignKeys(_) => Class::Permanent,
             Self::Opaque(_, class, _) => *class,
         }
@@ -54,7 +58,7 @@ impl Failure {
 
     /// Whether trying again can help and repeats nothing that took.
     pub(super) fn can_be_tried_again<C: LoadConnection<Backend: Dialect>>(&self) -> bool {
-        !matches!(self, Self::Unrecorded(_) | Self::Opaque(_, _, Undone::NobodyKnows))
+        !matches!(self, Self::Intent(_) | Self::Unrecorded(_) | Self::Opaque(_, _, Undone::NobodyKnows))
             && self.class::<C>().is_transient()
     }
 }
@@ -90,7 +94,7 @@ where
         _ if interrupted => "interrupted",
         (Failure::ForeignKeys(_), _) => "foreign_key_violation",
         (Failure::Statement(..) | Failure::Opaque(..), _) => class.code().unwrap_or("statement_failed"),
-        (Failure::Around(_) | Failure::Unrecorded(_), _) => class.code().unwrap_or("database"),
+        (Failure::Intent(_) | Failure::Around(_) | Failure::Unrecorded(_), _) => class.code().unwrap_or("database"),
     };
     let took = matches!(failure, Failure::Unrecorded(_));
     let mut record = run.writer.record(RecordKind::Failed, version, name);
@@ -108,7 +112,7 @@ where
             let failed = Error::new(code, format!("migration {name} failed"), remedy);
             (failed.with_place(place).with_database(error), words)
         }
-        Failure::Around(error) | Failure::Unrecorded(error) => {
+        Failure::Intent(error) | Failure::Around(error) | Failure::Unrecorded(error) => {
             let words = words(&error);
             let message = format!("migration {name} could not be recorded or committed");
             (Error::new(code, message, remedy).with_database(error), words)
@@ -129,7 +133,10 @@ where
         }
     };
     record.detail = Some(words.chars().take(2000).collect());
-    run.wait.hook.emit(Event::Failed { version, name, error: &words });
+    // With the answer of a COMMIT lost nobody knows that it failed; another connection will tell.
+    if class != Class::Connection || !run.reconnects {
+        run.wait.hook.emit(Event::Failed { version, name, error: &words });
+    }
     // The script may have left the role or the search path changed. Of what took it is not recorded that it failed: that would
     // say that it did not take.
     let recorded = send(conn, run.restore).and_then(|()| if took { Ok(()) } else { run.writer.write(conn, &record) });

@@ -1,18 +1,22 @@
 //! Carries out a plan, under the lock, and records each step.
 
+mod bounds;
 mod failure;
 mod opaque;
 mod outside;
+mod together;
 
 use std::time::{Duration, Instant};
 
-use diesel::connection::{LoadConnection, TransactionManager};
+use diesel::connection::LoadConnection;
 use diesel::result::Error as DatabaseError;
 use migrator_source::sql::{Kind, Script, SqlDialect, Statement};
 
+use self::bounds::Bounds;
 use self::failure::{Failure, failed};
 use self::opaque::{opaque, whole};
 use self::outside::{one_by_one, renew, resume};
+use self::together::Company;
 use crate::dialect::{Dialect, Facts, LockKey, Violations, depth, refused};
 use crate::error::Error;
 use crate::event::Event;
@@ -22,7 +26,6 @@ use crate::migration::{Migration, MigrationSet};
 use crate::plan::{self, Plan};
 use crate::record::{Record, RecordKind};
 use crate::report::{Applied, Report};
-use crate::session::send;
 use crate::source::Opened;
 
 /// How often a transaction is tried that the database asks to try again.
@@ -59,6 +62,8 @@ pub(crate) struct Run<'a> {
     pub(crate) wait: &'a Wait,
     /// The SQL that undoes what a script changed in the session.
     pub(crate) restore: &'a str,
+    /// Whether a lost connection is not the end of the run.
+    pub(crate) reconnects: bool,
     pub(crate) grouping: Grouping,
     pub(crate) writer: Writer,
     pub(crate) report: &'a mut Report,
@@ -70,9 +75,15 @@ where
     C: LoadConnection<Backend: Dialect>,
 {
     let mut keys = Keys { before: violations(conn)?, broken_since: None };
-    let steps = plan.steps.len();
-    for (at, step) in plan.steps.iter().enumerate() {
+    let (steps, mut company) = (plan.steps.len(), Company::default());
+    let mut at = 0;
+    while let Some(step) = plan.steps.get(at) {
         run.wait.interrupt.check().map_err(Stop::Error)?;
+        let travellers = company.next(conn, run, plan, at)?;
+        if !travellers.is_empty() {
+            at += company.travel(conn, run, &travellers, [at, steps])?;
+            continue;
+        }
         let migration = run.set.at(step.position);
         let span = tracing::info_span!(target: "migrator", "migrator.migration", version = migration.version());
         let _in_migration = span.enter();
@@ -84,9 +95,9 @@ where
             if run.grouping == Grouping::Verdict(step.position) {
                 renew(conn, run)?;
             }
-            in_transaction(conn, run, &migration, &script, &keys.before, |conn, run| match source {
+            in_transaction(conn, run, &migration, &script, &keys.before, |conn, run, begin| match source {
                 Some(source) => whole(conn, &migration, source),
-                None => statements(conn, run, &script),
+                None => statements(conn, run, &script, begin),
             })?;
             if run.grouping == Grouping::Watched {
                 keys.look(conn, step.position)?;
@@ -102,6 +113,8 @@ where
                 run.report.warnings.push(message);
             }
         }
+        company.went_alone(&migration, &script);
+        at += 1;
     }
     keys.hold(conn, run.grouping)
 }
@@ -179,38 +192,35 @@ fn in_transaction<C>(
     migration: &Migration<'_>,
     script: &Script<'_>,
     before: &[Violations],
-    mut statements: impl FnMut(&mut C, &Run<'_>) -> Result<(), Failure>,
+    mut statements: impl FnMut(&mut C, &Run<'_>, &mut &str) -> Result<(), Failure>,
 ) -> Result<(), Stop>
 where
     C: LoadConnection<Backend: Dialect>,
 {
     let start = Instant::now();
+    let bounds = if migration.is_called() { Bounds::Counted } else { Bounds::of_script::<C>() };
     let failure = retrying::<C, _>(conn, run, |conn, run| {
-        C::TransactionManager::begin_transaction(conn)?;
+        let mut begin = bounds.begin(conn)?;
         let mut body = || -> Result<_, Failure> {
-            statements(conn, run)?;
+            statements(conn, run, &mut begin)?;
             if run.grouping == Grouping::Verdict(migration.position()) {
                 let after = C::Backend::violations(conn)?;
                 if let Some(what) = grown(before, &after) {
                     return Err(Failure::ForeignKeys(what));
                 }
             }
-            send(conn, if migration.is_called() { run.restore } else { restore::<C>(run, script) })?;
-            let (sql, written) = run.writer.sql::<C::Backend>(&applied(run, migration, script, start));
-            conn.batch_execute(&sql)?;
+            let restore = if migration.is_called() { run.restore } else { restore::<C>(run, script) };
+            let (sql, written) = run.writer.sql::<C::Backend>(&applied_since(run, migration, script, start));
+            bounds.commit(conn, &format!("{begin}{restore}\n{sql}"))?;
             Ok(written)
         };
         match body() {
             Ok(written) => {
-                C::TransactionManager::commit_transaction(conn)?;
                 run.writer.wrote(written);
                 Ok(())
             }
             Err(failure) => {
-                let depth = depth(conn);
-                if depth > 0 {
-                    let _the_first_error_counts = C::TransactionManager::rollback_transaction(conn);
-                }
+                bounds.rollback(conn);
                 Err(failure)
             }
         }
@@ -236,10 +246,16 @@ fn restore<'a, C: LoadConnection<Backend: Dialect>>(run: &Run<'a>, script: &Scri
     if changes || C::Backend::SQL != SqlDialect::Sqlite { run.restore } else { "" }
 }
 
-/// The statements of a script, in turn.
-fn statements<C: LoadConnection>(conn: &mut C, run: &Run<'_>, script: &Script<'_>) -> Result<(), Failure> {
+/// The statements of a script, in turn; the first one takes along what begins their transaction.
+fn statements<C: LoadConnection>(
+    conn: &mut C,
+    run: &Run<'_>,
+    script: &Script<'_>,
+    begin: &mut &str,
+) -> Result<(), Failure> {
     for (at, statement) in script.statements().iter().enumerate() {
-        execute(conn, run, script, at, statement).map_err(|error| Failure::Statement(at, error))?;
+        let begin = std::mem::take(begin);
+        execute(conn, run, script, at, statement, begin).map_err(|error| Failure::Statement(at, error))?;
     }
     Ok(())
 }
@@ -255,12 +271,16 @@ fn execute<C: LoadConnection>(
     script: &Script<'_>,
     at: usize,
     statement: &Statement<'_>,
+    begin: &str,
 ) -> Result<(), DatabaseError> {
     let span = tracing::debug_span!(target: "migrator", "migrator.statement", number = at + 1);
     let _in_statement = span.enter();
     run.goes_on()?;
     announce(run, script, at, statement);
-    conn.batch_execute(statement.text)
+    match begin {
+        "" => conn.batch_execute(statement.text),
+        begin => conn.batch_execute(&format!("{begin}{}", statement.text)),
+    }
 }
 
 /// Tries again what the database rolled back whole and asks to try again.
@@ -294,12 +314,16 @@ where
 }
 
 /// The record that ends a migration.
-fn applied(run: &Run<'_>, migration: &Migration<'_>, script: &Script<'_>, start: Instant) -> Record {
+fn applied(run: &Run<'_>, migration: &Migration<'_>, script: &Script<'_>) -> Record {
     let mut record = run.writer.record(RecordKind::Applied, migration.version(), migration.name());
     record.checksum = migration.recorded();
     record.statements = (!migration.is_called()).then(|| script.statements().len());
-    record.duration_ms = Some(millis(start.elapsed()));
     record
+}
+
+/// The record that ends a migration, and how long it took until now.
+fn applied_since(run: &Run<'_>, migration: &Migration<'_>, script: &Script<'_>, start: Instant) -> Record {
+    Record { duration_ms: Some(millis(start.elapsed())), ..applied(run, migration, script) }
 }
 
 fn violations<C>(conn: &mut C) -> Result<Vec<Violations>, Stop>

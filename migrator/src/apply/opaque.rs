@@ -7,7 +7,7 @@ use migrator_source::sql::{Mode, Script};
 
 use super::failure::{Failure, Undone, failed, lost_or};
 use super::outside::{pause, resume};
-use super::{Run, Stop, applied, retrying};
+use super::{Run, Stop, applied_since, retrying};
 use crate::dialect::{Dialect, depth};
 use crate::migration::Migration;
 use crate::record::RecordKind;
@@ -63,14 +63,14 @@ where
         if !in_transaction {
             call(conn, migration, source).map_err(|words| failure::<C>(words, Undone::NobodyKnows))?;
             send(conn, run.restore).map_err(Failure::Unrecorded)?;
-            let record = applied(run, migration, script, start);
+            let record = applied_since(run, migration, script, start);
             return run.writer.write(conn, &record).map_err(Failure::Unrecorded);
         }
         C::TransactionManager::begin_transaction(conn)?;
         let mut body = || -> Result<_, Failure> {
             whole(conn, migration, source)?;
             send(conn, run.restore).map_err(Failure::Unrecorded)?;
-            let (sql, written) = run.writer.sql::<C::Backend>(&applied(run, migration, script, start));
+            let (sql, written) = run.writer.sql::<C::Backend>(&applied_since(run, migration, script, start));
             conn.batch_execute(&sql).map_err(Failure::Unrecorded)?;
             Ok(written)
         };

@@ -2,13 +2,15 @@
 
 use std::time::Instant;
 
-use diesel::connection::{LoadConnection, TransactionManager};
+use diesel::connection::LoadConnection;
 use diesel::result::Error as DatabaseError;
-use migrator_source::sql::{Kind, Script, Statement};
+use migrator_source::sql::{Kind, Script, SqlDialect, Statement};
 
+use super::bounds::Bounds;
 use super::failure::{Failure, failed, lost_or};
-use super::{Grouping, Run, Stop, announce, applied, execute, restore, retrying};
-use crate::dialect::{Dialect, Outcome, Work, depth, refused};
+use super::{Grouping, Run, Stop, announce, applied_since, execute, restore, retrying};
+use crate::dialect::{Dialect, Outcome, Work, refused};
+use crate::history::enclosed;
 use crate::lock;
 use crate::migration::Migration;
 use crate::plan::{Step, leaves_remains, prefix};
@@ -35,19 +37,26 @@ where
     let mut planned = run.writer.record(RecordKind::Planned, version, name);
     planned.checksum = Some(migration.checksum());
     planned.statements = Some(count);
-    run.writer.write(conn, &planned).map_err(|error| Stop::Error(lost_or(conn, run, error)))?;
     let from = step.resume_at.map_or(0, |number| number - 1);
+    // What the applied part set in its session is gone with that session.
+    let repeated =
+        script.statements().iter().enumerate().take(from).filter(|(_, statement)| statement.kind == Kind::Session);
+    let repeated: Vec<(usize, &Statement<'_>)> = repeated.collect();
+    // The server carries a message out from its begin: the intent is on disk before the statement behind it starts.
+    let mut intent = Some(planned);
+    if !travels_with_intent::<C>(script.statements().get(from)) || !repeated.is_empty() {
+        let planned = intent.take();
+        let written = planned.map_or(Ok(()), |planned| run.writer.write(conn, &planned));
+        written.map_err(|error| Stop::Error(lost_or(conn, run, error)))?;
+    }
     let result = (|| -> Result<(), Failure> {
-        // What the applied part set in its session is gone with that session.
-        for (at, statement) in script.statements().iter().enumerate().take(from) {
-            if statement.kind == Kind::Session {
-                execute(conn, run, script, at, statement).map_err(|error| Failure::Statement(at, error))?;
-            }
+        for (at, statement) in repeated {
+            execute(conn, run, script, at, statement, "").map_err(|error| Failure::Statement(at, error))?;
         }
         for (at, statement) in script.statements().iter().enumerate().skip(from) {
             let mut tried = step.retried;
             let record = if at + 1 == count {
-                applied(run, migration, script, start)
+                applied_since(run, migration, script, start)
             } else {
                 let mut record = run.writer.record(RecordKind::Statement, version, name);
                 record.checksum = prefix(migration.up(), script, at + 1);
@@ -63,14 +72,14 @@ where
                 if leaves_remains(statement) {
                     let restore = if at + 1 == count { restore::<C>(run, script) } else { "" };
                     return patiently(conn, run, restore, |conn, run| {
-                        statement_and_outcome(conn, run, script, at, statement, &record)
+                        statement_and_outcome(conn, run, script, at, statement, &record, &mut intent)
                     });
                 }
-                statement_and_outcome(conn, run, script, at, statement, &record)
+                statement_and_outcome(conn, run, script, at, statement, &record, &mut intent)
             })?;
         }
         if from >= count {
-            let record = applied(run, migration, script, start);
+            let record = applied_since(run, migration, script, start);
             run.writer.write(conn, &record)?;
         }
         Ok(())
@@ -81,6 +90,7 @@ where
             run.done(migration, start, true);
             if C::Backend::LOCK_IS_TRANSACTION { resume::<C>(conn, run) } else { Ok(()) }
         }
+        Err(Failure::Intent(error)) => Err(Stop::Error(lost_or(conn, run, error))),
         Err(failure) => {
             let error = failed(conn, run, migration, script, failure);
             if C::Backend::LOCK_IS_TRANSACTION {
@@ -125,6 +135,15 @@ where
     Ok(())
 }
 
+/// Whether a statement shares its message with what is written before and behind it.
+fn travels_with_intent<C>(statement: Option<&Statement<'_>>) -> bool
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let in_one = |statement: &Statement<'_>| matches!(statement.kind, Kind::Plain | Kind::Commits);
+    C::Backend::SQL == SqlDialect::Mysql && statement.is_some_and(in_one)
+}
+
 /// One statement of a script that cannot be rolled back, with the record of its outcome.
 fn statement_and_outcome<C>(
     conn: &mut C,
@@ -133,58 +152,94 @@ fn statement_and_outcome<C>(
     at: usize,
     statement: &Statement<'_>,
     record: &Record,
+    intent: &mut Option<Record>,
 ) -> Result<(), Failure>
 where
     C: LoadConnection<Backend: Dialect>,
 {
     let is_last = record.kind == Some(RecordKind::Applied);
     let restore = if is_last { restore::<C>(run, script) } else { "" };
-    let (sql, written) = run.writer.sql::<C::Backend>(record);
     let of_script = |error| Failure::Statement(at, error);
-    match statement.kind {
-        Kind::Plain => {
-            C::TransactionManager::begin_transaction(conn)?;
-            let done = execute(conn, run, script, at, statement)
-                .map_err(of_script)
-                .and_then(|()| Ok(send(conn, restore)?))
-                .and_then(|()| Ok(conn.batch_execute(&sql)?));
-            match done {
-                Ok(()) => C::TransactionManager::commit_transaction(conn)?,
-                Err(failure) => {
-                    if depth(conn) > 0 {
-                        let _the_first_error_counts = C::TransactionManager::rollback_transaction(conn);
-                    }
-                    return Err(failure);
-                }
-            }
-        }
-        Kind::Commits => {
-            // The server finishes a message whose client is gone. So the outcome is recorded whenever the statement took.
-            // What commits by itself commits the first transaction too; a CALL that only writes rows is undone when it fails.
-            run.goes_on().map_err(of_script)?;
-            announce(run, script, at, statement);
-            let text = statement.text;
-            let message = format!(
-                "SET @migrator_took = 0;START TRANSACTION;\n{text}\n;COMMIT;SET @migrator_took = 1;{restore}\nSTART TRANSACTION;\n{sql}\nCOMMIT;"
-            );
-            if let Err(error) = conn.batch_execute(&message) {
-                let _nothing_may_be_open = conn.batch_execute("ROLLBACK");
-                let took = C::Backend::rows(conn, "SELECT CAST(@migrator_took AS CHAR)");
-                if !took.is_ok_and(|rows| rows.first().is_some_and(|row| row.holds(0))) {
-                    return Err(of_script(error));
-                }
-                // The statement took, and its record did not: the fence, somebody's lock, or no space.
-                return outcome_alone(conn, run, record);
-            }
-        }
-        Kind::Session | Kind::Alone => {
-            execute(conn, run, script, at, statement).map_err(of_script)?;
-            send(conn, restore).map_err(Failure::Unrecorded)?;
-            return outcome_alone(conn, run, record);
-        }
+    if travels_with_intent::<C>(Some(statement)) {
+        run.goes_on().map_err(of_script)?;
+        announce(run, script, at, statement);
+        return in_one_message(conn, run, (at, statement), restore, record, intent);
     }
-    run.writer.wrote(written);
-    Ok(())
+    let record = Record { sequence: run.writer.sequence + 1, ..record.clone() };
+    if statement.kind != Kind::Plain {
+        execute(conn, run, script, at, statement, "").map_err(of_script)?;
+        send(conn, restore).map_err(Failure::Unrecorded)?;
+        return outcome_alone(conn, run, &record);
+    }
+    let (sql, written) = run.writer.sql::<C::Backend>(&record);
+    let bounds = Bounds::of_script::<C>();
+    let begin = bounds.begin(conn)?;
+    let done = execute(conn, run, script, at, statement, begin)
+        .map_err(of_script)
+        .and_then(|()| Ok(bounds.commit(conn, &format!("{restore}\n{sql}"))?));
+    match done {
+        Ok(()) => run.writer.wrote(written),
+        Err(_) => bounds.rollback(conn),
+    }
+    done
+}
+
+/// The intent, when it is not written yet, the statement, and its outcome, in one message of MySQL.
+///
+/// The server finishes a message whose client is gone. So the outcome is recorded whenever the statement took. What commits by itself
+/// commits the first transaction too; a CALL that only writes rows is undone when it fails.
+fn in_one_message<C>(
+    conn: &mut C,
+    run: &mut Run<'_>,
+    (at, statement): (usize, &Statement<'_>),
+    restore: &str,
+    record: &Record,
+    intent: &mut Option<Record>,
+) -> Result<(), Failure>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let mut sequence = run.writer.sequence;
+    let mut sql = |record: &Record| {
+        sequence += 1;
+        run.writer.sql::<C::Backend>(&Record { sequence, ..record.clone() })
+    };
+    let planned = intent.as_ref().map(&mut sql);
+    let (outcome, written) = sql(record);
+    let before = planned.as_ref().map_or_else(String::new, |(sql, _)| enclosed(sql));
+    let behind = match statement.kind {
+        Kind::Plain => format!("SET @migrator_came_to = 2;{restore}\n{outcome}\nCOMMIT;"),
+        _ => format!("COMMIT;SET @migrator_came_to = 2;{restore}\n{}", enclosed(&outcome)),
+    };
+    let text = statement.text;
+    let message = format!("SET @migrator_came_to = 0;{before}SET @migrator_came_to = 1;BEGIN;\n{text}\n;{behind}");
+    let failed = conn.batch_execute(&message).err();
+    let came_to = match failed {
+        None => Some(3),
+        Some(_) => {
+            let _nothing_may_be_open = conn.batch_execute("ROLLBACK");
+            let rows = C::Backend::rows(conn, "SELECT CAST(@migrator_came_to AS CHAR)").unwrap_or_default();
+            rows.first().and_then(|row| row.number(0))
+        }
+    };
+    if came_to > Some(0)
+        && let Some((_, planned)) = planned
+    {
+        run.writer.wrote(planned);
+        *intent = None;
+    }
+    match (failed, came_to) {
+        (None, _) => {
+            run.writer.wrote(written);
+            Ok(())
+        }
+        (Some(error), Some(0)) => Err(Failure::Intent(error)),
+        (Some(error), None | Some(1)) => Err(Failure::Statement(at, error)),
+        // Undone with its record.
+        (Some(error), _) if statement.kind == Kind::Plain => Err(Failure::Around(error)),
+        // The statement took, and its record did not: the fence, somebody's lock, or no space.
+        (Some(_), _) => outcome_alone(conn, run, record),
+    }
 }
 
 /// The record of a statement that took, tried again by itself: what it says must not be done twice.

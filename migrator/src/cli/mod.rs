@@ -292,8 +292,9 @@ impl Verb for RunVerb<'_> {
         if !quiet {
             output::note(&format!("database: {}", self.url));
         }
+        let url = self.url.text().to_owned();
         let migrator = self.cli.migrator::<C>(self.set).non_empty(self.run.non_empty());
-        let report = migrator.run_to(conn, self.run.target())?;
+        let report = migrator.reconnect(move || C::establish(&url)).run_to(conn, self.run.target())?;
         if json {
             output::json(&output::run(Some(&report), None));
         } else {

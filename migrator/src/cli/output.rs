@@ -36,6 +36,10 @@ pub(super) fn event(event: &Event<'_>) {
             note(&format!("waiting for the migration lock, held by {}", holder.unwrap_or("another process")));
         }
         Event::Started { name, step, steps, .. } => note(&format!("applying {name} ({step} of {steps})")),
+        Event::Together { migrations, step, steps } => {
+            note(&format!("applying {step} to {} of {steps} together", step + migrations - 1));
+        }
+        Event::Reconnecting { error } => note(&format!("{error}: the connection is lost; connecting again")),
         Event::Retrying { attempt, .. } => note(&format!("others hold what it needs; try {attempt} follows")),
         Event::Warning { message } => note(&format!("warning: {message}")),
         _ => {}

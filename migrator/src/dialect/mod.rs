@@ -43,6 +43,9 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// What stands behind the columns of a `CREATE TABLE`.
     #[doc(hidden)]
     const TABLE_OPTIONS: &'static str;
+    /// At the begin of a transaction: it does not wait for the disk. The next that does takes it along.
+    #[doc(hidden)]
+    const HASTEN: &'static str;
 
     /// Runs one query and returns its rows, in one round trip.
     #[doc(hidden)]
@@ -115,6 +118,9 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// A condition that holds while this very connection holds the lock.
     #[doc(hidden)]
     fn owned(key: &LockKey) -> String;
+    /// What migrations need that travel together in one message, each in a transaction of its own. `None` where they do not.
+    #[doc(hidden)]
+    fn together<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey) -> QueryResult<Option<Together>>;
     /// Who holds the lock, as far as the database tells.
     #[doc(hidden)]
     fn holder<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, facts: &Facts) -> Option<String>;
@@ -211,6 +217,19 @@ pub struct Session {
     pub(crate) leave: String,
     /// In front of a record and until the end of its transaction: who the session is, whatever role a script took.
     pub(crate) myself: String,
+}
+
+/// What migrations need that travel together in one message, each in a transaction of its own.
+#[derive(Debug, Clone)]
+pub struct Together {
+    /// Whether the database holds no function that could change the session behind a plain statement.
+    pub(crate) quiet: bool,
+    /// A condition that holds while nobody else has the lock, and keeps it so until the end of the transaction.
+    pub(crate) owned: String,
+    /// An expression: the milliseconds since the time that this is the column of, or the message's begin.
+    pub(crate) elapsed: fn(&str) -> String,
+    /// Column types of the parameters of a prepared statement: a number, a text.
+    pub(crate) types: [&'static str; 2],
 }
 
 /// What a session is set up for.

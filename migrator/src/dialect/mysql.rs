@@ -9,7 +9,7 @@ use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::checksum::hex;
 use migrator_source::sql::SqlDialect;
 
-use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Violations, Work, quoted};
+use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, quoted};
 
 impl Dialect for Mysql {
     const SQL: SqlDialect = SqlDialect::Mysql;
@@ -17,6 +17,7 @@ impl Dialect for Mysql {
     const TYPES: [&'static str; 4] = ["VARCHAR(255)", "BIGINT", "LONGTEXT", "DATETIME(3)"];
     const NOW_AND_USER: [&'static str; 2] = ["UTC_TIMESTAMP(3)", "CURRENT_USER()"];
     const TABLE_OPTIONS: &'static str = " ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
+    const HASTEN: &'static str = "";
 
     fn rows<C: LoadConnection<Backend = Self>>(conn: &mut C, sql: &str) -> QueryResult<Vec<Cells>> {
         sql_query(sql).load(conn)
@@ -89,8 +90,6 @@ impl Dialect for Mysql {
     }
 
     fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: Option<&str>) -> QueryResult<Facts> {
-        let database = Self::rows(conn, "SELECT CAST(DATABASE() AS CHAR CHARACTER SET utf8mb4)")?;
-        let database = database.first().map_or("", |row| row.text(0)).to_owned();
         let variables = Self::rows(
             conn,
             "SHOW SESSION VARIABLES WHERE Variable_name IN ('version', 'version_comment', 'wsrep_on', 'in_transaction', \
@@ -101,17 +100,19 @@ impl Dialect for Mysql {
             row.map(|row| row.text(1)).unwrap_or("").to_owned()
         };
         let uptime = Self::rows(conn, "SHOW GLOBAL STATUS LIKE 'Uptime'")?;
-        let clock = Self::rows(conn, "SELECT CAST(UNIX_TIMESTAMP() AS CHAR)")?;
-        let second = |rows: &[Cells], at| rows.first().and_then(|row| row.number::<i64>(at)).unwrap_or(0);
-        let schema = schema.map_or(database.clone(), str::to_owned);
-        let tables = Self::rows(
+        // One row for each table, and at least one.
+        let place = schema.map_or_else(|| Self::here().to_owned(), Self::literal);
+        let rows = Self::rows(
             conn,
             &format!(
-                "SELECT CAST(TABLE_NAME AS CHAR CHARACTER SET utf8mb4) FROM information_schema.TABLES WHERE TABLE_SCHEMA = {} \
-                 AND TABLE_TYPE = 'BASE TABLE' ORDER BY TABLE_NAME",
-                Self::literal(&schema)
+                "SELECT {}, CAST(UNIX_TIMESTAMP() AS CHAR), CAST(t.TABLE_NAME AS CHAR CHARACTER SET utf8mb4) FROM (SELECT 1) AS one \
+                 LEFT JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = {place} AND t.TABLE_TYPE = 'BASE TABLE' ORDER BY 3",
+                Self::here()
             ),
         )?;
+        let database = rows.first().map_or("", |row| row.text(0)).to_owned();
+        let second = |rows: &[Cells], at| rows.first().and_then(|row| row.number::<i64>(at)).unwrap_or(0);
+        let schema = schema.map_or(database.clone(), str::to_owned);
         let on = |name: &str| matches!(variable(name).as_str(), "ON" | "1");
         let engine = format!("{} {}", variable("version"), variable("version_comment"));
         let unsupported = match () {
@@ -131,8 +132,8 @@ impl Dialect for Mysql {
                 .then(|| "the server is read-only (read_only is ON), as a replica is".to_owned()),
             in_transaction: on("in_transaction"),
             unsupported,
-            started: Some(second(&clock, 0) - second(&uptime, 1)),
-            tables: tables.iter().map(|row| row.text(0).to_owned()).collect(),
+            started: Some(second(&rows, 1) - second(&uptime, 1)),
+            tables: rows.iter().filter_map(|row| row.optional(2)).map(str::to_owned).collect(),
         })
     }
 
@@ -175,14 +176,15 @@ impl Dialect for Mysql {
         if let Some(database) = database.first().and_then(|row| row.optional(0)) {
             let _infallible = write!(leave, "USE {};", Self::ident(database));
         }
-        let mut enter = String::from("SET SESSION autocommit = 1;");
+        // One statement each: they stand behind every script.
+        let (mut set, mut enter) = (Vec::new(), vec!["SESSION autocommit = 1".to_owned()]);
         for row in &found {
             let (name, value) = (row.text(0), row.text(1));
             let value = match value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && !value.is_empty() {
                 true => value.to_owned(),
                 false => Self::literal(value),
             };
-            let _infallible = write!(leave, "SET SESSION {name} = {value};");
+            set.push(format!("SESSION {name} = {value}"));
             let ours = match (name, work) {
                 ("lock_wait_timeout" | "innodb_lock_wait_timeout", _) => lock_timeout.as_secs().max(1).to_string(),
                 ("max_statement_time" | "max_execution_time", Work::Migrations) => "0".to_owned(),
@@ -191,9 +193,10 @@ impl Dialect for Mysql {
                 ("max_execution_time", Work::Seed(deadline)) => deadline.as_millis().max(1).to_string(),
                 _ => continue,
             };
-            let _infallible = write!(enter, "SET SESSION {name} = {ours};");
+            enter.push(format!("SESSION {name} = {ours}"));
         }
-        Ok(Session { enter, leave, ..Session::default() })
+        let _infallible = write!(leave, "SET {};", set.join(", "));
+        Ok(Session { enter: format!("SET {};", enter.join(", ")), leave, ..Session::default() })
     }
 
     fn patience<C: LoadConnection<Backend = Self>>(_conn: &mut C, _wait: Duration) -> QueryResult<Session> {
@@ -220,6 +223,10 @@ impl Dialect for Mysql {
 
     fn owned(key: &LockKey) -> String {
         format!("IS_USED_LOCK({}) <=> CONNECTION_ID()", Self::literal(&key.name))
+    }
+
+    fn together<C: LoadConnection<Backend = Self>>(_conn: &mut C, _key: &LockKey) -> QueryResult<Option<Together>> {
+        Ok(None)
     }
 
     fn holder<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, _facts: &Facts) -> Option<String> {

@@ -8,7 +8,7 @@ use diesel::pg::Pg;
 use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::sql::{Effect, SqlDialect, effect};
 
-use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Violations, Work, on_conflict, quoted};
+use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, on_conflict, quoted};
 
 impl Dialect for Pg {
     const SQL: SqlDialect = SqlDialect::Postgres;
@@ -17,6 +17,7 @@ impl Dialect for Pg {
     // Inside of one message `now()` stands still.
     const NOW_AND_USER: [&'static str; 2] = ["clock_timestamp()", "session_user"];
     const TABLE_OPTIONS: &'static str = "";
+    const HASTEN: &'static str = "SET LOCAL synchronous_commit = off;";
 
     fn rows<C: LoadConnection<Backend = Self>>(conn: &mut C, sql: &str) -> QueryResult<Vec<Cells>> {
         sql_query(sql).load(conn)
@@ -90,10 +91,18 @@ impl Dialect for Pg {
         conn.batch_execute(
             "SELECT set_config('migrator.open', (transaction_timestamp() <> statement_timestamp())::text, false)",
         )?;
+        // One row for each table, and at least one.
+        let place = schema.map_or_else(|| Self::here().to_owned(), Self::literal);
         let rows = Self::rows(
             conn,
-            "SELECT current_database()::text, coalesce(current_schema(), '')::text, pg_is_in_recovery()::text, \
-             current_setting('transaction_read_only'), current_setting('migrator.open'), version()",
+            &format!(
+                "SELECT current_database()::text, coalesce(current_schema(), '')::text, pg_is_in_recovery()::text, \
+                 current_setting('transaction_read_only'), current_setting('migrator.open'), version(), tables.name FROM \
+                 (SELECT) AS one LEFT JOIN (SELECT c.relname::text AS name FROM pg_catalog.pg_class c JOIN \
+                 pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {place} AND c.relkind IN ('r', 'p') AND \
+                 NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND \
+                 d.objid = c.oid AND d.deptype = 'e')) AS tables ON true ORDER BY 7"
+            ),
         )?;
         let mut facts = Facts::default();
         if let Some(row) = rows.first() {
@@ -108,16 +117,7 @@ impl Dialect for Pg {
             let engine = ["CockroachDB", "Redshift"].into_iter().find(|engine| row.text(5).contains(engine));
             facts.unsupported = engine.map(|engine| format!("{engine} grants advisory locks that exclude nobody"));
         }
-        let tables = Self::rows(
-            conn,
-            &format!(
-                "SELECT c.relname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                 WHERE n.nspname = {} AND c.relkind IN ('r', 'p') AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d \
-                 WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1",
-                Self::literal(&facts.schema)
-            ),
-        )?;
-        facts.tables = tables.iter().map(|row| row.text(0).to_owned()).collect();
+        facts.tables = rows.iter().filter_map(|row| row.optional(6)).map(str::to_owned).collect();
         Ok(facts)
     }
 
@@ -146,29 +146,30 @@ impl Dialect for Pg {
         lock_timeout: Duration,
         work: Work,
     ) -> QueryResult<Session> {
-        let who = Self::rows(conn, "SELECT session_user::text, current_setting('role')")?;
-        let found = Self::rows(
+        // In one query: the view is costly.
+        let rows = Self::rows(
             conn,
-            "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session' AND name NOT LIKE 'migrator.%' \
-             AND context IN ('user', 'superuser') ORDER BY name",
+            "SELECT '', session_user::text, current_setting('role') UNION ALL SELECT source, name, setting FROM \
+             pg_catalog.pg_settings WHERE source = 'session' AND name NOT LIKE 'migrator.%' AND context IN ('user', 'superuser') \
+             OR name IN ('client_connection_check_interval', 'transaction_timeout') ORDER BY 2",
         )?;
-        let known = Self::rows(
-            conn,
-            "SELECT name FROM pg_catalog.pg_settings WHERE name IN ('client_connection_check_interval', 'transaction_timeout')",
-        )?;
+        let is_known =
+            |row: &&Cells| ["client_connection_check_interval", "transaction_timeout"].contains(&row.text(1));
+        let (who, found) =
+            (rows.iter().find(|row| row.text(0).is_empty()), rows.iter().filter(|row| row.text(0) == "session"));
         let (mut leave, mut myself) = (String::new(), String::new());
-        if let Some(who) = who.first() {
-            let role = match who.text(1) {
+        if let Some(who) = who {
+            let role = match who.text(2) {
                 "" | "none" => "NONE".to_owned(),
                 role => Self::ident(role),
             };
-            let user = Self::ident(who.text(0));
+            let user = Self::ident(who.text(1));
             let _infallible = write!(leave, "SET SESSION AUTHORIZATION {user}; SET ROLE {role}; {RESET};");
             let _infallible = write!(myself, "SET LOCAL SESSION AUTHORIZATION {user}; SET LOCAL ROLE {role};");
         }
-        for row in &found {
+        for row in found {
             // As a function, since SET does not take every value in the form in which it is shown: `""` for an empty path.
-            let (name, value) = (Self::literal(row.text(0)), Self::literal(row.text(1)));
+            let (name, value) = (Self::literal(row.text(1)), Self::literal(row.text(2)));
             let _infallible = write!(leave, "SELECT pg_catalog.set_config({name}, {value}, false);");
         }
         let deadline = match work {
@@ -179,10 +180,10 @@ impl Dialect for Pg {
             "SET lock_timeout = {}; SET statement_timeout = {deadline}; SET idle_in_transaction_session_timeout = 0;",
             lock_timeout.as_millis()
         );
-        for row in &known {
+        for row in rows.iter().filter(is_known) {
             // The server notices within half a second that a killed client is gone, and frees its locks.
-            let value = if row.text(0) == "transaction_timeout" { 0 } else { 500 };
-            let _infallible = write!(enter, "SET {} = {value};", row.text(0));
+            let value = if row.text(1) == "transaction_timeout" { 0 } else { 500 };
+            let _infallible = write!(enter, "SET {} = {value};", row.text(1));
         }
         Ok(Session { enter, leave, myself })
     }
@@ -239,6 +240,24 @@ impl Dialect for Pg {
              objsubid = 1 AND granted AND pid = pg_catalog.pg_backend_pid() AND database = (SELECT oid FROM \
              pg_catalog.pg_database WHERE datname = current_database()))"
         )
+    }
+
+    fn together<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey) -> QueryResult<Option<Together>> {
+        let sql = format!("SELECT current_setting('standard_conforming_strings'), (NOT EXISTS ({LOUD}))::text");
+        let rows = Self::rows(conn, &sql)?;
+        // The scripts are split as it is by default.
+        let Some(row) = rows.first().filter(|row| row.holds(0)) else { return Ok(None) };
+        Ok(Some(Together {
+            quiet: row.holds(1),
+            // Granted to the session that has it already, and to any other one only when nobody has it.
+            owned: format!("pg_catalog.pg_try_advisory_xact_lock({})", key.number),
+            elapsed: |since| {
+                format!(
+                    "(extract(epoch FROM clock_timestamp() - greatest(statement_timestamp(), {since})) * 1000)::bigint"
+                )
+            },
+            types: ["bigint", "text"],
+        }))
     }
 
     fn holder<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, _facts: &Facts) -> Option<String> {
@@ -328,6 +347,13 @@ impl Dialect for Pg {
 const RESET: &str = "SELECT pg_catalog.set_config(name, NULL, false) FROM pg_catalog.pg_settings WHERE source = 'session' \
                      AND context IN ('user', 'superuser') AND name NOT IN ('transaction_isolation', \
                      'transaction_read_only', 'transaction_deferrable')";
+
+/// The functions, made here, that may change the session: of those in SQL and PL/pgSQL the text tells, where it is one (a body of
+/// the SQL standard is none); one in C may, unless it is declared to change nothing. pg_trgm's `set_limit` does.
+const LOUD: &str = "SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang WHERE p.oid >= 16384 AND NOT \
+                     CASE WHEN l.lanname IN ('sql', 'plpgsql') THEN to_jsonb(p) ->> 'prosqlbody' IS NULL AND p.prosrc !~* \
+                     '(set_config|_to_xml|u&|\\m(set|reset|discard|execute|load)\\M)' WHEN l.lanname = 'internal' THEN \
+                     p.prosrc <> 'set_config_by_name' WHEN l.lanname = 'c' THEN p.provolatile <> 'v' ELSE false END";
 
 /// A number of 64 bits as `pg_locks` shows it.
 fn halves(number: i64) -> [u32; 2] {

@@ -7,7 +7,9 @@ use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::sql::SqlDialect;
 
-use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Violations, Work, depth, on_conflict, quoted};
+use super::{
+    Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, depth, on_conflict, quoted,
+};
 
 impl Dialect for Sqlite {
     const SQL: SqlDialect = SqlDialect::Sqlite;
@@ -15,6 +17,7 @@ impl Dialect for Sqlite {
     const TYPES: [&'static str; 4] = ["TEXT", "INTEGER", "TEXT", "TEXT"];
     const NOW_AND_USER: [&'static str; 2] = ["strftime('%Y-%m-%dT%H:%M:%fZ', 'now')", "NULL"];
     const TABLE_OPTIONS: &'static str = "";
+    const HASTEN: &'static str = "";
 
     fn rows<C: LoadConnection<Backend = Self>>(conn: &mut C, sql: &str) -> QueryResult<Vec<Cells>> {
         sql_query(sql).load(conn)
@@ -194,6 +197,10 @@ impl Dialect for Sqlite {
     }
 
     /// SQLite itself does not tell; on Linux the kernel's list of file locks does.
+    fn together<C: LoadConnection<Backend = Self>>(_conn: &mut C, _key: &LockKey) -> QueryResult<Option<Together>> {
+        Ok(None)
+    }
+
     fn holder<C: LoadConnection<Backend = Self>>(_conn: &mut C, _key: &LockKey, facts: &Facts) -> Option<String> {
         holder_of(&facts.database)
     }

@@ -1,5 +1,6 @@
 //! The history tables: read, created, and written under the fence.
 
+mod several;
 mod writer;
 
 use diesel::connection::LoadConnection;
@@ -10,7 +11,8 @@ use crate::error::Error;
 use crate::ledgers::UNFINISHED;
 use crate::migration::Checksum;
 use crate::record::{History, Meta, Record, RecordKind};
-pub(crate) use writer::Writer;
+pub(crate) use several::Several;
+pub(crate) use writer::{Writer, enclosed};
 
 pub(crate) const HISTORY: &str = "__migrator_history";
 pub(crate) const META: &str = "__migrator_meta";
@@ -235,12 +237,13 @@ where
     C: LoadConnection<Backend: Dialect>,
 {
     let meta = history.and_then(|history| history.meta.as_ref());
+    let mut tables = String::new();
     if history.is_none() {
-        // In one message, which PostgreSQL takes as one transaction. On MySQL each commits by itself: a meta table that is
-        // empty and alone is then what a killed process left; the other table alone never is.
+        // With the set's row in one message, which PostgreSQL takes as one transaction. On MySQL each commits by itself: a meta
+        // table that is empty and alone is then what a killed process left; the other table alone never is.
         let meta = create::<C::Backend>(home, META, &META_COLUMNS, "set_name");
         let history = create::<C::Backend>(home, HISTORY, &HISTORY_COLUMNS, "set_name, sequence");
-        conn.batch_execute(&format!("{meta};\n{history}"))?;
+        tables = format!("{}{meta};\n{history};\n", C::Backend::HASTEN);
     } else if meta.is_some_and(|meta| meta.format < FORMAT) {
         upgrade::<C>(conn, home, HISTORY, &HISTORY_COLUMNS)?;
         upgrade::<C>(conn, home, META, &META_COLUMNS)?;
@@ -256,7 +259,7 @@ where
                 (literal(&Checksum(Fingerprint::default().sum()).to_string()), literal(&home.schema));
             let environment = environment.map_or_else(|| "NULL".to_owned(), literal);
             conn.batch_execute(&format!(
-                "INSERT INTO {meta_table} ({}) VALUES ({set}, {FORMAT}, {fingerprint}, 0, {schema}, {environment}, {now})",
+                "{tables}INSERT INTO {meta_table} ({}) VALUES ({set}, {FORMAT}, {fingerprint}, 0, {schema}, {environment}, {now})",
                 columns.join(", ")
             ))
         }

@@ -13,9 +13,9 @@ use crate::record::{Change, History, Record, RecordKind, Tally};
 /// Each record's number is given by the writer and is the primary key, and it is NULL unless this very connection holds the
 /// lock: so a process that lost the lock, or a second one, fails at the write instead of adding to the history.
 pub(crate) struct Writer {
-    home: Home,
+    pub(super) home: Home,
     owned: String,
-    run_id: String,
+    pub(super) run_id: String,
     started: Option<i64>,
     pub(crate) sequence: i64,
     tally: Tally,
@@ -26,6 +26,7 @@ pub(crate) struct Writer {
 }
 
 /// What a written record changes in its writer, once it is committed.
+#[derive(Clone)]
 pub(crate) struct Written {
     sequence: i64,
     change: Change,
@@ -77,23 +78,43 @@ impl Writer {
 
     /// The SQL that writes a record, and moves the meta row and the tool's table with it. All must commit together.
     pub(crate) fn sql<D: Dialect>(&self, record: &Record) -> (String, Written) {
-        let change = Change::of(record, self.tally.layout);
-        let sql = format!(
-            "{}{}{}{}",
-            self.myself,
-            self.insert::<D>(record),
-            self.ledger.as_ref().map_or_else(String::new, |ledger| ledger.follow::<D>(record, &change)),
-            self.move_meta::<D>(self.tally.fingerprint_with(&change), record.sequence),
-        );
-        (sql, Written { sequence: record.sequence, change })
+        self.sql_for::<D>(record, None)
     }
 
-    fn insert<D: Dialect>(&self, record: &Record) -> String {
+    /// As [`sql`](Self::sql), where the database itself may have to tell how long it took.
+    pub(super) fn sql_for<D: Dialect>(&self, record: &Record, elapsed: Option<String>) -> (String, Written) {
+        let (fingerprint, written) = self.moved(record);
+        let mut values = self.values::<D>(record);
+        if let Some(elapsed) = elapsed {
+            values[8] = elapsed;
+        }
+        let sql = format!(
+            "{}{};\n{}{};",
+            self.myself,
+            self.insert::<D>(&values),
+            self.follow::<D>(record, &written),
+            self.update::<D>(&format!("'{fingerprint}'"), &record.sequence.to_string()),
+        );
+        (sql, written)
+    }
+
+    /// What the meta row's fingerprint is with a record, and what the record changes here.
+    pub(super) fn moved(&self, record: &Record) -> (Checksum, Written) {
+        let change = Change::of(record, self.tally.layout);
+        (self.tally.fingerprint_with(&change), Written { sequence: record.sequence, change })
+    }
+
+    /// The SQL that makes the tool's table say what a record says.
+    pub(super) fn follow<D: Dialect>(&self, record: &Record, written: &Written) -> String {
+        self.ledger.as_ref().map_or_else(String::new, |ledger| ledger.follow::<D>(record, &written.change))
+    }
+
+    /// The values of a record, in the order of the columns.
+    pub(super) fn values<D: Dialect>(&self, record: &Record) -> [String; HISTORY_COLUMNS.len()] {
         let literal = |text: Option<&str>| text.map_or_else(|| "NULL".to_owned(), D::literal);
         let number = |number: Option<u64>| number.map_or_else(|| "NULL".to_owned(), |number| number.to_string());
         let [now, user] = D::NOW_AND_USER;
-        let columns: Vec<String> = HISTORY_COLUMNS.iter().map(|(name, _)| D::ident(name)).collect();
-        let values = [
+        [
             D::literal(&self.home.set_name),
             format!("CASE WHEN {} THEN {} END", self.owned, record.sequence),
             literal(record.kind.map(RecordKind::name)),
@@ -109,15 +130,19 @@ impl Writer {
             user.to_owned(),
             D::literal(concat!("migrator ", env!("CARGO_PKG_VERSION"))),
             now.to_owned(),
-        ];
-        let table = table::<D>(&self.home.schema, HISTORY);
-        format!("INSERT INTO {table} ({}) VALUES ({});\n", columns.join(", "), values.join(", "))
+        ]
     }
 
-    fn move_meta<D: Dialect>(&self, fingerprint: Checksum, sequence: i64) -> String {
+    pub(super) fn insert<D: Dialect>(&self, values: &[String; HISTORY_COLUMNS.len()]) -> String {
+        let columns: Vec<String> = HISTORY_COLUMNS.iter().map(|(name, _)| D::ident(name)).collect();
+        let table = table::<D>(&self.home.schema, HISTORY);
+        format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), values.join(", "))
+    }
+
+    pub(super) fn update<D: Dialect>(&self, fingerprint: &str, sequence: &str) -> String {
         let [now, _] = D::NOW_AND_USER;
         format!(
-            "UPDATE {} SET {} = '{fingerprint}', {} = {sequence}, {} = {now} WHERE {} = {};",
+            "UPDATE {} SET {} = {fingerprint}, {} = {sequence}, {} = {now} WHERE {} = {}",
             table::<D>(&self.home.schema, META),
             D::ident("fingerprint"),
             D::ident("sequence"),
@@ -125,6 +150,25 @@ impl Writer {
             D::ident("set_name"),
             D::literal(&self.home.set_name),
         )
+    }
+
+    /// As this writer, without what is applied before the newest: to write ahead of what is committed.
+    pub(super) fn ahead(&self) -> Self {
+        Self {
+            home: self.home.clone(),
+            owned: self.owned.clone(),
+            run_id: self.run_id.clone(),
+            started: self.started,
+            sequence: self.sequence,
+            tally: self.tally.ahead(),
+            ledger: self.ledger.as_ref().map(Ledger::place),
+            myself: self.myself.clone(),
+        }
+    }
+
+    /// Whether a version is behind all that is applied.
+    pub(crate) fn is_newest(&self, version: &str) -> bool {
+        self.tally.is_newest(version)
     }
 
     /// Writes a record in a transaction of its own (a savepoint, where the lock is a transaction).
@@ -148,10 +192,12 @@ impl Writer {
         for turn in turns {
             sequence += 1;
             let (run_id, started) = (self.run_id.clone(), self.started);
-            sql.push_str(&self.insert::<C::Backend>(&Record { sequence, run_id, started, ..turn.clone() }));
+            let values = self.values::<C::Backend>(&Record { sequence, run_id, started, ..turn.clone() });
+            sql.push_str(&format!("{};\n", self.insert::<C::Backend>(&values)));
             tally.take(Change::of(turn, tally.layout));
         }
-        sql.push_str(&self.move_meta::<C::Backend>(tally.fingerprint(), sequence));
+        let fingerprint = format!("'{}'", tally.fingerprint());
+        sql.push_str(&format!("{};", self.update::<C::Backend>(&fingerprint, &sequence.to_string())));
         in_transaction(conn, &sql)?;
         (self.sequence, self.tally) = (sequence, tally);
         Ok(())
@@ -173,10 +219,21 @@ impl Writer {
     }
 }
 
+/// SQL in a transaction of its own, where the lock is none.
+pub(crate) fn enclosed(sql: &str) -> String {
+    format!("BEGIN;\n{sql}\nCOMMIT;")
+}
+
 fn in_transaction<C>(conn: &mut C, sql: &str) -> diesel::QueryResult<()>
 where
     C: LoadConnection<Backend: Dialect>,
 {
+    if !C::Backend::LOCK_IS_TRANSACTION {
+        // All of it in one message: on MySQL each message costs two more.
+        return conn.batch_execute(&enclosed(sql)).inspect_err(|_| {
+            let _the_first_error_counts = conn.batch_execute("ROLLBACK");
+        });
+    }
     C::TransactionManager::begin_transaction(conn)?;
     if let Err(error) = conn.batch_execute(sql) {
         // A full disk ended the transaction of SQLite already; that the rollback then fails is not what went wrong.

@@ -78,6 +78,11 @@ impl Ledger {
         Ok(Self { schema: schema.to_owned(), rows: Some(rows.iter().map(row).collect()) })
     }
 
+    /// Where it is, without what it says.
+    pub(crate) fn place(&self) -> Self {
+        Self { schema: self.schema.clone(), rows: None }
+    }
+
     /// What it says; nothing is said by a table that is not there.
     pub(crate) fn rows(&self) -> Option<&[Row]> {
         self.rows.as_deref()

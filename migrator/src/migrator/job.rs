@@ -88,16 +88,24 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         let told = seen.told(true);
         migrator.prepare(conn, &mut seen, migrator.environment)?;
         plan.warnings.iter().for_each(|warning| migrator.warn(report, warning.clone()));
-        // What an earlier turn of this run committed is this run's.
-        report.skipped = plan.skipped.saturating_sub(report.committed);
-        report.run_id = run_id();
         report.forget();
+        if report.run_id.is_empty() {
+            report.run_id = run_id();
+        }
+        // What an earlier turn of this run committed is this run's, also when the answer was lost with its connection.
+        let found = report.recognise(&known);
+        report.skipped = plan.skipped.saturating_sub(report.applied.len());
         migrator.wait.hook.emit(Event::Planned { steps: plan.steps.len() });
         let run_id = report.run_id.clone();
         let history = seen.history.as_ref();
         let mut writer = Writer::new::<C::Backend>(&seen.home, &migrator.set, history, self.key, &run_id, &seen.facts)
             .acting_as(&self.restore.myself)
             .keeping(seen.ledger.as_ref());
+        if found > 0 {
+            let settling = |error| refused::<C::Backend>("have what took on disk", error);
+            writer.settle(conn).map_err(settling)?;
+            report.flush(&migrator.wait.hook);
+        }
         if !seen.turns.is_empty() {
             let adopting = |error| refused::<C::Backend>("record what another tool did", error);
             writer.adopt(conn, &seen.turns).map_err(adopting)?;
@@ -112,6 +120,7 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             key: self.key,
             wait: &migrator.wait,
             restore: &self.restore.leave,
+            reconnects: migrator.connect.is_some(),
             grouping,
             writer,
             report,

@@ -1,6 +1,7 @@
 //! The facade: options, then a verb.
 
 mod job;
+mod reconnect;
 mod seeding;
 mod seen;
 mod verbs;
@@ -9,9 +10,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use diesel::ConnectionResult;
 use diesel::connection::LoadConnection;
 use diesel::migration::MigrationSource;
 
+use self::reconnect::Connect;
 use crate::dialect::Dialect;
 use crate::environment::Environment;
 use crate::error::Error;
@@ -52,6 +55,7 @@ use crate::source::{self, Source, Words};
 /// | [`non_empty`](Self::non_empty) | [`Policy::Refuse`] |
 /// | [`schema`](Self::schema) | the connection's current schema |
 /// | [`set_name`](Self::set_name) | empty |
+/// | [`reconnect`](Self::reconnect) | none: a lost connection is an error |
 /// | [`seed_attempts`](Self::seed_attempts), [`seed_deadline`](Self::seed_deadline) | 10, 5 minutes |
 pub struct Migrator<C> {
     set: MigrationSet,
@@ -67,6 +71,7 @@ pub struct Migrator<C> {
     tried: Tries,
     setup: Step<C>,
     teardown: Step<C>,
+    connect: Option<Connect<C>>,
     source: Option<Source<C>>,
     /// What was embedded, without migrations in Rust.
     files: MigrationSet,
@@ -94,6 +99,7 @@ impl<C> Migrator<C> {
             tried: Tries::default(),
             setup: Step::Nothing,
             teardown: Step::Nothing,
+            connect: None,
         }
     }
 
@@ -273,6 +279,30 @@ impl<C> Migrator<C> {
         self
     }
 
+    /// How a run that loses its connection gets another one. Without it such a run ends with an error, also when the lost answer was
+    /// that of its last COMMIT.
+    ///
+    /// With it the run asks for a connection (for a minute, or the [`lock_timeout`](Self::lock_timeout) when that is less), takes
+    /// the lock again, reads what took, and goes on with the rest, as another starter would; it gives up when a new connection is
+    /// lost too and brought nothing forward. The new connection stands in the place of the one that the verb was given; what
+    /// [`session`](Self::session) sets up is set up there too.
+    ///
+    /// ```no_run
+    /// # use diesel::prelude::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (migrations, url) = (migrator::MigrationSet::from_path("migrations")?, String::new());
+    /// let mut conn = SqliteConnection::establish(&url)?;
+    /// let migrator = migrator::Migrator::new(&migrations).reconnect(move || SqliteConnection::establish(&url));
+    /// migrator.run(&mut conn)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn reconnect(mut self, connect: impl Fn() -> ConnectionResult<C> + Send + Sync + 'static) -> Self {
+        self.connect = Some(Arc::new(connect));
+        self
+    }
+
     /// Is told each transition of a run.
     #[must_use]
     pub fn on_event(mut self, hook: impl Fn(Event<'_>) + Send + Sync + 'static) -> Self {
@@ -318,6 +348,7 @@ impl<C> Clone for Migrator<C> {
             tried: self.tried.clone(),
             setup: self.setup.clone(),
             teardown: self.teardown.clone(),
+            connect: self.connect.clone(),
         }
     }
 }

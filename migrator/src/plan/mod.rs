@@ -1,6 +1,7 @@
 //! What a run would do: a pure decision over the set and the history.
 
 mod resume;
+mod together;
 
 use std::fmt;
 
@@ -8,6 +9,7 @@ use migrator_source::sql::{Mode, Script, SqlDialect};
 
 pub(crate) use self::resume::{in_doubt, leaves_remains, prefix, remains, settle};
 use self::resume::{is_in_doubt, resume, unknown};
+pub(crate) use self::together::{FEWEST, together, travels};
 
 use crate::error::Error;
 use crate::migration::{Migration, MigrationSet, Version};

@@ -99,7 +99,14 @@ impl Tally {
         }
     }
 
-    fn is_newest(&self, version: &str) -> bool {
+    /// As this tally, as far as what is added is newer than everything.
+    pub(crate) fn ahead(&self) -> Self {
+        let newest = self.applied.last().cloned().into_iter().collect();
+        Self { layout: self.layout, applied: newest, running: self.running.clone() }
+    }
+
+    /// Whether a version is behind all that is applied.
+    pub(crate) fn is_newest(&self, version: &str) -> bool {
         self.applied.last().is_none_or(|(last, _)| self.layout.order(last, version).is_lt())
     }
 }

@@ -16,7 +16,7 @@ where
     C: LoadConnection<Backend: Dialect> + 'static,
 {
     let database = S::fresh();
-    let folder = Folder::of_tables(2);
+    let folder = Folder::of_tables(6);
     let run = || {
         let (set, url) = (folder.set(), database.url().to_owned());
         // A blocking call inside of a runtime needs a thread of its own; `block_in_place` would panic on a current-thread one.
@@ -26,15 +26,15 @@ where
         })
     };
     let applied = runtime.block_on(async { run().await.expect("no panic").expect("a run") });
-    assert_eq!(applied.applied().len(), 2);
+    assert_eq!(applied.applied().len(), 6);
     let unchanged = runtime.block_on(async { run().await.expect("no panic").expect("a run") });
-    assert_eq!((unchanged.applied().len(), unchanged.skipped()), (0, 2));
-    folder.write("03_t3/up.sql", format!("{}INSERT INTO nowhere VALUES (1);", table(3)));
+    assert_eq!((unchanged.applied().len(), unchanged.skipped()), (0, 6));
+    folder.write("07_t7/up.sql", format!("{}INSERT INTO nowhere VALUES (1);", table(7)));
     let error = runtime.block_on(async { run().await.expect("no panic").expect_err("there is no such table") });
-    assert_eq!((error.code(), error.version()), ("statement_failed", Some("03")), "{error}");
-    folder.write("03_t3/up.sql", table(3));
+    assert_eq!((error.code(), error.version()), ("statement_failed", Some("07")), "{error}");
+    folder.write("07_t7/up.sql", table(7));
     runtime.block_on(async { run().await.expect("no panic").expect("a run") });
-    assert_eq!(history(&database).last().map(String::as_str), Some("applied 03"));
+    assert_eq!(history(&database).last().map(String::as_str), Some("applied 07"));
 }
 
 type Wrapped<C> = AsyncConnectionWrapper<C>;

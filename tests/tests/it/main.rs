@@ -15,10 +15,12 @@ mod watch;
 
 mod code;
 mod connections;
+mod convoy;
 mod embedded;
 mod events;
 mod failures;
 mod foreign;
+mod guards;
 mod history;
 mod mariadb;
 mod names;

@@ -15,11 +15,13 @@ mod kind;
 mod lex;
 mod mode;
 mod program;
+mod quiet;
 mod risk;
 mod split;
 
 pub use effect::{Effect, effect};
 pub use fault::Fault;
+pub use quiet::is_quiet;
 pub use risk::Risk;
 
 /// The SQL that a script is written in.

@@ -3,7 +3,7 @@
 //! strace does it, which needs ptrace. Debian and its containers permit it for a process's own children; where it is
 //! forbidden, these tests fail with strace's words, and are not skipped.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use diesel::connection::SimpleConnection;
 use migrator_tests::{Database, sqlite};
@@ -59,6 +59,15 @@ fn injected(database: &sqlite::FreshDatabase, set: &Set, call: &str, fault: &str
     let log = fs::read_to_string(&log).unwrap_or_else(|error| panic!("{error}: {:#?}", end.said));
     let reached = log.contains("(INJECTED)") || log.contains("killed by SIGKILL");
     (end, reached)
+}
+
+/// How many of these system calls a run makes.
+pub(crate) fn system_calls(database: &sqlite::FreshDatabase, directory: &Path, calls: &str) -> usize {
+    let log = database.folder().join("strace");
+    let log_text = log.to_str().expect("the path is UTF-8");
+    let strace = ["strace", "-f", "-qq", "-o", log_text, "-e", &format!("trace={calls}"), "-e", "signal=none"];
+    Starter::under(&strace, database.url(), directory, &[]).end().succeeded();
+    fs::read_to_string(&log).expect("strace writes").lines().count()
 }
 
 fn killed(name: &str, fresh: fn() -> sqlite::FreshDatabase) {

@@ -4,6 +4,7 @@
 //! prints how many points it tried.
 
 mod concurrently;
+mod convoy;
 mod faulty_disk;
 mod killed;
 mod locked;
@@ -14,3 +15,5 @@ mod sets;
 mod starter;
 mod together;
 mod wire;
+
+pub(crate) use faulty_disk::system_calls;

@@ -10,9 +10,9 @@ pub(super) struct Set(TempDir);
 
 impl Set {
     /// In diesel's layout; each of `(name, script)`.
-    pub(super) fn new(migrations: &[(&str, &str)]) -> Set {
+    pub(super) fn new<N: AsRef<str>, T: AsRef<str>>(migrations: &[(N, T)]) -> Set {
         let set = Set(tempfile::tempdir().expect("make a folder"));
-        migrations.iter().for_each(|(name, script)| set.write(name, script));
+        migrations.iter().for_each(|(name, script)| set.write(name.as_ref(), script.as_ref()));
         set
     }
 
@@ -64,6 +64,25 @@ pub(super) const MORE_DDL: [(&str, &str); 2] = [
          ALTER TABLE berth ADD COLUMN length INT;",
     ),
 ];
+
+/// As [`MORE_DDL`], and behind it enough for PostgreSQL to send them in one message, with one in their middle that goes alone.
+pub(super) fn many() -> Vec<(String, String)> {
+    let pair = |(name, script): (&str, &str)| (name.to_owned(), script.to_owned());
+    let mut many = MORE_DDL.map(pair).to_vec();
+    for number in 3..=9 {
+        let script = format!(
+            "CREATE TABLE pier_{number} (id INT NOT NULL, name VARCHAR(20));
+             INSERT INTO log VALUES ('{number}.2');
+             INSERT INTO pier_{number} (id, name) SELECT COUNT(*), 'Skagen' FROM log;"
+        );
+        many.push((format!("{number}_pier"), script));
+    }
+    many[6].1.insert_str(0, "-- migrator: no-transaction\n");
+    for number in 1..=5 {
+        many.push((format!("9{number}_mole"), format!("ALTER TABLE pier_3 ADD COLUMN m{number} INT;")));
+    }
+    many
+}
 
 /// Everything that a run leaves, as one text: schema, rows, and what the history says of each migration.
 pub(super) fn state<D: Database>(database: &D) -> String {

@@ -1,0 +1,87 @@
+//! Statements of PostgreSQL behind which the session is as it was, so that nothing has to be restored.
+
+use super::SqlDialect;
+use super::lex::{Lexer, Token, TokenKind};
+
+/// Begins of statements that say what is to be there, or which rows. What is in no list may run any code: DO, CALL, SELECT,
+/// CREATE FUNCTION, CREATE EXTENSION.
+const QUIET: &[&[&str]] = &[
+    &["CREATE", "TABLE"],
+    &["CREATE", "UNLOGGED", "TABLE"],
+    &["CREATE", "INDEX"],
+    &["CREATE", "UNIQUE", "INDEX"],
+    &["CREATE", "TYPE"],
+    &["CREATE", "DOMAIN"],
+    &["CREATE", "SEQUENCE"],
+    &["CREATE", "SCHEMA"],
+    &["CREATE", "VIEW"],
+    &["CREATE", "OR", "REPLACE", "VIEW"],
+    &["CREATE", "MATERIALIZED", "VIEW"],
+    &["CREATE", "TRIGGER"],
+    &["CREATE", "POLICY"],
+    &["ALTER", "TABLE"],
+    &["ALTER", "INDEX"],
+    &["ALTER", "TYPE"],
+    &["ALTER", "DOMAIN"],
+    &["ALTER", "SEQUENCE"],
+    &["ALTER", "VIEW"],
+    &["ALTER", "POLICY"],
+    &["DROP"],
+    &["COMMENT"],
+    &["INSERT"],
+    &["UPDATE"],
+    &["DELETE"],
+    &["TRUNCATE"],
+    &["GRANT"],
+    &["REVOKE"],
+];
+
+/// Words that a quiet statement has nowhere, not even in a string: `query_to_xml` runs what a string says, and `U&"…"` spells a
+/// name in another way.
+const LOUD: &[&str] = &["set_config", "_to_xml", "u&"];
+
+/// Whether a statement of PostgreSQL leaves the session as it is, so long as no function that the database holds changes it.
+pub fn is_quiet(statement: &str) -> bool {
+    let mut lexer = Lexer::new(statement, SqlDialect::Postgres);
+    let tokens: Vec<Token<'_>> = std::iter::from_fn(|| lexer.next()).collect();
+    let begins =
+        |words: &&[&str]| tokens.len() >= words.len() && words.iter().zip(&tokens).all(|(word, token)| token.is(word));
+    // `CREATE TABLE … AS EXECUTE` runs what the session prepared; a trigger's EXECUTE FUNCTION names a function.
+    let executes = tokens.iter().any(|token| token.kind == TokenKind::Word && token.is("EXECUTE"));
+    let trigger = tokens.get(1).is_some_and(|token| token.is("TRIGGER"));
+    let text = statement.to_ascii_lowercase();
+    QUIET.iter().any(begins) && (!executes || trigger) && !LOUD.iter().any(|word| text.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_run_code_of_its_own_is_not_quiet() {
+        let cases = [
+            ("CREATE TABLE t (a INT DEFAULT 1)", true),
+            ("create unique index i on t (lower(a))", true),
+            ("ALTER TYPE mood ADD VALUE 'ok'", true),
+            ("INSERT INTO t SELECT now()", true),
+            ("CREATE TRIGGER g BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()", true),
+            ("/* why */ UPDATE t SET a = 1", true),
+            ("CREATE TABLE t AS EXECUTE prepared", false),
+            ("CREATE TABLE t AS SELECT Set_Config('role', 'x', false)", false),
+            ("INSERT INTO t SELECT U&\"\\0073et_config\"('role', 'x', false)", false),
+            ("INSERT INTO t SELECT query_to_xml('SELECT 1', true, true, '')", false),
+            ("DO $$ BEGIN SET ROLE x; END $$", false),
+            ("SELECT f()", false),
+            ("CALL p()", false),
+            ("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", false),
+            ("CREATE EXTENSION citext", false),
+            ("CREATE SCHEMA s CREATE VIEW v AS SELECT 1", true),
+            ("COPY t TO STDOUT", false),
+            ("EXPLAIN ANALYZE SELECT f()", false),
+            ("WITH a AS (SELECT f()) SELECT * FROM a", false),
+        ];
+        for (statement, quiet) in cases {
+            assert_eq!(is_quiet(statement), quiet, "{statement}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Many pending migrations on PostgreSQL: several in one message, each a transaction of its own.
+//!
+//! When one fails, the server has committed those before it and does nothing of those behind it. The history tells which those
+//! are; the one that failed runs again, alone and statement by statement, and that is its verdict.
+
+use std::fmt::Write;
+
+use diesel::connection::LoadConnection;
+use diesel::result::Error as DatabaseError;
+use migrator_source::sql::Script;
+
+use super::{Run, Stop, applied};
+use crate::dialect::{Class, Dialect, Together, class, refused};
+use crate::event::Event;
+use crate::history::Several;
+use crate::migration::Migration;
+use crate::plan::{self, FEWEST, Plan, Step};
+use crate::report::Applied;
+use crate::session::send;
+
+/// What a run knows about travelling together.
+#[derive(Default)]
+pub(super) struct Company {
+    /// What the database says of it, once it was asked; a script that may change the answer has it asked again.
+    answer: Option<Option<Together>>,
+    /// The steps before this one go alone.
+    alone_until: usize,
+}
+
+/// One migration that travels.
+type Traveller<'a> = (Migration<'a>, Script<'a>);
+
+impl Company {
+    /// Those that travel together from this step on; none, when it goes alone.
+    pub(super) fn next<'a, C>(
+        &mut self,
+        conn: &mut C,
+        run: &Run<'a>,
+        plan: &Plan,
+        at: usize,
+    ) -> Result<Vec<Traveller<'a>>, Stop>
+    where
+        C: LoadConnection<Backend: Dialect>,
+    {
+        if at < self.alone_until || plan.steps.len() - at < FEWEST {
+            return Ok(Vec::new());
+        }
+        let Some(together) = self.ask(conn, run)? else { return Ok(Vec::new()) };
+        let newest = run.set.at(plan.steps[at].position);
+        if !run.writer.is_newest(newest.canonical()) {
+            return Ok(Vec::new());
+        }
+        let mut travellers = Vec::new();
+        let count = plan::together(plan.steps[at..].iter().map(|step| {
+            let traveller = traveller::<C>(run, step, together.quiet)?;
+            let length = traveller.0.up().len();
+            travellers.push(traveller);
+            Some(length)
+        }));
+        travellers.truncate(count);
+        Ok(travellers)
+    }
+
+    fn ask<C>(&mut self, conn: &mut C, run: &Run<'_>) -> Result<Option<&Together>, Stop>
+    where
+        C: LoadConnection<Backend: Dialect>,
+    {
+        if self.answer.is_none() {
+            let asking = |error| Stop::Error(refused::<C::Backend>("tell which functions it has", error));
+            self.answer = Some(C::Backend::together(conn, run.key).map_err(asking)?);
+        }
+        Ok(self.answer.as_ref().and_then(Option::as_ref))
+    }
+
+    /// Takes note of a step that went alone: it may have made a function.
+    pub(super) fn went_alone(&mut self, migration: &Migration<'_>, script: &Script<'_>) {
+        let quiet = !migration.is_called()
+            && script.statements().iter().all(|statement| migrator_source::sql::is_quiet(statement.text));
+        if !quiet && matches!(self.answer, Some(Some(_))) {
+            self.answer = None;
+        }
+    }
+
+    /// Sends them, and returns how many took; when not all did, the next one goes alone.
+    pub(super) fn travel<C>(
+        &mut self,
+        conn: &mut C,
+        run: &mut Run<'_>,
+        travellers: &[Traveller<'_>],
+        [at, steps]: [usize; 2],
+    ) -> Result<usize, Stop>
+    where
+        C: LoadConnection<Backend: Dialect>,
+    {
+        let Some(Some(together)) = &self.answer else { return Ok(0) };
+        let span = tracing::info_span!(target: "migrator", "migrator.together", migrations = travellers.len());
+        let _in_message = span.enter();
+        run.wait.hook.emit(Event::Together { migrations: travellers.len(), step: at + 1, steps });
+        let mut records = run.writer.several::<C::Backend>(together);
+        let message = message(run, travellers, together, &mut records);
+        let failed = conn.batch_execute(&message).err();
+        let lost =
+            |error| Stop::Error(refused::<C::Backend>("tell what took of a message of several migrations", error));
+        if let Some(error) = &failed {
+            tracing::debug!(target: "migrator", %error, "a message of several migrations failed; the next one goes alone");
+        }
+        let took = match failed {
+            Some(error) if class::<C::Backend>(&error) == Class::Connection => Err(error),
+            Some(_) => after_a_failure(conn, run, &records.release()),
+            None => run.writer.took(conn),
+        };
+        let took = took.map_err(lost)?;
+        for (((migration, _), written), duration_ms) in travellers.iter().zip(records.written()).zip(&took) {
+            run.writer.wrote(written);
+            let (version, name) = (migration.version().to_owned(), migration.name().to_owned());
+            run.report.applied.push(Applied { version, name, duration_ms: *duration_ms });
+        }
+        run.flush();
+        if took.len() < travellers.len() {
+            // What cannot even be read as SQL keeps the whole message from running; nobody knows whose fault it was.
+            self.alone_until = at + if took.is_empty() { travellers.len() } else { took.len() + 1 };
+        }
+        Ok(took.len())
+    }
+}
+
+/// The session as it was, and what took before the failure: read, and on disk before anybody is told.
+fn after_a_failure<C>(conn: &mut C, run: &Run<'_>, release: &str) -> Result<Vec<u64>, DatabaseError>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    conn.batch_execute("ROLLBACK")?;
+    send(conn, run.restore)?;
+    // They are not there when the message could not be read.
+    let _nothing_to_release = conn.batch_execute(release);
+    let took = run.writer.took(conn)?;
+    if !took.is_empty() {
+        run.writer.settle(conn)?;
+    }
+    Ok(took)
+}
+
+/// A step's migration and script, if it can travel.
+fn traveller<'a, C>(run: &Run<'a>, step: &Step, quiet: bool) -> Option<Traveller<'a>>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let migration = run.set.at(step.position);
+    if migration.is_called() {
+        return None;
+    }
+    // A fault of the script is told at its turn.
+    let script = plan::script(&migration, C::Backend::SQL).ok()?;
+    plan::travels(step, &script, quiet).then_some((migration, script))
+}
+
+/// The message. No commit waits for the disk but the last, which takes the others along; it also restores the session, and where a
+/// function may have changed it unseen, each one does.
+fn message<D: Dialect>(
+    run: &Run<'_>,
+    travellers: &[Traveller<'_>],
+    together: &Together,
+    records: &mut Several<'_, D>,
+) -> String {
+    let mut message = records.prepare();
+    for (at, (migration, script)) in travellers.iter().enumerate() {
+        let is_last = at + 1 == travellers.len();
+        let restores = is_last || !together.quiet;
+        let _infallible = writeln!(message, "BEGIN;{}", if is_last { "" } else { D::HASTEN });
+        for statement in script.statements() {
+            tracing::trace!(target: "migrator", sql = statement.text, "statement");
+            let _infallible = writeln!(message, "{};", statement.text);
+        }
+        if restores {
+            message.push_str(run.restore);
+        }
+        let record = applied(run, migration, script);
+        let record = if at == 0 || restores { records.next_fenced(&record) } else { records.next(&record) };
+        let _infallible = writeln!(message, "\n{record}\nCOMMIT;");
+    }
+    message.push_str(&records.release());
+    message
+}
