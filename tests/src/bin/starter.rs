@@ -5,6 +5,7 @@
 //! - `barrier`: connected and the directory read, it prints `ready` and waits for a line on its input.
 //! - `step`: after each event it waits for a line on its input. A parent can so kill it exactly there.
 //! - `panic=EVENT`: the hook panics at the first event of that name.
+//! - `seeds=DIRECTORY`: seeds it afterwards with the files of that directory.
 //! - `lock-timeout=MS`, `statement-timeout=MS`, `schema=NAME`, `wal`: options of the run and of the connection.
 //!
 //! Each event is one line of output, `event Statement { number: 1, of: 3 }`. The last lines are `ok APPLIED SKIPPED` and
@@ -18,7 +19,7 @@ use std::{
 };
 
 use diesel::{Connection, MysqlConnection, PgConnection, SqliteConnection, connection::LoadConnection};
-use migrator::{Dialect, MigrationSet, Migrator};
+use migrator::{Dialect, Error, MigrationSet, Migrator, Seed};
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -58,7 +59,11 @@ fn connect<C: Connection>(url: &str) -> C {
     C::establish(url).unwrap_or_else(|error| panic!("connect: {error}"))
 }
 
-fn serve<C: LoadConnection<Backend: Dialect>>(mut connection: C, directory: &str, options: &Options) -> ExitCode {
+fn serve<C: LoadConnection<Backend: Dialect> + 'static>(
+    mut connection: C,
+    directory: &str,
+    options: &Options,
+) -> ExitCode {
     let set = MigrationSet::from_path(directory).unwrap_or_else(|error| panic!("{error}"));
     let (step, panics) = (options.has("step"), options.value("panic").map(str::to_owned));
     let mut migrator = Migrator::new(&set).on_event(move |event| {
@@ -82,7 +87,11 @@ fn serve<C: LoadConnection<Backend: Dialect>>(mut connection: C, directory: &str
         say("ready");
         wait();
     }
-    match migrator.run(&mut connection) {
+    let done = migrator.run(&mut connection).and_then(|report| {
+        seed(&migrator, &mut connection, options)?;
+        Ok(report)
+    });
+    match done {
         Ok(report) => {
             say(&format!("ok {} {}\n{report}", report.applied().len(), report.skipped()));
             ExitCode::SUCCESS
@@ -92,6 +101,17 @@ fn serve<C: LoadConnection<Backend: Dialect>>(mut connection: C, directory: &str
             ExitCode::FAILURE
         }
     }
+}
+
+fn seed<C>(migrator: &Migrator<C>, connection: &mut C, options: &Options) -> Result<(), Error>
+where
+    C: LoadConnection<Backend: Dialect> + 'static,
+{
+    let Some(directory) = options.value("seeds") else { return Ok(()) };
+    let seeds = Seed::from_path(directory)?;
+    let report = migrator.seed(connection, &seeds)?;
+    say(&format!("{report}"));
+    Ok(())
 }
 
 fn say(line: &str) {
