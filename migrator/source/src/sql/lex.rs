@@ -60,6 +60,24 @@ impl Token<'_> {
     }
 }
 
+/// Which bytes go on a word, and which a number, where `$` is left out, so that the dollar quote in `1$$…$$` is seen.
+///
+/// Tables and indices, here and below, because the macro runs unoptimised, where an iterator is ten calls for each byte.
+const IN_WORD: [bool; 256] = table(b"_$", true);
+const IN_NUMBER: [bool; 256] = table(b"_.", false);
+
+const fn table(marks: &[u8; 2], beyond_ascii: bool) -> [bool; 256] {
+    let mut accepted = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let ascii = byte as u8;
+        let mark = ascii == marks[0] || ascii == marks[1];
+        accepted[byte] = ascii.is_ascii_alphanumeric() || mark || (beyond_ascii && byte >= 0x80);
+        byte += 1;
+    }
+    accepted
+}
+
 /// Reads a script token by token. Comments are passed over; directives in them are kept.
 pub(super) struct Lexer<'a> {
     text: &'a str,
@@ -128,7 +146,8 @@ impl<'a> Lexer<'a> {
     }
 
     fn byte(&self, offset: usize) -> Option<u8> {
-        self.text.as_bytes().get(offset).copied()
+        let bytes = self.text.as_bytes();
+        if offset < bytes.len() { Some(bytes[offset]) } else { None }
     }
 
     fn read(&mut self) -> Option<Token<'a>> {
@@ -180,7 +199,7 @@ impl<'a> Lexer<'a> {
 
     fn word(&mut self) -> TokenKind {
         let start = self.at;
-        self.skip_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$') || byte >= 0x80);
+        self.skip(&IN_WORD);
         let word = &self.text[start..self.at];
         // In PostgreSQL `E'…'` is one string in which a backslash protects the quote; `ne'…'` is a word and a string.
         if self.dialect == SqlDialect::Postgres && word.eq_ignore_ascii_case("e") && self.byte(self.at) == Some(b'\'') {
@@ -195,13 +214,13 @@ impl<'a> Lexer<'a> {
     }
 
     fn number(&mut self) -> TokenKind {
-        // `$` is left out, so that the dollar quote in `1$$…$$` is seen.
-        self.skip_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'));
+        self.skip(&IN_NUMBER);
         TokenKind::Number
     }
 
-    fn skip_while(&mut self, accept: impl Fn(u8) -> bool) {
-        while self.byte(self.at).is_some_and(&accept) {
+    fn skip(&mut self, accepted: &[bool; 256]) {
+        let bytes = self.text.as_bytes();
+        while self.at < bytes.len() && accepted[bytes[self.at] as usize] {
             self.at += 1;
         }
     }
@@ -327,8 +346,11 @@ impl<'a> Lexer<'a> {
 
     fn comment_line_end(&self, from: usize) -> usize {
         // Only PostgreSQL ends a comment at a lone carriage return.
-        let ends = |byte: &u8| *byte == b'\n' || (*byte == b'\r' && self.dialect == SqlDialect::Postgres);
-        self.text.as_bytes()[from..].iter().position(ends).map_or(self.text.len(), |found| from + found)
+        if self.dialect != SqlDialect::Postgres {
+            return self.line_end(from);
+        }
+        let rest = &self.text.as_bytes()[from..];
+        rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')).map_or(self.text.len(), |found| from + found)
     }
 
     fn line_comment(&mut self, marker: usize) {
