@@ -44,10 +44,13 @@
 //! | `target_unknown`, `target_ambiguous`, `resolve_refused` | what was asked for is not there |
 //! | `folder`, `stale` | the migrations directory has a fault; the binary does not hold what the directory holds |
 //! | `session_setup`, `database` | the session's set-up failed; the database refused something else |
+//! | `backup_failed`, `program` | the backup before a run could not be made, and nothing was changed; a database's own program is missing or too old |
+//! | `backup_damaged`, `restore_refused`, `restore_failed` | a backup is not what its manifest says; a restore would hurt somebody; a restore did not come to its end |
 //!
 //! The command line adds `no_database_url`, `unknown_scheme`, `dialect_not_built` and `connection_failed`.
 
 mod apply;
+pub mod backup;
 mod dialect;
 mod environment;
 mod error;

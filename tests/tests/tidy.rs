@@ -9,7 +9,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
     ("decisions", &["plan", "status"]),
     ("databases", &["dialect"]),
     ("state", &["history", "lock", "session", "ledgers"]),
-    ("actions", &["apply"]),
+    ("actions", &["apply", "backup"]),
     ("facade", &["migrator", "interop", "stale"]),
     ("edges", &["cli", "lib", "main"]),
 ];

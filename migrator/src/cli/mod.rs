@@ -1,5 +1,6 @@
 //! The command line. The only module that prints or exits.
 
+mod backups;
 mod connect;
 mod output;
 
@@ -11,6 +12,8 @@ use clap::{Args, Parser, Subcommand};
 use diesel::connection::LoadConnection;
 use migrator_source::layout::Options;
 
+use crate::backup::Backup;
+use crate::cli::backups::{BackupArgs, BackupVerb, BackupsArgs, RestoreArgs};
 use crate::cli::connect::{Purpose, Url, Verb};
 use crate::{
     Dialect, Environment, Error, Layout, MigrationSet, Migrator, Policy, Resolution, SqlDialect, Status, Target,
@@ -87,6 +90,17 @@ enum Command {
     /// Settle what only a person can know of a migration that stopped half-way.
     #[command(after_help = "Example:\n  migrator resolve --resume-at 20240131120000:3")]
     Resolve(ResolveArgs),
+    /// Copy the database now, under the migration lock, and verify the copy. PostgreSQL needs pg_dump, MySQL and MariaDB their own.
+    #[command(after_help = "Example:\n  migrator backup --out before-upgrade.sqlite --database-url sqlite:app.db")]
+    Backup(BackupArgs),
+    /// List the backups of a folder, verify them, or delete old ones. Exits 2 when one is damaged.
+    #[command(after_help = "Example:\n  migrator backups --verify\n  migrator backups --keep 5 --older-than 30days")]
+    Backups(BackupsArgs),
+    /// Replace all that the database holds by a backup, after a copy of the present state. Refused while others are connected.
+    #[command(
+        after_help = "Example:\n  migrator restore backups/app-20260102T030405Z-1a2b.sqlite --database-url sqlite:app.db"
+    )]
+    Restore(RestoreArgs),
 }
 
 #[derive(Debug, Args)]
@@ -123,6 +137,9 @@ struct RunArgs {
     /// Run on a database that has tables and no history.
     #[arg(long)]
     allow_non_empty: bool,
+    /// Make a backup in DIR before the first change; when it fails, nothing is changed.
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = backups::FOLDER)]
+    backup: Option<PathBuf>,
 }
 
 /// Reads the arguments, does what they say, and returns the exit code.
@@ -156,6 +173,12 @@ const FINDINGS: u8 = 2;
 
 impl Cli {
     fn answer(&self) -> Result<ExitCode, Error> {
+        match &self.command {
+            // These need no migrations directory.
+            Command::Backups(backups) => return backups.answer(&self.global),
+            Command::Restore(restore) => return restore.answer(&self.global),
+            _ => {}
+        }
         let url = Url::parse(&self.global.url()?)?;
         let set = self.global.set(url.dialect())?;
         if !self.global.quiet {
@@ -180,6 +203,8 @@ impl Cli {
             Command::Resolve(resolve) => {
                 url.connect(Purpose::Write, ResolveVerb { cli: self, set: &set, resolve, url: &url })
             }
+            Command::Backup(backup) => url.connect(Purpose::Read, BackupVerb { cli: self, set: &set, backup }),
+            Command::Backups(_) | Command::Restore(_) => unreachable!("answered above"),
             Command::Status => url.connect(Purpose::Read, StatusVerb { cli: self, set: &set, url: &url }),
         }
     }
@@ -248,7 +273,10 @@ impl Verb for RunVerb<'_> {
         if !quiet {
             output::note(&format!("database: {}", self.url));
         }
-        let migrator = self.cli.migrator::<C>(self.set).non_empty(self.run.non_empty());
+        let mut migrator = self.cli.migrator::<C>(self.set).non_empty(self.run.non_empty());
+        if let Some(folder) = &self.run.backup {
+            migrator = migrator.backup_before(Backup::to(folder).url(self.cli.global.url()?));
+        }
         let report = migrator.run_to(conn, self.run.target())?;
         if json {
             output::json(&output::run(Some(&report), None));

@@ -82,6 +82,15 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         let facts = C::Backend::facts(conn, migrator.schema.as_deref().or(Some(&self.home.schema)))
             .map_err(|error| refused::<C::Backend>("tell what it is", error))?;
         let history = history::load(conn, &facts, self.home)?;
+        let known = history.clone().unwrap_or_default();
+        let given = migrator.given(conn, &facts, &known)?;
+        let plan = plan::plan(&migrator.set, &known, self.target, given)?;
+        if !has_file && migrator.needs_file(&known, &plan) {
+            return Ok(Turn::Again(grouping, true));
+        }
+        if !plan.is_empty() {
+            self.back_up(conn, history.as_ref(), report)?;
+        }
         let marked = migrator.environment.map(Environment::name);
         if let Err(error) = history::prepare(conn, self.home, history.as_ref(), marked) {
             // Another set has a lock of its own, and may have made the tables at the same moment.
@@ -92,12 +101,6 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
                     "the role needs the right to create tables in the schema once; or let the owner run the migrations";
                 refused::<C::Backend>("make the history tables", error).with_remedy(remedy)
             })?;
-        }
-        let known = history.clone().unwrap_or_default();
-        let given = migrator.given(conn, &facts, &known)?;
-        let plan = plan::plan(&migrator.set, &known, self.target, given)?;
-        if !has_file && migrator.needs_file(&known, &plan) {
-            return Ok(Turn::Again(grouping, true));
         }
         plan.warnings.iter().for_each(|warning| migrator.warn(report, warning.clone()));
         // What an earlier turn of this run committed is this run's.

@@ -1,5 +1,6 @@
 //! The facade: options, then a verb.
 
+mod back_up;
 mod job;
 mod verbs;
 
@@ -7,6 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::backup::Backup;
 use crate::environment::Environment;
 use crate::event::{Event, Hook};
 use crate::lock::Wait;
@@ -40,6 +42,7 @@ use crate::session::{SessionStep, Step};
 /// | [`changed`](Self::changed), [`missing`](Self::missing), [`out_of_order`](Self::out_of_order), [`failed`](Self::failed) | [`Policy::Refuse`] |
 /// | [`ahead`](Self::ahead) | [`Policy::Warn`] |
 /// | [`non_empty`](Self::non_empty) | [`Policy::Refuse`] |
+/// | [`backup_before`](Self::backup_before) | none |
 /// | [`schema`](Self::schema) | the connection's current schema |
 /// | [`set_name`](Self::set_name) | empty |
 pub struct Migrator<C> {
@@ -51,6 +54,7 @@ pub struct Migrator<C> {
     policies: Policies,
     non_empty: Policy,
     environment: Option<Environment>,
+    backup: Option<Backup>,
     setup: Step<C>,
     teardown: Step<C>,
 }
@@ -67,6 +71,7 @@ impl<C> Migrator<C> {
             policies: Policies::default(),
             non_empty: Policy::Refuse,
             environment: None,
+            backup: None,
             setup: Step::Nothing,
             teardown: Step::Nothing,
         }
@@ -155,6 +160,16 @@ impl<C> Migrator<C> {
         self
     }
 
+    /// Makes a backup before the first change of a run, once, and only when something is pending. When it fails, the run stops and
+    /// nothing was changed. Default: none.
+    ///
+    /// It is made under the migration lock, so that no other run is in it half-way.
+    #[must_use]
+    pub fn backup_before(mut self, backup: Backup) -> Self {
+        self.backup = Some(backup);
+        self
+    }
+
     /// Runs something on the migrating connection itself: `setup` before the lock is taken and only when something is
     /// pending, `teardown` after the lock was given back, also after an error or a panic.
     ///
@@ -185,6 +200,7 @@ impl<C> Clone for Migrator<C> {
             policies: self.policies,
             non_empty: self.non_empty,
             environment: self.environment,
+            backup: self.backup.clone(),
             setup: self.setup.clone(),
             teardown: self.teardown.clone(),
         }

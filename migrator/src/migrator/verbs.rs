@@ -155,7 +155,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         writer.write(conn, &record).map_err(writing)
     }
 
-    fn check_dialect(&self) -> Result<(), Error> {
+    pub(super) fn check_dialect(&self) -> Result<(), Error> {
         match self.set.sql_dialect() {
             Some(stated) if stated != C::Backend::SQL => Err(Error::new(
                 "dialect_mismatch",
@@ -206,7 +206,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     }
 
     /// Reads what there is to know, and the history. A writer that keeps readers out for a moment is waited for.
-    fn read(&self, conn: &mut C) -> Result<(Facts, Home, Option<History>), Error> {
+    pub(super) fn read(&self, conn: &mut C) -> Result<(Facts, Home, Option<History>), Error> {
         let telling =
             |error| refused::<C::Backend>("tell what it is", error).with_remedy("check that the database is up");
         let patience = C::Backend::patience(conn, self.wait.timeout).map_err(telling)?;
