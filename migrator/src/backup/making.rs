@@ -95,16 +95,19 @@ impl Making {
 impl Drop for Making {
     fn drop(&mut self) {
         if !self.finished {
-            let _never_there = fs::remove_file(&self.partial);
-            // What SQLite has beside a file that it writes.
-            for ending in ["-journal", "-wal", "-shm"] {
-                let mut beside = self.partial.clone().into_os_string();
-                beside.push(ending);
-                let _never_there = fs::remove_file(beside);
-            }
-            let _never_there = fs::remove_file(&self.manifest);
+            remove(&self.partial, &self.manifest);
         }
     }
+}
+
+/// Removes an unfinished backup, as far as it is there: the data, what SQLite has beside a file that it writes, the manifest.
+fn remove(partial: &Path, manifest: &Path) {
+    for ending in ["", "-journal", "-wal", "-shm"] {
+        let mut file = partial.to_owned().into_os_string();
+        file.push(ending);
+        let _never_there = fs::remove_file(file);
+    }
+    let _never_there = fs::remove_file(manifest);
 }
 
 /// Waits until a folder's entries are on the disk.
@@ -135,8 +138,7 @@ fn take_away_leftovers(folder: &Path) {
             let _next_time = fs::rename(&manifest, Manifest::path(&file));
             continue;
         }
-        let _next_time = fs::remove_file(partial);
-        let _next_time = fs::remove_file(manifest);
+        remove(&partial, &manifest);
     }
 }
 

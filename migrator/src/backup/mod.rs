@@ -65,6 +65,7 @@ use crate::record::{History, Standing as Past};
 
 pub use folder::{Backups, Listing};
 pub use manifest::Manifest;
+#[cfg(feature = "cli")]
 pub(crate) use manifest::Size;
 pub use restore::{Restore, Restored};
 

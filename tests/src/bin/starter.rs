@@ -5,6 +5,8 @@
 //! - `barrier`: connected and the directory read, it prints `ready` and waits for a line on its input.
 //! - `step`: after each event it waits for a line on its input. A parent can so kill it exactly there.
 //! - `panic=EVENT`: the hook panics at the first event of that name.
+//! - `backup=DIR`: makes a backup before the first change, with the programs of `programs=DIR`.
+//! - `memory`: tells at its end how much memory it used at most, `memory KIB`.
 //! - `lock-timeout=MS`, `statement-timeout=MS`, `schema=NAME`, `wal`: options of the run and of the connection.
 //!
 //! Each event is one line of output, `event Statement { number: 1, of: 3 }`. The last lines are `ok APPLIED SKIPPED` and
@@ -18,6 +20,7 @@ use std::{
 };
 
 use diesel::{Connection, MysqlConnection, PgConnection, SqliteConnection, connection::LoadConnection};
+use migrator::backup::Backup;
 use migrator::{Dialect, MigrationSet, Migrator};
 
 fn main() -> ExitCode {
@@ -25,15 +28,15 @@ fn main() -> ExitCode {
     let [url, directory, options @ ..] = &words[..] else { panic!("usage: starter URL DIRECTORY [WORD…]") };
     let options = Options(options.to_vec());
     match url.split_once("://").map(|(scheme, _)| scheme) {
-        Some("postgres") => serve(connect::<PgConnection>(url), directory, &options),
-        Some("mysql") => serve(connect::<MysqlConnection>(url), directory, &options),
+        Some("postgres") => serve(connect::<PgConnection>(url), url, directory, &options),
+        Some("mysql") => serve(connect::<MysqlConnection>(url), url, directory, &options),
         _ => {
             let mut connection = connect::<SqliteConnection>(url);
             if options.has("wal") {
                 use diesel::connection::SimpleConnection;
                 connection.batch_execute("PRAGMA journal_mode = wal").expect("switch to WAL");
             }
-            serve(connection, directory, &options)
+            serve(connection, url, directory, &options)
         }
     }
 }
@@ -58,7 +61,10 @@ fn connect<C: Connection>(url: &str) -> C {
     C::establish(url).unwrap_or_else(|error| panic!("connect: {error}"))
 }
 
-fn serve<C: LoadConnection<Backend: Dialect>>(mut connection: C, directory: &str, options: &Options) -> ExitCode {
+fn serve<C>(mut connection: C, url: &str, directory: &str, options: &Options) -> ExitCode
+where
+    C: LoadConnection<Backend: Dialect>,
+{
     let set = MigrationSet::from_path(directory).unwrap_or_else(|error| panic!("{error}"));
     let (step, panics) = (options.has("step"), options.value("panic").map(str::to_owned));
     let mut migrator = Migrator::new(&set).on_event(move |event| {
@@ -78,11 +84,24 @@ fn serve<C: LoadConnection<Backend: Dialect>>(mut connection: C, directory: &str
     if let Some(schema) = options.value("schema") {
         migrator = migrator.schema(schema);
     }
+    if let Some(folder) = options.value("backup") {
+        let mut backup = Backup::to(folder).url(url);
+        if let Some(programs) = options.value("programs") {
+            backup = backup.programs(programs);
+        }
+        migrator = migrator.backup_before(backup);
+    }
     if options.has("barrier") {
         say("ready");
         wait();
     }
-    match migrator.run(&mut connection) {
+    let result = migrator.run(&mut connection);
+    if options.has("memory") {
+        let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells what a process uses");
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it is in the list");
+        say(&format!("memory {}", most.trim().trim_end_matches(" kB")));
+    }
+    match result {
         Ok(report) => {
             say(&format!("ok {} {}\n{report}", report.applied().len(), report.skipped()));
             ExitCode::SUCCESS

@@ -12,6 +12,7 @@ mod folder;
 mod servers;
 mod watch;
 
+mod backup;
 mod connections;
 mod embedded;
 mod events;

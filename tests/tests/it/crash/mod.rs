@@ -10,6 +10,6 @@ mod locked;
 mod meanwhile;
 mod server_down;
 mod sets;
-mod starter;
+pub(crate) mod starter;
 mod together;
 mod wire;
