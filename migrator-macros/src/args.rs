@@ -18,14 +18,42 @@ pub(crate) struct Args {
     pub(crate) span: Span,
     pub(crate) layout: Option<Layout>,
     pub(crate) dialect: Option<SqlDialect>,
+    pub(crate) unsealed: Option<Unsealed>,
+}
+
+/// What a release build does about migrations that are not sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unsealed {
+    Allow,
+    Warn,
+    Refuse,
+}
+
+impl FromStr for Unsealed {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        match word {
+            "allow" => Ok(Self::Allow),
+            "warn" => Ok(Self::Warn),
+            "refuse" => Ok(Self::Refuse),
+            _ => Err(format!("`{word}` is not allow, warn or refuse")),
+        }
+    }
 }
 
 impl Parse for Args {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let krate = input.call(Path::parse_mod_style)?;
         input.parse::<Token![;]>()?;
-        let mut args =
-            Self { krate, dir: "migrations".to_owned(), span: Span::call_site(), layout: None, dialect: None };
+        let mut args = Self {
+            krate,
+            dir: "migrations".to_owned(),
+            span: Span::call_site(),
+            layout: None,
+            dialect: None,
+            unsealed: None,
+        };
         if input.peek(LitStr) {
             let dir: LitStr = input.parse()?;
             args.span = dir.span();
@@ -39,7 +67,7 @@ impl Parse for Args {
         }
         while !input.is_empty() {
             if !(input.peek(Ident) && input.peek2(Token![=])) {
-                return Err(input.error("expected `layout = \"…\"` or `dialect = \"…\"`"));
+                return Err(input.error("expected `layout = \"…\"`, `dialect = \"…\"` or `unsealed = \"…\"`"));
             }
             let key: Ident = input.parse()?;
             input.parse::<Token![=]>()?;
@@ -48,8 +76,10 @@ impl Parse for Args {
                 set(&mut args.layout, &key, &value)?;
             } else if key == "dialect" {
                 set(&mut args.dialect, &key, &value)?;
+            } else if key == "unsealed" {
+                set(&mut args.unsealed, &key, &value)?;
             } else {
-                let message = format!("unknown argument `{key}`: it is `layout` or `dialect`");
+                let message = format!("unknown argument `{key}`: it is `layout`, `dialect` or `unsealed`");
                 return Err(syn::Error::new(key.span(), message));
             }
             if !input.is_empty() {

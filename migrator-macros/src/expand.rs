@@ -7,7 +7,7 @@ use migrator_source::sql::SqlDialect;
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{quote, quote_spanned};
 
-use crate::args::Args;
+use crate::args::{Args, Unsealed};
 use crate::validate::Embedded;
 
 /// The set itself.
@@ -16,12 +16,27 @@ pub(crate) fn set(args: &Args, embedded: &Embedded) -> TokenStream {
     let packed = packed(args, &embedded.packed);
     let tracking = tracking(args, embedded);
     let warnings = embedded.warnings.iter().map(|text| warning(args, text));
+    let unsealed = unsealed(args, embedded);
     quote! {{
         #(#warnings)*
+        #unsealed
         #tracking
         static PACKED: #krate::__private::Packed = #packed;
         #krate::__private::set(&PACKED)
     }}
+}
+
+/// Drafts are free to change while they are written; whether this is a release, the calling crate's build says.
+fn unsealed(args: &Args, embedded: &Embedded) -> TokenStream {
+    let said = match &embedded.unsealed {
+        None | Some((Unsealed::Allow, _)) => return TokenStream::new(),
+        Some((Unsealed::Warn, text)) => warning(args, text),
+        Some((Unsealed::Refuse, text)) => syn::Error::new(args.span, &text.message).into_compile_error(),
+    };
+    quote! {
+        #[cfg(not(debug_assertions))]
+        { #said }
+    }
 }
 
 /// One compile error per fault, and an empty set, so that nothing else in the crate fails for it.

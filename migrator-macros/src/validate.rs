@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use migrator_source::fault::{Fault, Warning};
-use migrator_source::layout::{self, File, Options};
+use migrator_source::layout::{self, File, Folder, Options};
 use migrator_source::pack::Packed;
+use migrator_source::seal;
 use migrator_source::sql::SqlDialect;
 
-use crate::args::Args;
+use crate::args::{Args, Unsealed};
 
 /// More errors than this for one directory help nobody.
 const MOST: usize = 20;
@@ -20,6 +21,8 @@ pub(crate) struct Embedded {
     /// Whether the build script watches the directory.
     pub(crate) tracked: bool,
     pub(crate) warnings: Vec<Warning>,
+    /// What a release build says about migrations that are not sealed.
+    pub(crate) unsealed: Option<(Unsealed, Warning)>,
 }
 
 /// Reads and checks the directory; each error is one text.
@@ -31,7 +34,7 @@ pub(crate) fn validate(args: &Args) -> Result<Embedded, Vec<String>> {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default();
     let one = |fault: Fault| vec![text(&fault, &args.dir)];
     let files = layout::files(&manifest.join(&args.dir)).map_err(one)?;
-    let options = Options { layout: args.layout, dialect: args.dialect, possible: possible() };
+    let options = Options { layout: args.layout, dialect: args.dialect, possible: possible(), ..Options::default() };
     let folder = layout::read(&files, options).map_err(|faults| {
         let mut texts: Vec<String> = faults.iter().take(MOST).map(|fault| text(fault, &args.dir)).collect();
         if faults.len() > MOST {
@@ -39,6 +42,7 @@ pub(crate) fn validate(args: &Args) -> Result<Embedded, Vec<String>> {
         }
         texts
     })?;
+    let unsealed = unsealed(args, &folder);
     let mut packed = Packed::new(&folder, &args.dir).map_err(|error| vec![error])?;
     packed.package = std::env::var("CARGO_PKG_NAME").unwrap_or_default().into();
     let tracked_dirs = tracked();
@@ -48,7 +52,7 @@ pub(crate) fn validate(args: &Args) -> Result<Embedded, Vec<String>> {
     if !tracked {
         warnings.push(untracked(&args.dir, &tracked_dirs));
     }
-    Ok(Embedded { packed, files: watched(files), tracked, warnings })
+    Ok(Embedded { packed, files: watched(files), tracked, warnings, unsealed })
 }
 
 fn possible() -> &'static [SqlDialect] {
@@ -68,8 +72,27 @@ fn text(fault: &Fault, dir: &str) -> String {
     format!("{}: {}\n  help: {}{base}", fault.place(dir), fault.message, fault.help)
 }
 
+/// What there is to say about drafts. Without a seal only who asks for it hears it.
+fn unsealed(args: &Args, folder: &Folder) -> Option<(Unsealed, Warning)> {
+    let (rule, sealed) = match &folder.seal {
+        Some(seal) => (args.unsealed.unwrap_or(Unsealed::Warn), seal.len()),
+        None => (args.unsealed?, 0),
+    };
+    let drafts = folder.entries.get(sealed..).unwrap_or_default();
+    let first = &drafts.first()?.name;
+    let what = match drafts.len() {
+        1 => format!("{first} is a draft"),
+        many => format!("{many} migrations are drafts, first {first}"),
+    };
+    let message = format!(
+        "{}: {what}: a draft can still change, and a database that a release migrated keeps the text it met; type: migrator seal",
+        args.dir
+    );
+    Some((rule, Warning { code: "not_sealed", message }))
+}
+
 fn watched(files: Vec<File>) -> Vec<String> {
-    let read = |path: &str| path.ends_with(".sql") || path.ends_with(".toml");
+    let read = |path: &str| path.ends_with(".sql") || path.ends_with(".toml") || path == seal::FILE;
     files.into_iter().map(|file| file.path).filter(|path| read(path)).collect()
 }
 

@@ -5,6 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use migrator_source::layout;
+use migrator_source::sql::SqlDialect;
+
 /// A package with one binary. Each has a directory of its own, made anew; what they depend on is compiled once, into a
 /// target directory that they share and that the next run finds again.
 struct Package {
@@ -57,6 +60,12 @@ impl Package {
 
     /// Builds, and gives what the compiler says about this package.
     fn build(&self) -> String {
+        let said = self.try_build();
+        said.unwrap_or_else(|said| panic!("{said}"))
+    }
+
+    /// What the compiler says, as an error when it built nothing.
+    fn try_build(&self) -> Result<String, String> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = Command::new(cargo)
             .args(["build", "--offline", "--quiet", "--color=never"])
@@ -66,9 +75,9 @@ impl Package {
             .output()
             .expect("cargo");
         let said = text(&output);
-        assert!(output.status.success(), "{said}");
         // cargo repeats what it said about the crates that this one depends on by path.
-        said.split_inclusive("\n\n").filter(|message| message.contains("--> src/main.rs:")).collect()
+        let mine = said.split_inclusive("\n\n").filter(|message| message.contains("--> src/main.rs:")).collect();
+        if output.status.success() { Ok(mine) } else { Err(said) }
     }
 
     fn binary(&self) -> PathBuf {
@@ -174,6 +183,44 @@ fn a_second_directory_is_added_to_the_line() {
     package.write("db/more/2_links.sql", "SELECT 2;");
     package.build();
     assert_eq!(package.run(), "2 2\n");
+}
+
+/// A release build is one without debug assertions.
+#[test]
+fn a_release_says_what_is_not_sealed_and_a_debug_build_does_not() {
+    const NAME: &str = "drafts";
+    let package = Package::new(NAME, &migrator(), MAIN);
+    package.write_build_script(LINE);
+    let seal = || {
+        let files = layout::files(&package.path("migrations")).expect("the directory");
+        let options = layout::Options { sealed: layout::Sealed::Unchecked, ..layout::Options::default() };
+        let folder = layout::read(&files, options).expect("a folder without faults");
+        let mut seal = folder.seal.unwrap_or_default();
+        seal.add(&folder.entries, SqlDialect::Sqlite).expect("nothing sealed was changed");
+        package.write("migrations/migrations.seal", &seal.to_string());
+    };
+    seal();
+    package.write("migrations/2_posts/up.sql", "SELECT 2;");
+    assert_eq!(package.build(), "", "a draft is nothing to talk about while it is written");
+
+    let manifest = fs::read_to_string(package.path("Cargo.toml")).expect("the manifest");
+    package.write("Cargo.toml", &format!("{manifest}[profile.dev.package.{NAME}]\ndebug-assertions = false\n"));
+    let said = package.build();
+    assert!(said.contains("`MIGRATIONS::not_sealed`: migrations: 2_posts is a draft: "), "{said}");
+    package.write("src/main.rs", &MAIN.replace("!()", "!(\"migrations\", unsealed = \"allow\")"));
+    assert_eq!(package.build(), "");
+    package.write("src/main.rs", &MAIN.replace("!()", "!(\"migrations\", unsealed = \"refuse\")"));
+    let said = package.try_build().expect_err("a release with a draft");
+    assert!(said.contains("error: migrations: 2_posts is a draft: "), "{said}");
+
+    seal();
+    assert_eq!(package.build(), "", "what is sealed is no draft");
+    package.write("migrations/1_users/up.sql", "SELECT 11;");
+    let said = package.try_build().expect_err("a sealed migration was edited");
+    assert!(
+        said.contains("error: migrations/1_users/up.sql: was edited, and it is sealed (migrations.seal:3)"),
+        "{said}"
+    );
 }
 
 #[test]

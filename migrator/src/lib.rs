@@ -43,6 +43,7 @@
 //! | `not_empty`, `foreign_history` | the database belongs to somebody else, or to another tool |
 //! | `target_unknown`, `target_ambiguous`, `resolve_refused` | what was asked for is not there |
 //! | `folder`, `stale` | the migrations directory has a fault; the binary does not hold what the directory holds |
+//! | `dialect_unknown` | a directory is to be sealed, and nothing says which SQL it is written in |
 //! | `session_setup`, `database` | the session's set-up failed; the database refused something else |
 //! | `backup_failed`, `program` | the backup before a run could not be made, and nothing was changed; a database's own program is missing or too old |
 //! | `backup_damaged`, `restore_refused`, `restore_failed` | a backup is not what its manifest says; a restore would hurt somebody; a restore did not come to its end |
@@ -64,6 +65,7 @@ mod migrator;
 mod plan;
 mod record;
 mod report;
+mod seal;
 mod session;
 mod stale;
 mod status;
@@ -96,6 +98,10 @@ pub use status::{DatabaseState, MigrationStatus, Problem, State, Status};
 /// The directory is relative to the `Cargo.toml` of the crate that calls the macro; without an argument it is `migrations`.
 /// `layout` is `diesel`, `prisma` or `flat`, else it is detected. `dialect` is `sqlite`, `postgres` or `mysql`; else
 /// `migration_lock.toml` says it, else the only database feature that is on.
+///
+/// When the directory has a seal ([`MigrationSet::seal`]), a sealed migration that was edited, deleted, renamed or reordered is a
+/// compile error too. Those behind the last sealed one are drafts, free to change; a release build (one without debug
+/// assertions) warns of them, or as `unsealed = "allow"`, `"warn"` or `"refuse"` says.
 ///
 /// What would hurt later is a compile error that names file, line and column: a directory that is missing, empty or not
 /// recognised, two migrations with one version, a text that is not UTF-8 or never ends, transaction control and client commands

@@ -169,7 +169,7 @@ impl MigrationSet {
         layout: Option<Layout>,
         dialect: Option<SqlDialect>,
     ) -> Result<Self, Error> {
-        Self::from_path_for(path.as_ref(), layout::Options { layout, dialect, possible: &[] })
+        Self::from_path_for(path.as_ref(), layout::Options { layout, dialect, ..layout::Options::default() })
     }
 
     /// Reads a migrations directory for a database that is known, so that its scripts are checked in that dialect.
@@ -195,7 +195,12 @@ impl MigrationSet {
 
     fn read(files: &[File], dir: &str, options: layout::Options<'_>) -> Result<Self, Error> {
         let folder = layout::read(files, options).map_err(|faults| folder_error(dir, &faults))?;
-        let packed = Packed::new(&folder, dir).map_err(|error| Error::new("folder", format!("{dir}: {error}"), ""))?;
+        Self::of_folder(&folder, dir)
+    }
+
+    /// The set of a folder that was read.
+    pub(crate) fn of_folder(folder: &layout::Folder, dir: &str) -> Result<Self, Error> {
+        let packed = Packed::new(folder, dir).map_err(|error| Error::new("folder", format!("{dir}: {error}"), ""))?;
         Ok(Self(Blobs::Read(Arc::new(packed))))
     }
 
@@ -301,7 +306,7 @@ fn collect(dir: &include_dir::Dir<'_>, base: &Path, files: &mut Vec<File>) {
     dir.dirs().for_each(|inner| collect(inner, base, files));
 }
 
-fn folder_error(dir: &str, faults: &[Fault]) -> Error {
+pub(crate) fn folder_error(dir: &str, faults: &[Fault]) -> Error {
     let texts: Vec<String> = faults
         .iter()
         .map(|fault| format!("{}: {} [{}]\n  help: {}", fault.place(dir), fault.message, fault.code, fault.help))

@@ -10,7 +10,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
     ("databases", &["dialect"]),
     ("state", &["history", "lock", "session", "ledgers"]),
     ("actions", &["apply", "backup"]),
-    ("facade", &["migrator", "interop", "stale"]),
+    ("facade", &["migrator", "interop", "seal", "stale"]),
     ("edges", &["cli", "lib", "main"]),
 ];
 

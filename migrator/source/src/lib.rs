@@ -4,10 +4,11 @@
 //!
 //! A folder goes through four rooms: [`layout`] turns files into entries, [`checksum`] normalises and digests their
 //! text, [`sql`] splits a script into statements and finds what would hurt later, and [`pack`] lays the result out as
-//! the few flat blobs that a binary carries.
+//! the few flat blobs that a binary carries. [`seal`] says which of them are final.
 
 pub mod checksum;
 pub mod fault;
 pub mod layout;
 pub mod pack;
+pub mod seal;
 pub mod sql;

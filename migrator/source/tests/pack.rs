@@ -61,7 +61,7 @@ fn folder() -> impl Strategy<Value = Folder> {
     let dialect = prop_oneof![Just(None), prop::sample::select(SqlDialect::ALL).prop_map(Some)];
     (prop::sample::select(&Layout::ALL[..]), dialect).prop_flat_map(|(layout, dialect)| {
         let entries = prop::collection::vec(entry(layout), 0..8);
-        entries.prop_map(move |entries| Folder { layout, dialect, entries, warnings: Vec::new() })
+        entries.prop_map(move |entries| Folder { layout, dialect, entries, seal: None, warnings: Vec::new() })
     })
 }
 
@@ -134,11 +134,12 @@ fn a_name_or_path_that_has_no_form_is_refused() {
         (entry(&long, &long, &format!("{long}.sql"), &format!("{long}.down.sql")), "a name of more than 255 bytes"),
     ];
     for (entry, expected) in rows {
-        let folder = Folder { layout: Layout::Flat, dialect: None, entries: vec![entry], warnings: Vec::new() };
+        let folder =
+            Folder { layout: Layout::Flat, dialect: None, entries: vec![entry], seal: None, warnings: Vec::new() };
         assert_eq!(Packed::new(&folder, "x").map(|_| ()), Err(expected.to_owned()));
     }
     let late = entry(&behind, "1", &format!("{behind}.sql"), &format!("{behind}.down.sql"));
-    let folder = Folder { layout: Layout::Flat, dialect: None, entries: vec![late], warnings: Vec::new() };
+    let folder = Folder { layout: Layout::Flat, dialect: None, entries: vec![late], seal: None, warnings: Vec::new() };
     let packed = Packed::new(&folder, "x").expect("small");
     assert_eq!(packed.get(0).map(|item| (item.version, item.name)), Some(("1", behind.as_str())));
 }

@@ -2,6 +2,7 @@
 
 mod backups;
 mod connect;
+mod folder;
 mod output;
 
 use std::path::PathBuf;
@@ -72,6 +73,41 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Database(DatabaseCommand),
+    /// Make a new migration, YYYYMMDDHHMMSS_name in UTC, in the layout of the directory.
+    ///
+    /// Refuses a name that is not in snake_case or does not say what the migration does.
+    #[command(after_help = "Example:\n  migrator new add_email_to_users")]
+    New {
+        /// What it does, in snake_case.
+        name: String,
+    },
+    /// Check the directory alone: layout, names, texts, seal, dialect. Exits 2 on errors.
+    #[command(visible_alias = "lint", after_help = "Example:\n  migrator check --deny warnings")]
+    Check {
+        /// Exit 2 on warnings too.
+        #[arg(long, value_name = "warnings", value_parser = ["warnings"])]
+        deny: Option<String>,
+    },
+    /// Declare the migrations of the directory final: from then on it is a compile error to edit, delete, rename or reorder them.
+    ///
+    /// Writes `migrations.seal` beside them, to be committed. A migration that is added later is a draft until it is sealed.
+    #[command(after_help = "Example:\n  migrator seal --dir migrations --dialect postgres")]
+    Seal,
+    /// List the backups of a folder, verify them, or delete old ones. Exits 2 when one is damaged.
+    #[command(after_help = "Example:\n  migrator backups --verify\n  migrator backups --keep 5 --older-than 30days")]
+    Backups(BackupsArgs),
+    /// Replace all that the database holds by a backup, after a copy of the present state. Refused while others are connected.
+    #[command(
+        after_help = "Example:\n  migrator restore backups/app-20260102T030405Z-1a2b.sqlite --database-url sqlite:app.db"
+    )]
+    Restore(RestoreArgs),
+}
+
+/// What needs a database.
+#[derive(Debug, Subcommand)]
+enum DatabaseCommand {
     /// Apply what is pending. Exits 0 when it is done or nothing was to do, else 1.
     #[command(visible_aliases = ["deploy", "up"], after_help = "Example:\n  migrator run --target 20240131120000")]
     Run(RunArgs),
@@ -93,14 +129,6 @@ enum Command {
     /// Copy the database now, under the migration lock, and verify the copy. PostgreSQL needs pg_dump, MySQL and MariaDB their own.
     #[command(after_help = "Example:\n  migrator backup --out before-upgrade.sqlite --database-url sqlite:app.db")]
     Backup(BackupArgs),
-    /// List the backups of a folder, verify them, or delete old ones. Exits 2 when one is damaged.
-    #[command(after_help = "Example:\n  migrator backups --verify\n  migrator backups --keep 5 --older-than 30days")]
-    Backups(BackupsArgs),
-    /// Replace all that the database holds by a backup, after a copy of the present state. Refused while others are connected.
-    #[command(
-        after_help = "Example:\n  migrator restore backups/app-20260102T030405Z-1a2b.sqlite --database-url sqlite:app.db"
-    )]
-    Restore(RestoreArgs),
 }
 
 #[derive(Debug, Args)]
@@ -158,7 +186,9 @@ pub fn main() -> ExitCode {
         Err(error) => {
             if cli.global.json {
                 output::json(&match &cli.command {
-                    Command::Run(run) if !run.dry_run => output::run(error.report(), Some(&error)),
+                    Command::Database(DatabaseCommand::Run(run)) if !run.dry_run => {
+                        output::run(error.report(), Some(&error))
+                    }
                     _ => output::refusal(&error),
                 });
             }
@@ -174,38 +204,42 @@ const FINDINGS: u8 = 2;
 impl Cli {
     fn answer(&self) -> Result<ExitCode, Error> {
         match &self.command {
-            // These need no migrations directory.
-            Command::Backups(backups) => return backups.answer(&self.global),
-            Command::Restore(restore) => return restore.answer(&self.global),
-            _ => {}
+            Command::Database(command) => self.on_database(command),
+            Command::New { name } => folder::new(&self.global, name),
+            Command::Check { deny } => folder::check(&self.global, deny.is_some()),
+            Command::Seal => folder::seal(&self.global),
+            Command::Backups(backups) => backups.answer(&self.global),
+            Command::Restore(restore) => restore.answer(&self.global),
         }
+    }
+
+    fn on_database(&self, command: &DatabaseCommand) -> Result<ExitCode, Error> {
         let url = Url::parse(&self.global.url()?)?;
         let set = self.global.set(url.dialect())?;
         if !self.global.quiet {
             set.warnings().for_each(|warning| output::note(&format!("warning: {warning}")));
         }
-        match &self.command {
-            Command::Run(run) if run.dry_run => {
+        match command {
+            DatabaseCommand::Run(run) if run.dry_run => {
                 let target = run.target();
                 url.connect(
                     Purpose::Read,
                     PlanVerb { cli: self, set: &set, target, sql: false, non_empty: run.non_empty() },
                 )
             }
-            Command::Run(run) => url.connect(Purpose::Write, RunVerb { cli: self, set: &set, run, url: &url }),
-            Command::Plan { sql } => {
+            DatabaseCommand::Run(run) => url.connect(Purpose::Write, RunVerb { cli: self, set: &set, run, url: &url }),
+            DatabaseCommand::Plan { sql } => {
                 let target = Target::Latest;
                 url.connect(
                     Purpose::Read,
                     PlanVerb { cli: self, set: &set, target, sql: *sql, non_empty: Policy::Refuse },
                 )
             }
-            Command::Resolve(resolve) => {
+            DatabaseCommand::Resolve(resolve) => {
                 url.connect(Purpose::Write, ResolveVerb { cli: self, set: &set, resolve, url: &url })
             }
-            Command::Backup(backup) => url.connect(Purpose::Read, BackupVerb { cli: self, set: &set, backup }),
-            Command::Backups(_) | Command::Restore(_) => unreachable!("answered above"),
-            Command::Status => url.connect(Purpose::Read, StatusVerb { cli: self, set: &set, url: &url }),
+            DatabaseCommand::Backup(backup) => url.connect(Purpose::Read, BackupVerb { cli: self, set: &set, backup }),
+            DatabaseCommand::Status => url.connect(Purpose::Read, StatusVerb { cli: self, set: &set, url: &url }),
         }
     }
 
@@ -227,13 +261,17 @@ impl Cli {
 impl Global {
     /// The set that is in the directory, checked in the dialect of the database unless another one is stated.
     fn set(&self, database: SqlDialect) -> Result<MigrationSet, Error> {
-        let dir = self.dir.clone().unwrap_or_else(|| {
+        let options =
+            Options { layout: self.layout, dialect: self.dialect, possible: &[database], ..Options::default() };
+        MigrationSet::from_path_for(&self.dir(), options)
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.dir.clone().unwrap_or_else(|| {
             let usual = ["migrations", "prisma/migrations"].map(PathBuf::from);
             let [first, _] = &usual;
             usual.iter().find(|dir| dir.is_dir()).unwrap_or(first).clone()
-        });
-        let options = Options { layout: self.layout, dialect: self.dialect, possible: &[database] };
-        MigrationSet::from_path_for(&dir, options)
+        })
     }
 
     fn url(&self) -> Result<String, Error> {

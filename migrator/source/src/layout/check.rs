@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::{Down, Draft, Entry, File, Found, Layout, sections};
 use crate::checksum::{self, NotText};
 use crate::fault::{Counted, Fault, Warning};
+use crate::seal;
 use crate::sql::{Mode, Script, SqlDialect, position};
 
 /// Files that people put into a folder on purpose and that nobody wants to hear about at each build.
@@ -53,7 +54,11 @@ pub(super) fn structure(layout: Layout, found: &mut Found<'_>) {
         }
     }
     let mut stray = Counted::default();
-    found.stray.iter().filter(|path| !EXPECTED.contains(path)).for_each(|path| stray.push(path));
+    found
+        .stray
+        .iter()
+        .filter(|path| !EXPECTED.contains(path) && **path != seal::FILE)
+        .for_each(|path| stray.push(path));
     found.warnings.extend(stray.warning(
         "stray",
         "a file beside the migrations is not part of any",

@@ -12,6 +12,7 @@ mod check;
 mod detect;
 mod diesel;
 mod flat;
+mod new;
 mod prisma;
 mod sections;
 mod tree;
@@ -23,7 +24,9 @@ use std::str::FromStr;
 
 use crate::checksum::Sum;
 use crate::fault::{Fault, Warning};
+use crate::seal::{self, Seal};
 use crate::sql::{Mode, SqlDialect};
+pub use new::{bad_name, new, words};
 pub use tree::{File, files};
 use tree::{Tree, has_scripts, is_named};
 
@@ -113,10 +116,22 @@ impl FromStr for Layout {
 pub struct Options<'a> {
     /// The layout, else it is detected.
     pub layout: Option<Layout>,
-    /// The dialect, else the folder's own `migration_lock.toml` says it, else `possible` does when it has one member.
+    /// The dialect, else the folder's own `migration_lock.toml` or its seal says it, else `possible` does when it has one member.
     pub dialect: Option<SqlDialect>,
     /// The dialects that the build can talk to; empty means all.
     pub possible: &'a [SqlDialect],
+    /// What a seal in the folder means to the caller.
+    pub sealed: Sealed,
+}
+
+/// What a seal in a folder means to a reader.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Sealed {
+    /// What is not as it was sealed is a fault.
+    #[default]
+    Checked,
+    /// The reader is about to change the seal.
+    Unchecked,
 }
 
 /// What a folder holds: the migrations in the order in which they run.
@@ -128,6 +143,8 @@ pub struct Folder {
     pub dialect: Option<SqlDialect>,
     /// The migrations in order.
     pub entries: Vec<Entry>,
+    /// The seal, when there is one.
+    pub seal: Option<Seal>,
     /// What is worth a word, each kind once.
     pub warnings: Vec<Warning>,
 }
@@ -205,7 +222,20 @@ pub fn read(files: &[File], options: Options<'_>) -> Result<Folder, Vec<Fault>> 
         Layout::Prisma => prisma::find(&tree, options.dialect),
         Layout::Flat => flat::find(&tree),
     };
-    let dialect = options.dialect.or(found.dialect).or(match options.possible {
+    let seal = Seal::read(files).unwrap_or_else(|fault| {
+        found.faults.push(fault);
+        None
+    });
+    let stated = options.dialect.or(found.dialect);
+    let sealed = seal.as_ref().and_then(|seal| seal.dialect);
+    if let (Some(stated), Some(sealed)) = (stated, sealed)
+        && stated != sealed
+    {
+        let message = format!("the migrations are sealed for {sealed}, and they are said to be for {stated}");
+        let help = "drop the other statement; for another database, begin another directory";
+        found.faults.push(Fault::new("dialect_contradiction", seal::FILE, message, help));
+    }
+    let dialect = stated.or(sealed).or(match options.possible {
         [only] => Some(*only),
         _ => None,
     });
@@ -214,8 +244,12 @@ pub fn read(files: &[File], options: Options<'_>) -> Result<Folder, Vec<Fault>> 
     let possible = if options.possible.is_empty() { SqlDialect::ALL } else { options.possible };
     let candidates = dialect.map_or(Cow::Borrowed(possible), |dialect| Cow::Owned(vec![dialect]));
     let entries = check::texts(layout, &candidates, &mut found);
+    // A migration that could not be read is no deleted one.
+    if let (Some(seal), Sealed::Checked, true) = (&seal, options.sealed, found.faults.is_empty()) {
+        found.faults = seal.check(&entries);
+    }
     if found.faults.is_empty() {
-        Ok(Folder { layout, dialect, entries, warnings: found.warnings })
+        Ok(Folder { layout, dialect, entries, seal, warnings: found.warnings })
     } else {
         Err(found.faults)
     }

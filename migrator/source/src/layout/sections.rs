@@ -49,7 +49,7 @@ impl Tool {
         }
     }
 
-    fn down(self) -> &'static str {
+    pub(super) fn down(self) -> &'static str {
         match self {
             Self::Goose => "-- +goose Down",
             Self::Dbmate => "-- migrate:down",

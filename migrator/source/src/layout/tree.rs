@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::fault::Fault;
+use crate::seal;
 
 /// One file, with its path relative to the migrations directory and `/` between the parts.
 #[derive(Debug, Clone)]
@@ -24,7 +25,7 @@ impl File {
 
 /// Reads a migrations directory from the disk; symbolic links are followed.
 ///
-/// Only the contents of `.sql` and `.toml` files are read, and only two levels deep; the names of the third level tell that
+/// Only the contents of `.sql` and `.toml` files and of the seal are read, and only two levels deep; the names of the third level tell that
 /// the directory above was named. A hidden link to nothing is passed over: an editor locks an open file with one.
 ///
 /// # Errors
@@ -50,7 +51,8 @@ fn walk(dir: &Path, below: &str, level: usize, found: &mut Vec<File>) -> Result<
             kind => kind.map_err(|error| unreadable(&path, &error))?,
         };
         if kind.is_file() {
-            let read = level <= 2 && [".sql", ".toml"].iter().any(|ending| path.ends_with(ending));
+            let read =
+                path == seal::FILE || level <= 2 && [".sql", ".toml"].iter().any(|ending| path.ends_with(ending));
             let bytes =
                 if read { std::fs::read(item.path()).map_err(|error| unreadable(&path, &error))? } else { Vec::new() };
             found.push(File { path, bytes });

@@ -6,6 +6,7 @@ mod disk;
 mod flat;
 mod marks;
 mod names;
+mod new;
 mod prisma;
 mod scripts;
 mod sections;

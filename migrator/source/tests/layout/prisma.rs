@@ -107,7 +107,7 @@ fn the_lock_file_says_the_dialect() {
 fn the_lock_file_and_the_caller_agree() {
     let files = files(&[("1_a/migration.sql", SQL), ("migration_lock.toml", "provider = \"mysql\"")]);
     let read = |dialect, possible| {
-        let folder = migrator_source::layout::read(&files, Options { dialect, possible, layout: None });
+        let folder = migrator_source::layout::read(&files, Options { dialect, possible, ..Options::default() });
         folder.map(|folder| folder.dialect).map_err(|faults| crate::shown(&faults[0]))
     };
     assert_eq!(read(Some(SqlDialect::Mysql), &[]), Ok(Some(SqlDialect::Mysql)));
