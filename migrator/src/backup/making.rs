@@ -84,6 +84,8 @@ impl Making {
             sync_folder(&self.file)
         };
         publish().map_err(|error| {
+            // Only where the manifest could not be renamed: without it nobody would know what the file is.
+            let _never_there = fs::remove_file(&self.file);
             refused(format!("{} cannot be finished", self.file.display()), "make room, then run again")
                 .with_source(error)
         })?;

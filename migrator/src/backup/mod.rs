@@ -189,7 +189,7 @@ where
     // A connection that says nothing for long is cut by a firewall, or by `idle_session_timeout`, and with it goes the lock.
     let mut spoken = Instant::now();
     let mut awake = || {
-        if spoken.elapsed() > Duration::from_secs(10) {
+        if spoken.elapsed() > Duration::from_secs(1) {
             spoken = Instant::now();
             C::Backend::rows(conn, "SELECT '1'")
                 .map_err(|error| database_refused::<C::Backend>("hold the lock", error))?;
@@ -292,7 +292,7 @@ fn write(
     awake: &mut dyn FnMut() -> Result<(), Error>,
 ) -> Result<Manifest, Error> {
     let (start, database, dialect) = (Instant::now(), source.place.to_string(), source.place.dialect());
-    let created_at = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let created_at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
     let (ending, copy): (_, fn(&_, &_, &mut _) -> _) = match dialect {
         SqlDialect::Sqlite => (sqlite::ENDING, sqlite::copy),
         SqlDialect::Postgres => (postgres::ENDING, postgres::copy),

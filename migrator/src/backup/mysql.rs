@@ -12,7 +12,7 @@ use diesel::mysql::{Mysql, MysqlConnection};
 use super::making::refused;
 use super::place::{Place, Server};
 use super::program::{self, Program, numbers};
-use super::restore::{Bringing, not_restored, sessions_refused};
+use super::restore::{Bringing, nobody_else, not_restored};
 use super::secret::SecretFile;
 use super::{Copied, Source, Tick};
 use crate::dialect::{Cells, Dialect};
@@ -44,7 +44,7 @@ pub(super) fn copy(source: &Source<'_>, to: &Path, tick: &mut Tick<'_>) -> Resul
     )?;
     drop(conn);
     let dump = version.find("dump", source.programs)?;
-    let (mut command, _secret) = told(&dump, server, &version)?;
+    let (mut command, secret) = told(&dump, server, &version)?;
     command.args([
         "--single-transaction",
         "--quick",
@@ -67,7 +67,13 @@ pub(super) fn copy(source: &Source<'_>, to: &Path, tick: &mut Tick<'_>) -> Resul
         command.arg("--set-gtid-purged=OFF");
     }
     command.arg("--result-file").arg(to).arg("--").arg(&database);
-    program::run(command, Some(to), &mut |size| tick(size, None))
+    let mut secret = Some(secret);
+    let mut grown = |size| {
+        // It has connected, and needs no password any more.
+        secret = secret.take().filter(|_| size == 0);
+        tick(size, None)
+    };
+    program::run(command, Some(to), &mut grown)
         .map_err(|words| refused(format!("the dump program failed: {}", server.scrub(&words)), "see what it says"))?;
     Ok(Copied { server: version.text, tool: dump.version })
 }
@@ -100,7 +106,7 @@ pub(super) fn check(file: &Path, _programs: Option<&Path>) -> Result<(), Error> 
 /// state before brings that back, and the error says so.
 pub(super) fn restore(bringing: &mut Bringing<'_>) -> Result<Vec<String>, Error> {
     let server = server(bringing.place)?;
-    let name = bringing.database();
+    let name = bringing.database()?;
     let mut conn = connect(server, &server.url_of("information_schema", true))?;
     let version = Version::of(&mut conn)?;
     let client = version.find("client", bringing.programs)?;
@@ -145,7 +151,11 @@ pub(super) fn restore(bringing: &mut Bringing<'_>) -> Result<Vec<String>, Error>
         Err(error) => warnings.push(format!("the dump was not tried in a database of its own first: {error}")),
     }
     nobody_in(&mut conn, &quoted, bringing.sessions)?;
-    let anew = format!("DROP DATABASE IF EXISTS {0}; CREATE DATABASE {0}{made}", Mysql::ident(&name));
+    // A day is the server's own patience with somebody who holds a table.
+    let anew = format!(
+        "SET SESSION lock_wait_timeout = 30; DROP DATABASE IF EXISTS {0}; CREATE DATABASE {0}{made}",
+        Mysql::ident(&name)
+    );
     let replaced = conn.batch_execute(&anew).map_err(|error| crate::error::words(&error));
     replaced.and_then(|()| fill(bringing, server, &version, &client, &name)).map_err(|words| {
         let message = format!("the restore stopped half-way, and the database is not whole: {words}");
@@ -176,28 +186,13 @@ fn nobody_in(conn: &mut MysqlConnection, database: &str, sessions: Policy) -> Re
     let sql = format!(
         "SELECT CAST(ID AS CHAR), USER FROM information_schema.PROCESSLIST WHERE DB = {database} AND ID <> CONNECTION_ID() ORDER BY ID"
     );
-    for attempt in 1.. {
+    nobody_else(sessions, |ends| {
         let found = rows(conn, &sql)?;
-        if found.is_empty() {
-            break;
+        for row in found.iter().filter(|_| ends) {
+            let _gone_by_itself = conn.batch_execute(&format!("KILL {}", row.text(0)));
         }
-        if sessions != Policy::Allow && attempt > 20 {
-            let told: Vec<String> =
-                found.iter().map(|row| format!("connection {}, user {}", row.text(0), row.text(1))).collect();
-            return Err(sessions_refused(&told));
-        }
-        if sessions == Policy::Allow {
-            if attempt > 20 {
-                break;
-            }
-            found.iter().for_each(|row| {
-                let _gone_by_itself = conn.batch_execute(&format!("KILL {}", row.text(0)));
-            });
-        }
-        // A client that has just ended is in the list for another moment.
-        std::thread::sleep(program::PAUSE / 2);
-    }
-    Ok(())
+        Ok(found.iter().map(|row| format!("connection {} user {}", row.text(0), row.text(1))).collect())
+    })
 }
 
 /// A server's version, and which of the two it is: their programs do not serve each other.

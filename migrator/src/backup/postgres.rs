@@ -10,7 +10,7 @@ use diesel::{Connection, QueryResult};
 use super::making::refused;
 use super::place::{Place, Server};
 use super::program::{self, Program};
-use super::restore::{Bringing, not_restored, sessions_refused};
+use super::restore::{Bringing, nobody_else, not_restored};
 use super::secret::SecretFile;
 use super::{Copied, Source, Tick};
 use crate::dialect::{Cells, Dialect};
@@ -33,10 +33,15 @@ pub(super) fn copy(source: &Source<'_>, to: &Path, tick: &mut Tick<'_>) -> Resul
     source.is_of(&mut conn, &database, server)?;
     drop(conn);
     let dump = find("pg_dump", source.programs, &version)?;
-    let (mut command, _password) = told(&dump, server, &database)?;
+    let (mut command, mut password) = told(&dump, server, &database)?;
     command.args(["--format=custom", "--no-password"]).arg(format!("--lock-wait-timeout={LOCK_WAIT}"));
     command.arg("--file").arg(to);
-    program::run(command, Some(to), &mut |size| tick(size, None))
+    let mut grown = |size| {
+        // It has connected, and needs no password any more.
+        password = password.take().filter(|_| size == 0);
+        tick(size, None)
+    };
+    program::run(command, Some(to), &mut grown)
         .map_err(|words| refused(format!("pg_dump failed: {}", server.scrub(&words)), "see what pg_dump says"))?;
     Ok(Copied { server: format!("PostgreSQL {}", version.text), tool: dump.version })
 }
@@ -57,9 +62,8 @@ pub(super) fn check(file: &Path, programs: Option<&Path>) -> Result<(), Error> {
 /// So whatever the old one has that the dump has not is gone too, and a restore that fails changed nothing.
 pub(super) fn restore(bringing: &mut Bringing<'_>) -> Result<Vec<String>, Error> {
     let server = server(bringing.place)?;
-    // The name as the server understands it; a database that is not there yet has only the one in the URL.
-    let mut maintenance = maintenance(server)?;
-    let name = bringing.database();
+    let name = bringing.database()?;
+    let mut maintenance = maintenance(server, &name)?;
     let exchange = Exchange::new(&name);
     let found = rows(
         &mut maintenance,
@@ -125,26 +129,18 @@ impl Exchange {
     /// Refuses other sessions in the database, or ends them.
     fn nobody_in(&self, conn: &mut PgConnection, sessions: Policy) -> Result<(), Error> {
         let of = format!(
-            "FROM pg_catalog.pg_stat_activity WHERE datname = {} AND pid <> pg_backend_pid()",
+            "FROM pg_catalog.pg_stat_activity WHERE datname = {} AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
             literal(&self.name)
         );
-        let found = rows(
-            conn,
-            &format!(
-                "SELECT pid::text, coalesce(usename::text, ''), coalesce(application_name, '') {of} AND backend_type = 'client backend' ORDER BY 1"
-            ),
-        )?;
-        if found.is_empty() {
-            return Ok(());
-        }
-        if sessions != Policy::Allow {
-            let told: Vec<String> = found
-                .iter()
-                .map(|row| format!("backend {}, user {} {}", row.text(0), row.text(1), row.text(2)).trim().to_owned())
-                .collect();
-            return Err(sessions_refused(&told));
-        }
-        execute(conn, &format!("SELECT pg_catalog.pg_terminate_backend(pid) {of}"), "end the other sessions")
+        let list = format!(
+            "SELECT concat_ws(' ', 'backend', pid, 'user', usename, nullif(application_name, '')) {of} ORDER BY pid"
+        );
+        nobody_else(sessions, |ends| {
+            if ends {
+                execute(conn, &format!("SELECT pg_catalog.pg_terminate_backend(pid) {of}"), "end the other sessions")?;
+            }
+            Ok(rows(conn, &list)?.iter().map(|row| row.text(0).to_owned()).collect())
+        })
     }
 
     /// Both get their new names, or none.
@@ -272,9 +268,12 @@ fn connect(server: &Server, url: &str) -> Result<PgConnection, Error> {
 }
 
 /// A connection to a database that is not the one that is replaced.
-fn maintenance(server: &Server) -> Result<PgConnection, Error> {
-    let first = connect(server, &server.url_of("postgres", true));
-    first.or_else(|error| connect(server, &server.url_of("template1", true)).map_err(|_| error))
+fn maintenance(server: &Server, replaced: &str) -> Result<PgConnection, Error> {
+    let second = || connect(server, &server.url_of("template1", true));
+    if replaced == "postgres" {
+        return second();
+    }
+    connect(server, &server.url_of("postgres", true)).or_else(|error| second().map_err(|_| error))
 }
 
 fn rows(conn: &mut PgConnection, sql: &str) -> Result<Vec<Cells>, Error> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::manifest::Manifest;
 use super::place::Place;
@@ -157,11 +158,14 @@ pub(super) struct Bringing<'a> {
 }
 
 impl Bringing<'_> {
-    /// The name of the server's database.
-    pub(super) fn database(&self) -> String {
+    /// The name of the server's database, which need not be there yet.
+    pub(super) fn database(&self) -> Result<String, Error> {
         match self.place {
-            Place::Server(server) => server.database(),
-            Place::File(_) => String::new(),
+            Place::Server(server) if !server.database().is_empty() => Ok(server.database()),
+            other => {
+                let message = format!("{other} names no database");
+                Err(Error::new("restore_refused", message, "write scheme://user@host/database"))
+            }
         }
     }
 }
@@ -171,9 +175,25 @@ pub(super) fn not_restored(message: impl Into<String>, remedy: impl Into<String>
     Error::new("restore_failed", message, remedy)
 }
 
-/// Others are connected.
-pub(super) fn sessions_refused(who: &[String]) -> Error {
+/// Refuses other sessions in the database, or ends them.
+pub(super) fn nobody_else(
+    sessions: Policy,
+    mut others: impl FnMut(bool) -> Result<Vec<String>, Error>,
+) -> Result<(), Error> {
+    let is_allowed = sessions == Policy::Allow;
+    let mut who = others(is_allowed)?;
+    // A client that has just ended is in the list for another moment, and so is one that was told to end.
+    for _ in 0..20 {
+        if who.is_empty() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        who = others(is_allowed)?;
+    }
+    if who.is_empty() || is_allowed {
+        return Ok(());
+    }
     let message = format!("the database is in use: {}", crate::status::list(who.iter().map(String::as_str)));
     let remedy = "stop the service, then restore again (--while-connected disconnects them)";
-    Error::new("restore_refused", message, remedy)
+    Err(Error::new("restore_refused", message, remedy))
 }

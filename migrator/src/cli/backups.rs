@@ -8,7 +8,7 @@ use clap::Args;
 use diesel::connection::LoadConnection;
 use serde_json::json;
 
-use super::connect::Verb;
+use super::connect::{Url, Verb};
 use super::{Cli, FINDINGS, Global, output};
 use crate::backup::{Backup, Backups, Listing, Manifest, Restore};
 use crate::{Dialect, Error, MigrationSet, Policy};
@@ -127,10 +127,12 @@ impl RestoreArgs {
         if let Some(folder) = &self.programs.programs {
             restore = restore.programs(folder);
         }
+        let url = global.url()?;
         if !global.quiet {
+            output::note(&format!("database: {}", Url::parse(&url)?));
             restore = restore.on_event(|event| output::event(&event));
         }
-        let restored = restore.into(&global.url()?)?;
+        let restored = restore.into(&url)?;
         if global.json {
             output::json(&json!({ "restored": restored }));
         } else {

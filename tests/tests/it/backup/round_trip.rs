@@ -120,6 +120,44 @@ fn the_host_makes_its_own<S: Subject>() {
 }
 
 #[test]
+fn the_lock_of_postgres_outlives_a_long_backup() {
+    outlives_a_long_backup::<dialects::Postgres>("SET idle_session_timeout = '2s'", "--file");
+}
+
+#[test]
+fn the_lock_of_mariadb_outlives_a_long_backup() {
+    outlives_a_long_backup::<dialects::Mariadb>("SET SESSION wait_timeout = 2", "--result-file");
+}
+
+/// The server cuts connections that say nothing for two seconds, and the program takes twice that.
+fn outlives_a_long_backup<S: Subject>(impatience: &str, option: &str) {
+    let case = Case::<S>::new();
+    let slow = format!(
+        "case \"$*\" in *--version*|*--list*) exec $real \"$@\";; esac
+        echo half > \"$(printf '%s\\n' \"$@\" | grep -A1 -e '^{option}$' | tail -n 1)\"; sleep 4; exec $real \"$@\""
+    );
+    let [dump, bring] = super::names_of::<S>() else { panic!("two programs") };
+    // Its password is gone when it has written something: this one needs it later.
+    let url = case.database.url().to_owned();
+    let programs = super::programs(&[(dump, &keeping_the_password(&slow)), (bring, "exec $real \"$@\"")]);
+    let backup = Backup::to(case.backups.path()).url(url).programs(programs.path());
+    let (migrator, events) = watch::events(case.migrator(backup));
+    let mut conn = case.database.connect();
+    conn.batch_execute(impatience).expect("set the timeout");
+    migrator.run(&mut conn).unwrap_or_else(|error| panic!("{error}"));
+    let told = events.take();
+    assert!(told.iter().any(|event| event == "BackupProgress { bytes: 5, of: None }"), "{told:?}");
+}
+
+/// A script that copies the file with the password before it begins, and uses the copy.
+fn keeping_the_password(script: &str) -> String {
+    let keep = "mine=$(dirname \"$0\")/secret; first=$1; case $first in --defaults-file=*)
+            cp \"${first#--defaults-file=}\" \"$mine\"; shift; set -- \"--defaults-file=$mine\" \"$@\";; esac
+        [ -z \"$PGPASSFILE\" ] || { cp -p \"$PGPASSFILE\" \"$mine\"; export PGPASSFILE=\"$mine\"; }";
+    format!("{keep}\n{script}")
+}
+
+#[test]
 fn what_is_only_in_the_wal_is_copied() {
     let case = Case::<dialects::Sqlite>::new();
     let mut conn = case.database.connect();
