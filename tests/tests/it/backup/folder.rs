@@ -22,7 +22,7 @@ fn damage_is_found_and_not_restored<S: Subject>() {
     let mut flipped = whole.clone();
     flipped[whole.len() / 2] ^= 1;
     let cut = whole[..whole.len() - 1].to_vec();
-    let other = format!("{manifest}").replacen("sha256 ", "sha256 0", 1);
+    let other = manifest.replacen("sha256 ", "sha256 0", 1);
     let part = manifest[..manifest.len() / 2].to_owned();
     for (what, bytes, text) in [
         ("a bit is another one", &flipped, &manifest),
@@ -55,7 +55,7 @@ fn a_damaged_database_is_found_behind_a_right_digest() {
     let mut bytes = fs::read(&backup.file).expect("read");
     bytes[4096..4200].fill(0xff);
     fs::write(&backup.file, &bytes).expect("write");
-    let sum = migrator_source_digest(&bytes);
+    let sum = sha256(&bytes);
     let path = format!("{}.manifest", backup.file.display());
     let manifest = fs::read_to_string(&path).expect("read").replace(&backup.sha256, &sum);
     fs::write(&path, manifest).expect("write");
@@ -65,7 +65,7 @@ fn a_damaged_database_is_found_behind_a_right_digest() {
 }
 
 /// SHA-256 as another program computes it.
-fn migrator_source_digest(bytes: &[u8]) -> String {
+fn sha256(bytes: &[u8]) -> String {
     use std::io::Write;
     use std::process::{Command, Stdio};
     let mut child =
@@ -79,7 +79,7 @@ fn migrator_source_digest(bytes: &[u8]) -> String {
 fn the_digest_is_what_another_program_computes() {
     let backup = Case::<Sqlite>::new();
     let manifest = backup.make();
-    assert_eq!(migrator_source_digest(&fs::read(&manifest.file).expect("read")), manifest.sha256);
+    assert_eq!(sha256(&fs::read(&manifest.file).expect("read")), manifest.sha256);
 }
 
 /// Gives a backup another age.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use migrator::backup::{Backups, Restore};
-use migrator_tests::{Database, wait};
+use migrator_tests::Database;
 
 use super::{Case, bulk, text};
 use crate::crash::starter::Starter;
@@ -11,25 +11,18 @@ use crate::dialects::Subject;
 
 on_each_dialect!(memory_is_flat);
 
-/// The most memory, in KiB, of a process that copies a database of so many MiB and migrates it, and how long it took.
-fn most<S: Subject>(case: &Case<S>, mib: usize) -> u64 {
+/// A process that copies a database of so many MiB and migrates it: the most memory that it had, in KiB, and what it said.
+fn most<S: Subject>(case: &Case<S>, mib: usize) -> (u64, Vec<String>) {
     bulk::<S>(&case.database, mib);
     let option = format!("backup={}", text(case.backups.path()));
-    let mut starter = Starter::start(case.database.url(), case.folder.path(), &["memory", &option]);
-    let mut memory = None;
-    let end = wait::until("the end of a backup", || {
-        while let Some(line) = starter.line() {
-            memory = memory.or_else(|| line.strip_prefix("memory ")?.parse().ok());
-        }
-        Some(())
-    });
-    let () = end;
-    assert_eq!(starter.end().error, None);
-    memory.expect("it tells")
+    let end = Starter::start(case.database.url(), case.folder.path(), &["memory", &option]).end();
+    assert_eq!(end.error, None, "{:#?}", end.said);
+    let memory = end.said.iter().find_map(|line| line.strip_prefix("memory ")?.parse().ok());
+    (memory.expect("it tells"), end.said)
 }
 
 fn memory_is_flat<S: Subject>() {
-    let (small, large) = (most(&Case::<S>::new(), 8), most(&Case::<S>::new(), 64));
+    let ((small, _), (large, _)) = (most(&Case::<S>::new(), 8), most(&Case::<S>::new(), 64));
     println!("{}: {small} KiB at 8 MiB, {large} KiB at 64 MiB", S::NAME);
     assert!(large < small + 4 * 1024, "{small} KiB at 8 MiB, {large} KiB at 64 MiB");
 }
@@ -41,7 +34,7 @@ fn one_gibibyte_on_sqlite() {
     use crate::dialects::Sqlite;
     let case = Case::<Sqlite>::new();
     let start = Instant::now();
-    let memory = most(&case, 1024);
+    let (memory, said) = most(&case, 1024);
     println!("1 GiB: filled, copied, checked and migrated in {:?}, at most {memory} KiB", start.elapsed());
     let listing = Backups::in_folder(case.backups.path()).list().expect("the folder");
     let backup = &listing.backups[0];
@@ -55,4 +48,6 @@ fn one_gibibyte_on_sqlite() {
         println!("1 GiB: {what} in {:?}", start.elapsed());
     }
     assert!(memory < 64 * 1024);
+    let progress: Vec<_> = said.iter().filter(|line| line.starts_with("event BackupProgress")).collect();
+    assert!(progress.len() > 3 && progress.iter().all(|line| line.contains("of: Some(")), "{progress:?}");
 }
