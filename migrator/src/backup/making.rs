@@ -9,7 +9,6 @@ use migrator_source::checksum::{digest_of, hex};
 
 use super::Spot;
 use super::manifest::Manifest;
-use super::secret::private;
 use crate::error::Error;
 
 /// What the names of unfinished files begin with, and end with.
@@ -148,3 +147,13 @@ fn take_away_leftovers(folder: &Path) {
 pub(super) fn refused(what: impl Into<String>, remedy: &str) -> Error {
     Error::new("backup_failed", what, remedy)
 }
+
+/// Makes a file that is created readable and writable for its owner only. (On Windows the folder's own rules hold.)
+#[cfg(unix)]
+pub(super) fn private(options: &mut OpenOptions) {
+    use std::os::unix::fs::OpenOptionsExt;
+    options.mode(0o600);
+}
+
+#[cfg(not(unix))]
+pub(super) fn private(_options: &mut OpenOptions) {}

@@ -30,19 +30,28 @@
 //! On a server the migration lock keeps every other run out, not the application: what it writes while the backup is made may be
 //! missing from it.
 
+// What is shared is shared by three; a build with all of them tells what nobody needs.
+#![cfg_attr(
+    not(all(feature = "postgres", feature = "mysql")),
+    expect(dead_code, reason = "each database needs other parts of what is shared here")
+)]
+
+#[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "mysql")))]
+mod disabled;
 mod folder;
 mod making;
 mod manifest;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod place;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod program;
 mod restore;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 mod secret;
-
-#[cfg_attr(not(feature = "mysql"), path = "disabled.rs")]
-mod mysql;
-#[cfg_attr(not(feature = "postgres"), path = "disabled.rs")]
-mod postgres;
-#[cfg_attr(not(feature = "sqlite"), path = "disabled.rs")]
+#[cfg(feature = "sqlite")]
 mod sqlite;
 
 use std::fmt;
@@ -62,6 +71,13 @@ use crate::error::Error;
 use crate::event::{Event, Hook};
 use crate::history::{self, Home};
 use crate::record::{History, Standing as Past};
+
+#[cfg(not(feature = "mysql"))]
+use self::disabled as mysql;
+#[cfg(not(feature = "postgres"))]
+use self::disabled as postgres;
+#[cfg(not(feature = "sqlite"))]
+use self::disabled as sqlite;
 
 pub use folder::{Backups, Listing};
 pub use manifest::Manifest;
@@ -230,7 +246,6 @@ struct Migrating<'a> {
 
 impl Source<'_> {
     /// Proves that the URL leads to the database of the migrating connection: there, the same session holds the migration lock.
-    #[cfg_attr(not(any(feature = "postgres", feature = "mysql")), expect(dead_code, reason = "no server is built in"))]
     fn is_of<C>(&self, conn: &mut C, database: &str, server: &Server) -> Result<(), Error>
     where
         C: LoadConnection<Backend: Dialect>,
@@ -280,6 +295,9 @@ struct Copied {
     server: String,
     tool: String,
 }
+
+/// How often the size of what is written is looked at.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Is told how many bytes are written, of how many where that is known.
 type Tick<'a> = dyn FnMut(u64, Option<u64>) -> Result<(), Error> + 'a;

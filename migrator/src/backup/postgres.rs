@@ -12,7 +12,7 @@ use super::place::{Place, Server};
 use super::program::{self, Program};
 use super::restore::{Bringing, nobody_else, not_restored};
 use super::secret::SecretFile;
-use super::{Copied, Source, Tick};
+use super::{Copied, PAUSE, Source, Tick};
 use crate::dialect::{Cells, Dialect};
 use crate::error::Error;
 use crate::plan::Policy;
@@ -160,7 +160,7 @@ impl Exchange {
                 return Err(not_restored("the databases could not change names, and nothing was changed", remedy)
                     .with_database(error));
             }
-            std::thread::sleep(program::PAUSE);
+            std::thread::sleep(PAUSE);
         }
     }
 }

@@ -7,12 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
 
+use super::PAUSE;
 use crate::error::Error;
-
-/// How often the size of what is written is looked at.
-pub(super) const PAUSE: Duration = Duration::from_millis(100);
 
 /// How much of a program's complaints is kept.
 const WORDS: u64 = 16 * 1024;

@@ -4,6 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::making::private;
+
 /// A file in the folder for temporary files, removed when this value goes away.
 #[derive(Debug)]
 pub(super) struct SecretFile(PathBuf);
@@ -31,13 +33,3 @@ impl Drop for SecretFile {
         let _gone_before = fs::remove_file(&self.0);
     }
 }
-
-/// Makes a file that is created readable and writable for its owner only. (On Windows the folder's own rules hold.)
-#[cfg(unix)]
-pub(super) fn private(options: &mut OpenOptions) {
-    use std::os::unix::fs::OpenOptionsExt;
-    options.mode(0o600);
-}
-
-#[cfg(not(unix))]
-pub(super) fn private(_options: &mut OpenOptions) {}

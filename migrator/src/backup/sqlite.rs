@@ -12,9 +12,8 @@ use diesel::{Connection, QueryResult};
 
 use super::making::{refused, sync_folder};
 use super::place::{Place, full};
-use super::program::PAUSE;
 use super::restore::{Bringing, not_restored};
-use super::{Copied, Source, Tick};
+use super::{Copied, PAUSE, Source, Tick};
 use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::plan::Policy;
