@@ -22,6 +22,7 @@
 //! | history | what this database went through; `__migrator_history`, append-only |
 //! | [`Plan`] | the ordered list of what a run would do |
 //! | [`Report`] | what a run did, also when it stopped half-way |
+//! | [`backup`] | a copy of the database, made before a run changes it, with its manifest |
 //! | [`Status`] | where each migration stands |
 //!
 //! *The set is what the binary knows. The history is what the database went through. A plan is the difference, and only a run

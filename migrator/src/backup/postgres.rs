@@ -165,15 +165,16 @@ impl Exchange {
     }
 }
 
-/// A statement that makes an empty database like another one.
+/// A statement that makes an empty database like another one. To name `pg_default` needs a privilege that an owner lacks.
 fn create_like(name: &str, fresh: &str) -> String {
     format!(
-        "SELECT format('CREATE DATABASE %I OWNER %I TEMPLATE template0 ENCODING %L LC_COLLATE %L LC_CTYPE %L TABLESPACE %I CONNECTION \
-         LIMIT %s', {}, pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, t.spcname, \
-         d.datconnlimit) || CASE to_jsonb(d) ->> 'datlocprovider' WHEN 'i' THEN format(' LOCALE_PROVIDER icu ICU_LOCALE %L', \
-         coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale')) WHEN 'b' THEN format(' LOCALE_PROVIDER builtin \
-         BUILTIN_LOCALE %L', to_jsonb(d) ->> 'datlocale') ELSE '' END FROM pg_catalog.pg_database d JOIN pg_catalog.pg_tablespace \
-         t ON t.oid = d.dattablespace WHERE d.datname = {}",
+        "SELECT format('CREATE DATABASE %I OWNER %I TEMPLATE template0 ENCODING %L LC_COLLATE %L LC_CTYPE %L CONNECTION LIMIT %s', \
+         {}, pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, d.datconnlimit) || CASE \
+         t.spcname WHEN 'pg_default' THEN '' ELSE format(' TABLESPACE %I', t.spcname) END || CASE to_jsonb(d) ->> \
+         'datlocprovider' WHEN 'i' THEN format(' LOCALE_PROVIDER icu ICU_LOCALE %L', coalesce(to_jsonb(d) ->> 'datlocale', \
+         to_jsonb(d) ->> 'daticulocale')) WHEN 'b' THEN format(' LOCALE_PROVIDER builtin BUILTIN_LOCALE %L', to_jsonb(d) ->> \
+         'datlocale') ELSE '' END FROM pg_catalog.pg_database d JOIN pg_catalog.pg_tablespace t ON t.oid = d.dattablespace WHERE \
+         d.datname = {}",
         literal(fresh),
         literal(name)
     )

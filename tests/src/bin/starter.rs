@@ -6,6 +6,7 @@
 //! - `step`: after each event it waits for a line on its input. A parent can so kill it exactly there.
 //! - `panic=EVENT`: the hook panics at the first event of that name.
 //! - `backup=DIR`: makes a backup before the first change, with the programs of `programs=DIR`.
+//! - `restore=FILE`: restores this backup into the database, and does nothing else.
 //! - `memory`: tells at its end how much memory it used at most, `memory KIB`.
 //! - `lock-timeout=MS`, `statement-timeout=MS`, `schema=NAME`, `wal`: options of the run and of the connection.
 //!
@@ -20,13 +21,19 @@ use std::{
 };
 
 use diesel::{Connection, MysqlConnection, PgConnection, SqliteConnection, connection::LoadConnection};
-use migrator::backup::Backup;
+use migrator::backup::{Backup, Restore};
 use migrator::{Dialect, MigrationSet, Migrator};
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
     let [url, directory, options @ ..] = &words[..] else { panic!("usage: starter URL DIRECTORY [WORD…]") };
     let options = Options(options.to_vec());
+    if let Some(file) = options.value("restore") {
+        return match Restore::of(file).into(url) {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(error) => panic!("{error}"),
+        };
+    }
     match url.split_once("://").map(|(scheme, _)| scheme) {
         Some("postgres") => serve(connect::<PgConnection>(url), url, directory, &options),
         Some("mysql") => serve(connect::<MysqlConnection>(url), url, directory, &options),

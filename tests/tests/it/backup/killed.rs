@@ -67,3 +67,51 @@ fn at_a_system_call() {
     }
     println!("killed at {killed} system calls; {killed} survived");
 }
+
+/// At each system call of a restore that changes a file: what is there is the old state or the new one, and whole.
+fn while_it_is_restored(mode: &str) {
+    let (mut killed, mut old) = (0, 0);
+    for call in ["pwrite64", "copy_file_range", "fsync", "rename", "unlink"] {
+        for number in 1.. {
+            let case = Case::<Sqlite>::new();
+            case.database.execute(mode);
+            let backup = case.make();
+            case.database.execute("INSERT INTO t1 VALUES (2)");
+            let log = case.database.folder().join("strace");
+            let (trace, inject) = (format!("trace={call}"), format!("inject={call}:signal=SIGKILL:when={number}"));
+            let strace = ["strace", "-f", "-qq", "-o", text(&log), "-e", &trace, "-e", &inject];
+            let option = format!("restore={}", text(&backup.file));
+            Starter::under(&strace, case.database.url(), case.folder.path(), &[&option]).end();
+            let when = format!("{call} {number}");
+            let rows = case.database.row_counts()["t1"];
+            assert!(rows == 1 || rows == 2, "{when}: {rows}");
+            assert_eq!(
+                case.database.texts("SELECT integrity_check AS value FROM pragma_integrity_check"),
+                ["ok"],
+                "{when}"
+            );
+            if !fs::read_to_string(&log).expect("strace writes").contains("killed by SIGKILL") {
+                assert_eq!(rows, 1, "{when} is not made, and nothing was killed");
+                break;
+            }
+            killed += 1;
+            old += usize::from(rows == 2);
+            case.restore(&backup.file).unwrap_or_else(|error| panic!("{when}: {error}"));
+            assert_eq!(case.database.row_counts()["t1"], 1, "{when}");
+            let listing = Backups::in_folder(case.backups.path()).verify().expect("the folder");
+            assert!(listing.problems.is_empty(), "{when}: {listing:?}");
+        }
+    }
+    println!("a restore killed at {killed} system calls: {old} times the old state, else the new one");
+    assert!(killed > 15 && old > 10 && killed > old, "{killed} {old}");
+}
+
+#[test]
+fn while_sqlite_is_restored() {
+    while_it_is_restored("PRAGMA journal_mode = delete");
+}
+
+#[test]
+fn while_sqlite_with_wal_is_restored() {
+    while_it_is_restored("PRAGMA journal_mode = wal");
+}

@@ -8,7 +8,7 @@ use migrator::backup::Restore;
 use migrator_tests::Database;
 
 use super::{Case, names_of, programs};
-use crate::dialects::{Mariadb, Postgres, Sqlite, Subject, tables};
+use crate::dialects::{Mariadb, Postgres, Sqlite, Subject, as_role, tables};
 
 on_each_dialect!(is_refused_while_a_session_is_open, of_another_kind_is_refused);
 
@@ -116,6 +116,25 @@ fn fails<S: Subject>(script: &str, left: &str) {
     assert_eq!(case.names().len(), 4, "the copy that was made first stays");
     case.restore(&backup.file).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(tables(&case.database), ["t1"]);
+}
+
+/// The owner of the database, who may make no other one.
+#[test]
+fn a_role_of_postgres_without_createdb_is_told_so() {
+    let case = Case::<Postgres>::new();
+    let (name, role) = (case.database.name(), format!("owner_of_{}", case.database.name()));
+    case.database.execute(&format!(
+        "CREATE ROLE {role} LOGIN PASSWORD 'letter'; ALTER DATABASE {name} OWNER TO {role}; ALTER TABLE t1 OWNER TO {role};
+         ALTER TABLE __migrator_history OWNER TO {role}; ALTER TABLE __migrator_meta OWNER TO {role}"
+    ));
+    let url = as_role(case.database.url(), &role, "letter");
+    let backup = case.make();
+    let error = Restore::of(&backup.file).into(&url).expect_err("it may not");
+    assert_eq!(error.code(), "restore_failed");
+    assert!(error.to_string().contains("CREATEDB") && error.message().contains("what it was"), "{error}");
+    case.database.execute(&format!("ALTER ROLE {role} CREATEDB; INSERT INTO t1 VALUES (2)"));
+    Restore::of(&backup.file).into(&url).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(case.database.row_counts()["t1"], 1);
 }
 
 /// The second load, into the database itself, is the one that no transaction holds together.

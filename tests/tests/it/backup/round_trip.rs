@@ -18,6 +18,7 @@ on_each_dialect!(
     is_made_once_and_only_when_something_is_pending,
     a_new_database_can_be_copied_too,
     the_host_makes_its_own,
+    a_failure_names_the_backup,
 );
 
 fn everything_comes_back<S: Subject>() {
@@ -103,6 +104,16 @@ fn a_new_database_can_be_copied_too<S: Subject>() {
     Restore::of(&file).into(database.url()).unwrap_or_else(|error| panic!("{error}"));
     assert!(tables(&database).is_empty());
     applies::<S>(&database, &folder.set());
+}
+
+fn a_failure_names_the_backup<S: Subject>() {
+    let case = Case::<S>::new();
+    case.folder.write("02_t2/up.sql", "INSERT INTO nowhere VALUES (1)");
+    let error = case.run(case.backup()).expect_err("it fails");
+    let backup = error.report().and_then(migrator::Report::backup).expect("it was made").to_owned();
+    assert!(error.to_string().contains(&format!("the state before is in {backup}")), "{error}");
+    case.restore(backup).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(tables(&case.database), ["t1"]);
 }
 
 fn the_host_makes_its_own<S: Subject>() {
