@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use diesel::Connection;
 use diesel::connection::SimpleConnection;
-use migrator::Policy;
-use migrator::backup::Restore;
+use migrator::backup::{Backup, Restore};
+use migrator::{Migrator, Policy};
 use migrator_tests::Database;
 
 use super::{Case, names_of, programs};
@@ -135,6 +136,28 @@ fn a_role_of_postgres_without_createdb_is_told_so() {
     case.database.execute(&format!("ALTER ROLE {role} CREATEDB; INSERT INTO t1 VALUES (2)"));
     Restore::of(&backup.file).into(&url).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(case.database.row_counts()["t1"], 1);
+}
+
+/// With another provider of collations than the server's own.
+#[test]
+fn a_database_of_postgres_comes_back_with_its_locale() {
+    let case = Case::<Postgres>::new();
+    let name = format!("{}_icu", case.database.name());
+    case.database.execute(&format!("CREATE DATABASE {name} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de-AT'"));
+    let url = case.database.url().replace(case.database.name(), &name);
+    let locale = || {
+        let query =
+            "SELECT concat(oid, ' ', datlocprovider, ' ', daticulocale) AS value FROM pg_database WHERE datname = ";
+        case.database.texts(&format!("{query}'{name}'")).concat()
+    };
+    let before = locale();
+    let backup = Backup::to(case.backups.path()).url(&url);
+    let file =
+        Migrator::new(&case.folder.set()).backup(&mut diesel::PgConnection::establish(&url).expect("connect"), &backup);
+    Restore::of(file.unwrap_or_else(|error| panic!("{error}"))).into(&url).unwrap_or_else(|error| panic!("{error}"));
+    let after = locale();
+    assert!(before.ends_with(" i de-AT") && after.ends_with(" i de-AT") && before != after, "{before}, {after}");
+    case.database.execute(&format!("DROP DATABASE {name}"));
 }
 
 /// The second load, into the database itself, is the one that no transaction holds together.
