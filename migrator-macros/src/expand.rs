@@ -107,3 +107,34 @@ fn packed(args: &Args, packed: &Packed) -> TokenStream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use migrator_source::layout::{self, File, Options};
+    use proc_macro2::TokenTree;
+
+    use super::*;
+
+    fn count(stream: TokenStream) -> usize {
+        let one = |token| match token {
+            TokenTree::Group(group) => 1 + count(group.stream()),
+            _ => 1,
+        };
+        stream.into_iter().map(one).sum()
+    }
+
+    fn tokens(migrations: usize) -> usize {
+        let file = |at| File { path: format!("{at:04}_a/up.sql"), bytes: b"SELECT 1;".to_vec() };
+        let files: Vec<File> = (1..=migrations).map(file).collect();
+        let folder = layout::read(&files, Options::default()).expect("no fault");
+        let packed = Packed::new(&folder, "migrations").expect("small");
+        let embedded = Embedded { packed, files: vec![], tracked: true, warnings: vec![], unsealed: None };
+        count(set(&syn::parse_str("migrator; \"migrations\"").expect("arguments"), &embedded))
+    }
+
+    /// A token for each migration costs the compiler as much as all the SQL of one.
+    #[test]
+    fn a_set_is_as_many_tokens_however_many_migrations() {
+        assert_eq!(tokens(1), tokens(1000));
+    }
+}

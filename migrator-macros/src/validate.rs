@@ -55,7 +55,8 @@ pub(crate) fn validate(args: &Args) -> Result<Embedded, Vec<String>> {
     Ok(Embedded { packed, files: watched(files), tracked, warnings, unsealed })
 }
 
-fn possible() -> &'static [SqlDialect] {
+/// The dialects that the build can talk to.
+pub(crate) fn possible() -> &'static [SqlDialect] {
     match (cfg!(feature = "sqlite"), cfg!(feature = "postgres"), cfg!(feature = "mysql")) {
         (true, false, false) => &[SqlDialect::Sqlite],
         (false, true, false) => &[SqlDialect::Postgres],

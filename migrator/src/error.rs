@@ -6,6 +6,7 @@ use std::fmt;
 use migrator_source::sql::{Position, position};
 
 use crate::report::Report;
+use crate::seed::SeedReport;
 
 /// Why a verb could not do what it was asked to do.
 ///
@@ -23,8 +24,11 @@ struct Inner {
     place: Option<Place>,
     remedy: String,
     report: Option<Report>,
+    seeds: Option<SeedReport>,
     /// The source's own words, with what a database says besides its message.
     words: Option<String>,
+    /// Whose words they are.
+    speaker: &'static str,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -64,7 +68,9 @@ impl Error {
             place: None,
             remedy: remedy.into(),
             report: None,
+            seeds: None,
             words: None,
+            speaker: "database",
             source: None,
         }))
     }
@@ -98,9 +104,25 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_seeds(mut self, seeds: SeedReport) -> Self {
+        self.0.seeds = Some(seeds);
+        self
+    }
+
     pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.0.words = Some(source.to_string());
         self.0.source = Some(Box::new(source));
+        self
+    }
+
+    pub(crate) fn with_boxed(mut self, source: Box<dyn StdError + Send + Sync>) -> Self {
+        self.0.words = Some(source.to_string());
+        self.0.source = Some(source);
+        self
+    }
+
+    pub(crate) fn with_words(mut self, speaker: &'static str, words: String) -> Self {
+        (self.0.speaker, self.0.words) = (speaker, Some(words));
         self
     }
 
@@ -140,7 +162,12 @@ impl Error {
         self.0.report.as_ref()
     }
 
-    /// The database's own words.
+    /// What seeding did, where a critical seed failed.
+    pub fn seed_report(&self) -> Option<&SeedReport> {
+        self.0.seeds.as_ref()
+    }
+
+    /// The database's own words, or those of a seed that failed.
     pub fn database_words(&self) -> Option<&str> {
         self.0.words.as_deref()
     }
@@ -158,6 +185,11 @@ impl Error {
     /// The history and the set do not fit together (changed, missing, out of order, in doubt …) and the policies refuse it.
     pub fn is_blocked(&self) -> bool {
         matches!(self.0.code, "changed" | "missing" | "out_of_order" | "ahead" | "failed" | "history_tampered")
+    }
+
+    /// A critical seed failed; the [`seed_report`](Error::seed_report) has the others.
+    pub fn is_seed_failed(&self) -> bool {
+        self.0.code == "seed_failed"
     }
 
     /// The migrations directory itself has a fault.
@@ -187,7 +219,7 @@ impl fmt::Display for Error {
             }
         }
         if let Some(words) = &inner.words {
-            write!(f, "\ndatabase: {}", words.trim_end())?;
+            write!(f, "\n{}: {}", inner.speaker, words.trim_end())?;
         }
         if !inner.remedy.is_empty() {
             write!(f, "\nnext: {}", inner.remedy)?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::report::Report;
+use crate::seed::SeedOutcome;
 
 /// One transition of a run, for the hook that [`Migrator::on_event`](crate::Migrator::on_event) takes.
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +97,29 @@ pub enum Event<'a> {
         /// How long it pauses before.
         pause: Duration,
     },
+    /// A seed starts.
+    SeedStarted {
+        /// Its name.
+        name: &'a str,
+        /// Which try it is, from 1, by all processes since it last succeeded or changed.
+        attempt: u32,
+    },
+    /// A seed was tried, and what it did is committed or undone; or it was skipped.
+    SeedEnded {
+        /// Its name.
+        name: &'a str,
+        /// What became of it.
+        outcome: &'a SeedOutcome,
+    },
+    /// A seed failed in a way that can pass.
+    SeedRetrying {
+        /// Its name.
+        name: &'a str,
+        /// Which try comes next, from 2.
+        attempt: u32,
+        /// How long it pauses before.
+        pause: Duration,
+    },
     /// Something is worth a word.
     Warning {
         /// The whole sentence.
@@ -121,6 +145,9 @@ impl Hook {
             }
             Event::Waiting { attempt, holder } => {
                 tracing::info!(target: "migrator", attempt, holder, "waiting for the migration lock");
+            }
+            Event::SeedEnded { name, outcome: outcome @ SeedOutcome::Failed { .. } } => {
+                tracing::error!(target: "migrator", seed = name, %outcome, "seed failed");
             }
             event => tracing::info!(target: "migrator", ?event),
         }

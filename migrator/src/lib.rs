@@ -24,6 +24,7 @@
 //! | [`Report`] | what a run did, also when it stopped half-way |
 //! | [`backup`] | a copy of the database, made before a run changes it, with its manifest |
 //! | [`Status`] | where each migration stands |
+//! | [`Seed`] | an idempotent data step that runs after the migrations; the ledger `__migrator_seeds` remembers it |
 //!
 //! *The set is what the binary knows. The history is what the database went through. A plan is the difference, and only a run
 //! changes anything.* Status and plan never write.
@@ -45,6 +46,8 @@
 //! | `target_unknown`, `target_ambiguous`, `resolve_refused` | what was asked for is not there |
 //! | `folder`, `stale` | the migrations directory has a fault; the binary does not hold what the directory holds |
 //! | `dialect_unknown` | a directory is to be sealed, and nothing says which SQL it is written in |
+//! | `seeds`, `migrations_pending` | the list of seeds is unsound; no seed runs before the migrations are applied |
+//! | `seed_failed`, `interrupted` | a critical seed failed; the host stopped the wait between two tries |
 //! | `session_setup`, `database` | the session's set-up failed; the database refused something else |
 //! | `backup_failed`, `program` | the backup before a run could not be made, and nothing was changed; a database's own program is missing or too old |
 //! | `backup_damaged`, `restore_refused`, `restore_failed` | a backup is not what its manifest says; a restore would hurt somebody; a restore did not come to its end |
@@ -67,9 +70,13 @@ mod plan;
 mod record;
 mod report;
 mod seal;
+pub mod seed;
+mod seeding;
 mod session;
+mod source;
 mod stale;
 mod status;
+mod turns;
 
 #[cfg(all(feature = "cli", not(any(feature = "sqlite", feature = "postgres", feature = "mysql"))))]
 compile_error!("a command line that can connect to nothing: add the feature sqlite, postgres or mysql");
@@ -86,6 +93,7 @@ pub use migrator_source::layout::Layout;
 pub use migrator_source::sql::SqlDialect;
 pub use plan::{Plan, Policy, Resolution, Step, Target};
 pub use report::{Applied, Report};
+pub use seed::{Seed, SeedError, SeedOutcome, SeedReport, SeedResult};
 pub use session::SessionStep;
 pub use status::{DatabaseState, MigrationStatus, Problem, State, Status};
 
@@ -120,20 +128,93 @@ macro_rules! embed_migrations {
     };
 }
 
+/// Makes a [`Seed`] of a file that is baked into the binary: SQL, CSV (feature `csv`) or JSON (feature `json`).
+///
+/// ```ignore
+/// const ROLES: Seed<SqliteConnection> = seed_file!("seeds/010_roles.sql");
+/// const COUNTRIES: Seed<SqliteConnection> = seed_file!("seeds/020_countries.csv", key = ["code"]).depends_on(&[ROLES]);
+/// ```
+///
+/// The path is relative to the `Cargo.toml` of the crate that calls the macro. The file's name, without the number in front and
+/// without its ending, is the seed's: `roles`, `countries`. A change of the content runs it again ([`seed::Mode::OnChange`]); line
+/// endings do not count.
+///
+/// The statements of an SQL file run in the seed's transaction. A CSV file is a header with column names, and rows; an empty
+/// cell is NULL. A JSON file is an array of objects that all have the same keys. Their rows are put into the table that the seed
+/// is named after, or into `table = "…"`. `key = […]` names the columns that tell rows apart; without it the first column does. A
+/// row whose key is in the table stays as it is, so that what a user changed is never reset; `existing = update` gives it the file's
+/// values. Rows are never deleted. With [`seed::Mode::Ensure`] rows that are gone come back.
+///
+/// A fault of the file (not UTF-8, a short row, a column twice, a value of another kind) is a compile error that names its line; a
+/// column that the table has not is an error before anything is written.
+#[macro_export]
+macro_rules! seed_file {
+    ($($args:tt)*) => {
+        $crate::__private::embed_seed!($crate; $($args)*)
+    };
+}
+
+/// Makes a [`Seed`] of a function: it keeps the function and adds a constant of its name in capitals.
+///
+/// ```
+/// use diesel::prelude::*;
+/// use migrator::{Seed, SeedResult, seed};
+///
+/// #[seed]
+/// fn roles(conn: &mut SqliteConnection) -> SeedResult {
+///     Ok(diesel::sql_query("INSERT OR IGNORE INTO role VALUES ('admin')").execute(conn)? as u64)
+/// }
+///
+/// #[seed(depends_on = [ROLES], version = "2", environments = [development, test], critical = false)]
+/// fn admin(conn: &mut SqliteConnection) -> SeedResult {
+///     Ok(diesel::sql_query("INSERT OR IGNORE INTO account VALUES ('admin', 'admin')").execute(conn)? as u64)
+/// }
+///
+/// const SEEDS: &[Seed<SqliteConnection>] = &[ROLES, ADMIN];
+/// ```
+///
+/// | argument | is | default |
+/// |---|---|---|
+/// | `name = "…"` | what the ledger knows it by | the function's name |
+/// | `version = "…"` | [`Seed::version`] | empty |
+/// | `depends_on = [ROLES, …]` | [`Seed::depends_on`] | nothing |
+/// | `environments = [development, test, staging, production]` | [`Seed::environments`] | all |
+/// | `mode = once`, `on_change`, `ensure`, `always`, `manual` | [`Seed::mode`] | `on_change` |
+/// | `phase = blocking`, `background` | [`Seed::phase`] | `blocking` |
+/// | `critical = false` | [`Seed::critical`] | `true` |
+/// | `verify = is_there` | [`Seed::verify`]: a `fn(&mut C) -> Result<bool, SeedError>` | nothing |
+/// | `transaction = false` | [`Seed::without_transaction`]; needs `verify` | `true` |
+/// | `deadline = 30` | [`Seed::deadline`], in seconds | 10 minutes |
+/// | `files = ["seeds/prices.xml"]` | files whose content joins the version | none |
+/// | `crate = path` | this crate, where it has another name | `::migrator` |
+///
+/// An unknown seed in `depends_on` and seeds that depend on each other in a circle are compile errors; so are, where
+/// [`seed::checked`] or a provider takes the list in a `static`, two seeds of one name and a dependency that is not in the list.
+pub use migrator_macros::seed;
+
 /// What the expansion of the macro names. Not part of the interface.
 #[doc(hidden)]
 pub mod __private {
     pub use std::borrow::Cow;
+    pub use std::time::Duration;
 
-    pub use migrator_macros::embed;
+    pub use migrator_macros::{embed, embed_seed};
+    pub use migrator_source::data::Kind as SeedKind;
     pub use migrator_source::layout::Layout;
     pub use migrator_source::pack::Packed;
     pub use migrator_source::sql::SqlDialect;
 
+    pub use crate::environment::Environment;
     use crate::migration::MigrationSet;
+    pub use crate::seed::{Existing, Mode, Phase, Seed, SeedFile};
 
     /// The set that a packed form is.
     pub const fn set(packed: &'static Packed) -> MigrationSet {
         MigrationSet::embedded(packed)
+    }
+
+    /// The seed that a file is.
+    pub const fn seed_of_file<C>(name: &'static str, hash: &'static str, file: &'static SeedFile) -> Seed<C> {
+        Seed::of_file(name, hash, file)
     }
 }

@@ -23,6 +23,14 @@ impl LockKey {
     }
 }
 
+impl LockKey {
+    /// The lock of one seed that runs in the background, so that it never blocks a run.
+    pub(crate) fn of_seed(facts: &Facts, home: &Home, seed: &str) -> Self {
+        let home = Home { schema: home.schema.clone(), set_name: format!("{}\0{seed}", home.set_name) };
+        Self::new(facts, &home)
+    }
+}
+
 /// How long a verb waits for the lock, and who is told about it.
 #[derive(Debug, Clone)]
 pub(crate) struct Wait {
@@ -71,6 +79,20 @@ where
     }
 }
 
+/// Refuses a server that cannot be written to, or whose lock excludes nobody.
+pub(crate) fn check_writable(facts: &Facts, what: &str) -> Result<(), Error> {
+    if let Some(reason) = &facts.read_only {
+        let message = format!("{what}, and nothing can be written: {reason}");
+        return Err(Error::new("read_only", message, "connect to the primary, as a role that may write"));
+    }
+    if let Some(reason) = &facts.unsupported {
+        let message = format!("no migration lock can be trusted here: {reason}");
+        let remedy = "let a single job run the migrations, on a server with a lock that holds";
+        return Err(Error::new("unsupported", message, remedy));
+    }
+    Ok(())
+}
+
 /// Polls for the lock; never a blocking call, beside which `CREATE INDEX CONCURRENTLY` would deadlock.
 pub(crate) fn acquire<C>(conn: &mut C, key: &LockKey, facts: &Facts, wait: &Wait) -> Result<Duration, Error>
 where
@@ -99,6 +121,24 @@ fn timeout(waited: Duration, holder: Option<String>) -> Error {
         message,
         "wait until it is done, or end it; a longer wait is --lock-timeout (Migrator::lock_timeout)",
     )
+}
+
+/// The error when the lock, which this connection held, is gone.
+pub(crate) fn lost<C>(conn: &mut C, key: &LockKey) -> Option<Error>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let sql = format!("SELECT CASE WHEN {} THEN '1' ELSE '0' END", C::Backend::owned(key));
+    let rows = C::Backend::rows(conn, &sql).ok()?;
+    if rows.first()?.holds(0) {
+        return None;
+    }
+    let message = "this connection no longer holds the migration lock; nothing more was done";
+    Some(Error::new(
+        "lock_lost",
+        message,
+        "a connection pooler between here and the database, or a script, gave it away: connect directly",
+    ))
 }
 
 /// What one question for a lock is answered.

@@ -41,6 +41,9 @@ impl fmt::Display for Version {
 pub struct Checksum(pub(crate) Sum);
 
 impl Checksum {
+    /// In the fingerprint, of a migration of which nobody knows which text ran.
+    pub(crate) const UNKNOWN: Self = Self([0; 32]);
+
     pub(crate) fn of(text: &str) -> Self {
         Self(checksum::digest(text.as_bytes()))
     }
@@ -88,9 +91,10 @@ impl<'a> Migration<'a> {
         self.item.name
     }
 
-    /// The text of the up script: where one file holds both ways, its text up to the mark of the way down.
+    /// The text of the up script: where one file holds both ways, its text up to the mark of the way down. Empty for a migration
+    /// in Rust.
     pub fn up(&self) -> &'a str {
-        self.item.up
+        if self.item.is_code() { "" } else { self.item.up }
     }
 
     /// The text of the down script; `None` when there is none or it has no statement.
@@ -105,9 +109,24 @@ impl<'a> Migration<'a> {
         self.item.down.is_some() && !self.item.down_faulty
     }
 
-    /// The digest of the up script's normalised text. It is computed at each call.
+    /// The digest of the up script's normalised text; of the name, for a migration in Rust. It is computed at each call.
     pub fn checksum(&self) -> Checksum {
         Checksum::of(self.item.up)
+    }
+
+    /// Whether it is of a foreign source, so that nothing but its name is known.
+    pub(crate) fn is_opaque(&self) -> bool {
+        self.item.is_opaque()
+    }
+
+    /// Whether it is called, and has no script.
+    pub(crate) fn is_called(&self) -> bool {
+        self.item.is_opaque() || self.item.is_code()
+    }
+
+    /// The digest that a record of it holds.
+    pub(crate) fn recorded(&self) -> Option<Checksum> {
+        (!self.is_opaque()).then(|| self.checksum())
     }
 
     /// The place in the set's order, from 0.
@@ -117,6 +136,9 @@ impl<'a> Migration<'a> {
 
     /// The path of the up script, with the directory as it was named.
     pub fn path(&self) -> String {
+        if self.is_called() {
+            return self.item.up_path();
+        }
         format!("{}/{}", self.set.dir, self.item.up_path())
     }
 
@@ -150,6 +172,16 @@ enum Blobs {
 impl MigrationSet {
     pub(crate) const fn embedded(packed: &'static Packed) -> Self {
         Self(Blobs::Embedded(packed))
+    }
+
+    /// This set with a migration in Rust.
+    pub(crate) fn with_code(&self, name: &str) -> Result<Self, String> {
+        self.packed().with_code(name).map(|packed| Self(Blobs::Read(Arc::new(packed))))
+    }
+
+    /// The names of a foreign source.
+    pub(crate) fn opaque(packed: Packed) -> Self {
+        Self(Blobs::Read(Arc::new(packed)))
     }
 
     /// Reads a migrations directory; the layout is detected.

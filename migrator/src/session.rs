@@ -8,7 +8,7 @@ use std::time::Duration;
 use diesel::QueryResult;
 use diesel::connection::LoadConnection;
 
-use crate::dialect::{Dialect, Session, refused};
+use crate::dialect::{Dialect, Session, Work, refused};
 use crate::error::Error;
 use crate::event::{Event, Hook};
 
@@ -92,12 +92,13 @@ impl<C: LoadConnection> Step<C> {
     }
 }
 
-/// Runs `body` in a session that is set up for migrations, and leaves the session as it was found, also after an error or a
+/// Runs `body` in a session that is set up for its work, and leaves the session as it was found, also after an error or a
 /// panic. `body` gets the SQL that undoes what a script changed in the session.
 pub(crate) fn with_session<C, R>(
     conn: &mut C,
     [setup, teardown]: [&Step<C>; 2],
     statement_lock_timeout: Duration,
+    work: Work,
     hook: &Hook,
     body: impl FnOnce(&mut C, &Session) -> Result<R, Error>,
 ) -> Result<R, Error>
@@ -105,7 +106,7 @@ where
     C: LoadConnection<Backend: Dialect>,
 {
     let looking = |error| refused::<C::Backend>("tell the session's settings", error);
-    let found = C::Backend::session(conn, statement_lock_timeout).map_err(looking)?;
+    let found = C::Backend::session(conn, statement_lock_timeout, work).map_err(looking)?;
     let result = catch_unwind(AssertUnwindSafe(|| {
         send(conn, &found.enter).map_err(|error| refused::<C::Backend>("set the session up", error))?;
         setup.run(conn).map_err(|error| {
@@ -114,7 +115,7 @@ where
         })?;
         // Taken after the set-up, so that a restore brings back what the set-up chose, and the set-up itself runs once: what it
         // locked is not locked twice.
-        let chosen = C::Backend::session(conn, statement_lock_timeout).map_err(looking)?;
+        let chosen = C::Backend::session(conn, statement_lock_timeout, work).map_err(looking)?;
         body(conn, &chosen)
     }));
     let torn_down = catch_unwind(AssertUnwindSafe(|| teardown.run(conn)));

@@ -98,6 +98,8 @@ pub struct MigrationStatus {
     pub checksum: Option<Checksum>,
     /// Whether it has a down script that can run.
     pub reversible: bool,
+    /// Whether another tool applied it, so that nobody knows which text ran.
+    pub unverified: bool,
     /// The database's words at the last attempt, while it is not applied.
     pub error: Option<String>,
 }
@@ -178,6 +180,9 @@ impl fmt::Display for Status {
             if let Some(duration) = row.duration_ms {
                 write!(f, "  {duration} ms")?;
             }
+            if row.unverified {
+                f.write_str("  applied by another tool, its text unverified")?;
+            }
             if let Some(error) = row.error.as_deref().and_then(|error| error.lines().next()) {
                 write!(f, "  last attempt: {error}")?;
             }
@@ -231,7 +236,7 @@ pub(crate) fn states<'a>(set: &'a MigrationSet, history: &'a History) -> States<
             let older = newest.is_some_and(|newest| layout.order(migration.version(), newest).is_lt());
             let state = match standing {
                 Standing::Applied | Standing::Baselined
-                    if past.and_then(|past| past.record.checksum) != Some(migration.checksum()) =>
+                    if differ(past.and_then(|past| past.record.checksum), migration.recorded()) =>
                 {
                     State::Changed
                 }
@@ -262,6 +267,11 @@ pub(crate) fn states<'a>(set: &'a MigrationSet, history: &'a History) -> States<
         .collect();
     others.sort_by(|(a, _), (b, _)| layout.order(&a.record.version, &b.record.version));
     States { set, of_set, others, pasts }
+}
+
+/// Whether two digests are known and not the same.
+fn differ(recorded: Option<Checksum>, known: Option<Checksum>) -> bool {
+    recorded.is_some() && known.is_some() && recorded != known
 }
 
 /// What is not as it should be, each kind once, the worst first.
@@ -340,10 +350,11 @@ pub(crate) fn status(set: &MigrationSet, history: Option<&History>, dialect: &'s
                 version: past.record.version.clone(),
                 name: past.record.name.clone(),
                 state: *state,
-                applied_at: Some(past.record.recorded_at.clone()),
+                applied_at: applied_at(past),
                 duration_ms: past.record.duration_ms,
                 checksum: past.record.checksum,
                 reversible: false,
+                unverified: past.record.adopted().is_some(),
                 error: past.error.map(str::to_owned),
             },
         );
@@ -368,12 +379,19 @@ fn row(states: &States<'_>, entry: &Entry) -> MigrationStatus {
         version: migration.version().to_owned(),
         name: migration.name().to_owned(),
         state: entry.state,
-        applied_at: past.map(|past| past.record.recorded_at.clone()),
+        applied_at: past.and_then(applied_at),
         duration_ms: past.and_then(|past| past.record.duration_ms),
-        checksum: Some(migration.checksum()),
+        checksum: migration.recorded(),
         reversible: migration.is_reversible(),
+        unverified: past.is_some_and(|past| past.record.adopted().is_some()),
         error: any.and_then(|past| past.error).map(str::to_owned),
     }
+}
+
+/// When it was applied: what another tool's table told for what that tool did.
+fn applied_at(past: &Past<'_>) -> Option<String> {
+    let at = past.record.adopted().unwrap_or(Some(&past.record.recorded_at));
+    at.map(str::to_owned)
 }
 
 /// The first five names, and how many more there are.

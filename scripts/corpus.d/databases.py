@@ -11,7 +11,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-OURS = ("__migrator_history", "__migrator_seeds", "__migrator_lock", "__migrator_meta")
+# Ours, and the one that we keep in step with diesel.
+OURS = ("__migrator_history", "__migrator_seeds", "__migrator_lock", "__migrator_meta", "__diesel_schema_migrations")
 
 
 def run(command, **options):
@@ -88,9 +89,11 @@ class Postgres(Server):
     name = "PostgreSQL"
     STOP = 3  # SIGQUIT: at once; the data is thrown away
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, programs: Path | None = None):
         super().__init__(folder, "postgres")
-        self.bin = self._bin()
+        self.bin = programs or self._bin()
+        # The dump tool that is installed does not read what is newer than itself.
+        self.can_dump = programs is None
         must(self.as_user([self.bin / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]), cwd="/")
         settings = {
             "port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": self.folder,
@@ -98,8 +101,8 @@ class Postgres(Server):
         }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         self.start([self.bin / "postgres", "-D", self.data, *options], lambda: run(self._psql("postgres", "-c", "SELECT 1")).returncode == 0)
-        # Not a superuser: what the owner of a database may do has to be enough.
-        self._admin("CREATE ROLE corpus LOGIN")
+        # Not a superuser: what the owner of a database may do has to be enough. Only lemmy's HEAD switches system triggers off.
+        self._admin(f"CREATE ROLE corpus LOGIN {'SUPERUSER' if programs else ''}")
         self.version = self._admin("SHOW server_version").split()[0]
 
     @staticmethod
@@ -127,6 +130,8 @@ class Postgres(Server):
         return run(self._psql(name, *words, "-f", "-", user="corpus"), input=file.sql, env=env)
 
     def schema(self, name) -> list[str]:
+        if not self.can_dump:
+            return must(self._psql(name), input=CATALOGUE).splitlines()
         ours = [word for table in OURS for word in ("-T", f"*.{table}")]
         dump = must(["pg_dump", "-s", "-h", self.folder, "-p", self.port, "-U", "postgres", *ours, name])
         # `\restrict` guards psql, with another token in each dump.
@@ -135,7 +140,7 @@ class Postgres(Server):
     def rows(self, name) -> dict[str, int]:
         counts = """SELECT format('SELECT %L, count(*) FROM %I.%I', n.nspname || '.' || c.relname, n.nspname, c.relname)
             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^(pg_|information_schema$)' AND c.relname !~ '^__migrator_'
+            WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^(pg_|information_schema$)' AND c.relname !~ '^__(migrator_|diesel_schema)'
             ORDER BY 1 \\gexec\n"""
         lines = must(self._psql(name, "-F", "\t"), input=counts).splitlines()
         return {table: int(count) for table, count in (line.rsplit("\t", 1) for line in lines)}
@@ -143,6 +148,29 @@ class Postgres(Server):
     def is_empty(self, name) -> bool:
         made = "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname !~ '^(pg_|information_schema$)'"
         return must(self._psql(name, "-c", made)).strip() == "0"
+
+
+# What a schema is, one line each, where no dump tool reads the server.
+CATALOGUE = r"""
+    WITH mine AS (SELECT oid FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema$)'),
+    tables AS (SELECT oid FROM pg_class WHERE relnamespace IN (SELECT oid FROM mine) AND relname !~ '^__(migrator_|diesel_schema)')
+    SELECT replace(line, E'\n', ' ') FROM (
+        SELECT format('column %s.%s %s %s %s', attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull,
+                      pg_get_expr(adbin, adrelid)) AS line
+        FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+        WHERE attrelid IN (SELECT oid FROM tables) AND attnum > 0 AND NOT attisdropped
+        UNION ALL SELECT 'constraint ' || conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid)
+        FROM pg_constraint WHERE conrelid IN (SELECT oid FROM tables)
+        UNION ALL SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid IN (SELECT oid FROM tables)
+        UNION ALL SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid IN (SELECT oid FROM tables) AND NOT tgisinternal
+        UNION ALL SELECT pg_get_functiondef(p.oid) FROM pg_proc p
+        WHERE pronamespace IN (SELECT oid FROM mine) AND prokind <> 'a'
+        UNION ALL SELECT 'label ' || enumtypid::regtype || ' ' || enumlabel FROM pg_enum
+        UNION ALL SELECT 'view ' || oid::regclass || ' ' || pg_get_viewdef(oid) FROM pg_class
+        WHERE relkind IN ('v', 'm') AND oid IN (SELECT oid FROM tables)
+        UNION ALL SELECT 'extension ' || extname FROM pg_extension
+    ) lines ORDER BY 1;
+"""
 
 
 class MariaDb(Server):
@@ -193,7 +221,7 @@ class MariaDb(Server):
     def rows(self, name) -> dict[str, int]:
         tables = self._admin(
             f"SELECT table_name FROM information_schema.tables WHERE table_schema = '{name}' AND table_type = 'BASE TABLE'"
-            " AND table_name NOT LIKE '\\_\\_migrator\\_%' ORDER BY 1"
+            " AND table_name NOT LIKE '\\_\\_migrator\\_%' AND table_name <> '__diesel_schema_migrations' ORDER BY 1"
         ).splitlines()
         counts = " UNION ALL ".join(f"SELECT '{table}', count(*) FROM `{name}`.`{table}`" for table in tables)
         lines = self._admin(counts).splitlines() if counts else []

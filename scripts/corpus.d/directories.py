@@ -58,7 +58,15 @@ class Directory:
     """Tables of SQLite into which a script puts random values: their rows are counted and not compared."""
     bundled: bool = False
     """The plain client has to be the bundled SQLite, since Debian's is too old for the scripts."""
+    newer: bool = False
+    """Needs a newer PostgreSQL than Debian's: `--newer-postgres`."""
+    before: str = ""
+    """SQL for the plain client before the first script: what the directory takes for granted of its own tool."""
     note: str = ""
+
+    @property
+    def server(self):
+        return "newer-postgres" if self.newer else self.dialect
 
     @property
     def key(self):
@@ -110,7 +118,13 @@ DIRECTORIES = [
     Directory(
         "lemmy-pg", *LEMMY, "migrations", "diesel", "postgres",
         Fails(342, at=248, statement="FROM", words="subquery in FROM must have an alias"),
-        note="PostgreSQL >= 16 only; from #249 on it also needs its trigger on diesel's own table served, which this version does not",
+        note="PostgreSQL >= 16 only",
+    ),
+    Directory(
+        "lemmy-newer-pg", *LEMMY, "migrations", "diesel", "postgres", Applies(342),
+        session="SELECT pg_advisory_lock(0)", newer=True,
+        before="CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY)",
+        note="its trigger on diesel's table wants lock 0 held by who writes there; it needs a superuser",
     ),
     Directory("plume-pg", *PLUME, "migrations/postgres", "diesel", "postgres", Applies(59)),
     Directory("dieselrepo-pg", *DIESEL, "migrations/postgres", "diesel", "postgres", Applies(23)),
@@ -196,6 +210,14 @@ class File:
     def sql(self) -> str:
         text = self.path.read_text(encoding="utf-8")
         return re.split(self.until, text, maxsplit=1)[0] if self.until else text
+
+
+@dataclass(frozen=True)
+class Text:
+    """SQL that stands in no file, for the plain client."""
+
+    sql: str
+    in_transaction: bool = True
 
 
 def scripts(directory: Directory, at: Path) -> list[File]:

@@ -62,7 +62,7 @@ class Corpus:
         start = time.monotonic()
         try:
             kind = {Applies: self.applies, Fails: self.fails, Refused: self.refused}[type(directory.expect)]
-            kind(directory, result, self.servers[directory.dialect], self.exported[directory])
+            kind(directory, result, self.servers[directory.server], self.exported[directory])
         except Exception as error:  # one directory that goes wrong is one line of the table
             result.wrong.append(f"{type(error).__name__}: {error}")
             print(traceback.format_exc(), file=sys.stderr)
@@ -108,6 +108,8 @@ class Corpus:
         result.check(document["warnings"] == warnings, f"the macro warns of {document['warnings']}, the tool of {warnings}")
 
         server.create(f"{directory.key}_plain")
+        if directory.before:
+            server.apply(f"{directory.key}_plain", directories.Text(directory.before), "")
         for file in scripts:
             done = server.apply(f"{directory.key}_plain", file, directory.session)
             if not result.check(done.returncode == 0, f"the plain client fails at {shown(file)}: {done.stderr.strip()[:200]}"):
@@ -313,6 +315,9 @@ def arguments():
     parser.add_argument("--allow-missing", action="append", default=[], metavar="OWNER/NAME", help="a repository that may be missing")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only this directory of the list")
     parser.add_argument("--jobs", type=int, default=3, metavar="N", help="directories at a time (default: 3)")
+    parser.add_argument(
+        "--newer-postgres", type=Path, metavar="BIN", help="the programs of a PostgreSQL >= 16; without it what needs one is left out"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the temporary folder: databases of SQLite, differences, the crates")
     given = parser.parse_args()
     for kind, known, names in (
@@ -357,6 +362,9 @@ def examine_all(given, folder, stack):
     wanted = [directory for directory in DIRECTORIES if not given.only or directory.name in given.only]
     results, exported = {}, {}
     for directory in wanted:
+        if directory.newer and not given.newer_postgres:
+            results[directory] = Result(directory, missing=True, notes=["needs --newer-postgres"])
+            continue
         try:
             exported[directory] = directories.export(given.folder, directory, folder / "directories")
         except Missing as missing:
@@ -381,7 +389,7 @@ def examine_all(given, folder, stack):
     if untracked := [text for text in diagnostics(build, "warning") if "does not rebuild this crate" in text]:
         raise RuntimeError("the build.rs line does not reach the macro:\n" + untracked[0])
     refusals = diagnostics(refused.build(), "error")
-    servers = start_servers(folder, stack, {directory.dialect for directory in exported})
+    servers = start_servers(folder, stack, {directory.server for directory in exported}, given.newer_postgres)
 
     logs = folder / "logs"
     logs.mkdir()
@@ -398,16 +406,17 @@ def examine_all(given, folder, stack):
     return {directory: results[directory] for directory in wanted}
 
 
-def start_servers(folder, stack, dialects):
-    kinds = {"postgres": Postgres, "mysql": MariaDb, "sqlite": Sqlite}
+def start_servers(folder, stack, wanted, newer_postgres):
+    kinds = {"postgres": Postgres, "mysql": MariaDb, "sqlite": Sqlite, "newer-postgres": Postgres}
     servers = {}
-    for dialect in sorted(dialects):
-        server = kinds[dialect].__new__(kinds[dialect])
+    for name in sorted(wanted):
+        server = kinds[name].__new__(kinds[name])
         server.process = None
         # First the way to stop it, then the start: a start that fails half-way is stopped too.
         stack.callback(server.stop)
-        server.__init__(folder / dialect)
-        servers[dialect] = server
+        programs = [newer_postgres.resolve()] if name == "newer-postgres" else []
+        server.__init__(folder / name, *programs)
+        servers[name] = server
     print(", ".join(f"{server.name} {server.version}" for server in servers.values()), file=sys.stderr)
     return servers
 

@@ -29,6 +29,9 @@ pub enum Fault {
     Hold,
     /// Each piece of them is this much later, on all connections, until [`Proxy::release`].
     Delay(Duration),
+    /// Each turn (see [`Traffic::turns`]) begins this much later, as on a longer line, until [`Proxy::release`]: what
+    /// follows within the turn is on its way as well.
+    Latency(Duration),
 }
 
 /// How much went one way, over all connections.
@@ -219,14 +222,13 @@ impl Wire {
                 Ok(length) => length,
             };
             let from_server = direction == Direction::ToClient;
+            let begins = server_spoke.swap(from_server, Ordering::SeqCst) != from_server;
             let cut = {
                 let mut state = self.state();
-                if server_spoke.swap(from_server, Ordering::SeqCst) != from_server {
-                    state.lanes[direction as usize].traffic.turns += 1;
-                }
+                state.lanes[direction as usize].traffic.turns += u64::from(begins);
                 state.cuts_turn(direction)
             };
-            if cut || self.pass(direction, &buffer[..length], to).is_err() {
+            if cut || self.pass(direction, begins, &buffer[..length], to).is_err() {
                 // Both ways of both ends: the other thread of this connection ends as well.
                 let _ = from.shutdown(Shutdown::Both);
                 let _ = to.shutdown(Shutdown::Both);
@@ -237,15 +239,16 @@ impl Wire {
         let _ = to.shutdown(Shutdown::Write);
     }
 
-    /// Passes a piece on as far as the faults let it. An error means that the connection is to be closed.
-    fn pass(&self, direction: Direction, mut piece: &[u8], mut to: &TcpStream) -> io::Result<()> {
+    /// Passes a piece, which may begin a turn, on as far as the faults let it. An error means that the connection is to be
+    /// closed.
+    fn pass(&self, direction: Direction, begins: bool, mut piece: &[u8], mut to: &TcpStream) -> io::Result<()> {
         let mut delayed = false;
         while !piece.is_empty() {
             let mut state = self.state();
             if state.closed {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
-            match state.lanes[direction as usize].verdict(piece.len(), delayed) {
+            match state.lanes[direction as usize].verdict(piece.len(), begins, delayed) {
                 Verdict::Pass(length) => {
                     // Counted before it is written: who got an answer finds the question in the count.
                     state.lanes[direction as usize].traffic.bytes += length as u64;
@@ -287,7 +290,7 @@ impl State {
 }
 
 impl Lane {
-    fn verdict(&mut self, length: usize, delayed: bool) -> Verdict {
+    fn verdict(&mut self, length: usize, begins: bool, delayed: bool) -> Verdict {
         let Some((place, fault)) = self.fault else {
             return Verdict::Pass(length);
         };
@@ -297,8 +300,9 @@ impl Lane {
         }
         match fault {
             Fault::Hold => Verdict::Wait,
-            Fault::Delay(_) if delayed => Verdict::Pass(length),
-            Fault::Delay(time) => Verdict::Delay(time),
+            Fault::Delay(_) | Fault::Latency(_) if delayed => Verdict::Pass(length),
+            Fault::Latency(_) if !begins => Verdict::Pass(length),
+            Fault::Delay(time) | Fault::Latency(time) => Verdict::Delay(time),
             Fault::Cut => {
                 self.fault = None;
                 Verdict::Cut

@@ -26,8 +26,9 @@ pub enum NotText {
 /// # Errors
 /// When the bytes are not UTF-8 or hold a NUL.
 pub fn normalise(bytes: &[u8]) -> Result<Cow<'_, str>, NotText> {
-    if let Some(at) = bytes.iter().position(|&byte| byte == 0) {
-        return Err(NotText::Nul(at));
+    // The macro runs unoptimised, where the first of the two is a hundred times as fast as the second.
+    if bytes.contains(&0) {
+        return Err(NotText::Nul(bytes.iter().take_while(|byte| **byte != 0).count()));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| NotText::InvalidUtf8(error.valid_up_to()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);

@@ -67,7 +67,11 @@ const DOWN_FAULTY: u32 = 1 << 26;
 /// How far the bits of the up script's transaction are from those of the down script's.
 const TO_DOWN: u32 = 3;
 
-const UP_FORMS: [&str; 4] = ["/up.sql", "/migration.sql", ".sql", ".up.sql"];
+const UP_FORMS: [&str; 6] = ["/up.sql", "/migration.sql", ".sql", ".up.sql", "", " (code)"];
+/// No file: a migration of which nothing but the name is known.
+const OPAQUE: u32 = 4;
+/// No file: a migration in Rust. What is digested is its name.
+const CODE: u32 = 5;
 const NO_DOWN: u32 = 0;
 const DOWN_FORMS: [&str; 3] = ["", "/down.sql", ".down.sql"];
 /// `U1__name.sql` beside `V1__name.sql`.
@@ -120,7 +124,9 @@ impl Packed {
             let row = [name_end, version_end, up_end, end(&sql)?, marks];
             index.extend(row.into_iter().flat_map(u32::to_le_bytes));
             raw_digests.extend(entry.raw_digest.iter().flatten());
-            fingerprint.push(folder.layout.canonical(&entry.version), &checksum::digest(entry.up.as_bytes()));
+            let known = entry.up_path != entry.name;
+            let digest = if known { checksum::digest(entry.up.as_bytes()) } else { [0; 32] };
+            fingerprint.push(folder.layout.canonical(&entry.version), &digest);
         }
         let warnings: Vec<&str> = folder.warnings.iter().map(|warning| warning.message.as_str()).collect();
         Ok(Self {
@@ -134,6 +140,77 @@ impl Packed {
             sql: Cow::Owned(sql),
             raw_digests: Cow::Owned(raw_digests),
             warnings: Cow::Owned(warnings.join("\n")),
+        })
+    }
+
+    /// Packs migrations of diesel's order of which nothing is known but version, name and whether they run in a transaction.
+    ///
+    /// # Errors
+    /// When a name is too long.
+    pub fn opaque(names: Vec<(String, String, Mode)>) -> Result<Self, String> {
+        let entry = |(version, name, mode): (String, String, Mode)| Entry {
+            version,
+            up_path: name.clone(),
+            name,
+            up: String::new(),
+            raw_digest: None,
+            down: Down::None,
+            declared: Some(mode),
+            declared_down: None,
+        };
+        let entries = names.into_iter().map(entry).collect();
+        Self::new(&Folder { layout: Layout::Diesel, dialect: None, entries, seal: None, warnings: Vec::new() }, "")
+    }
+
+    /// The same set with a migration in Rust at its place.
+    ///
+    /// # Errors
+    /// When its name has no version or is too long, or its version is there already.
+    pub fn with_code(&self, name: &str) -> Result<Self, String> {
+        let layout = self.layout;
+        let version = layout.version(name).ok_or_else(|| format!("`{name}` has no version at its front"))?;
+        if version.chars().count() > layout.longest_version() {
+            return Err(format!("the version of `{name}` is longer than {} characters", layout.longest_version()));
+        }
+        let mut entries: Vec<Entry> = (0..self.len()).filter_map(|at| self.entry(at)).collect();
+        let place = entries.partition_point(|entry| layout.order(&entry.version, &version).is_lt());
+        if let Some(same) = entries.get(place).filter(|entry| layout.order(&entry.version, &version).is_eq()) {
+            return Err(format!("`{}` has the version of `{name}` too", same.name));
+        }
+        let code = Entry {
+            version,
+            name: name.to_owned(),
+            up_path: format!("{name}{}", UP_FORMS[CODE as usize]),
+            up: name.to_owned(),
+            raw_digest: (!self.raw_digests.is_empty()).then(|| checksum::digest(name.as_bytes())),
+            down: Down::None,
+            declared: Some(Mode::Transaction),
+            declared_down: None,
+        };
+        entries.insert(place, code);
+        let folder = Folder { layout, dialect: self.dialect, entries, seal: None, warnings: Vec::new() };
+        let packed = Self::new(&folder, &self.dir)?;
+        Ok(Self { package: self.package.clone(), warnings: self.warnings.clone(), ..packed })
+    }
+
+    /// What it was packed from.
+    fn entry(&self, at: usize) -> Option<Entry> {
+        let item = self.get(at)?;
+        let text = item.down.map(str::to_owned);
+        let raw_digest = self.raw_digests.get(at * 32..(at + 1) * 32).and_then(|digest| digest.try_into().ok());
+        Some(Entry {
+            version: item.version.to_owned(),
+            name: item.name.to_owned(),
+            up_path: item.up_path(),
+            up: item.up.to_owned(),
+            raw_digest,
+            down: match item.down_path().zip(text) {
+                None => Down::None,
+                Some((path, text)) if item.down_faulty => Down::Faulty { path, text },
+                Some((path, text)) => Down::Script { path, text },
+            },
+            declared: item.declared,
+            declared_down: item.declared_down,
         })
     }
 
@@ -184,6 +261,16 @@ impl Packed {
 }
 
 impl Item<'_> {
+    /// Whether nothing but its name is known.
+    pub fn is_opaque(&self) -> bool {
+        self.up_form == OPAQUE
+    }
+
+    /// Whether it is a migration in Rust: `up` is what is digested, and no script.
+    pub fn is_code(&self) -> bool {
+        self.up_form == CODE
+    }
+
     /// The path of the up script below the directory.
     pub fn up_path(&self) -> String {
         format!("{}{}", self.name, UP_FORMS[self.up_form as usize])

@@ -47,6 +47,7 @@ fn what_never_ends_is_named_where_it_begins() {
         (Sqlite, "CREATE TRIGGER r AFTER INSERT ON t\nBEGIN SELECT 1; SELECT 2", &["unterminated_body 2:1"]),
         (Sqlite, "CREATE TRIGGER begin DELETE ON t\nBEGIN SELECT 1;", &["unterminated_body 2:1"]),
         (Postgres, "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1;", &["unterminated_body 1:33"]),
+        (Postgres, "CREATE RULE r AS ON INSERT TO t DO\n(SELECT (1); SELECT 2;\nSELECT 3;", &["unterminated_body 2:1"]),
         (Mysql, "CREATE PROCEDURE p()\n BEGIN IF 1 THEN SELECT 1; END IF;", &["unterminated_body 2:2"]),
         (Mysql, "CREATE TRIGGER r BEFORE INSERT ON t FOR EACH ROW IF 1 THEN SET @a = 1;", &["unterminated_body 1:50"]),
         // The quote swallowed the END: one fault, not two.
@@ -69,6 +70,8 @@ fn commands_of_clients_are_refused() {
             "COPY t (a, b) FROM STDIN;\n1\tit's\n\\.\nCOPY u FROM stdin WITH (FORMAT csv);\n",
             &["copy_from_stdin 1:1", "copy_from_stdin 4:1"],
         ),
+        (Postgres, "SELECT 1;\nCOPY t FROM STDIN", &["copy_from_stdin 2:1"]),
+        (Mysql, "SELECT 1;\nLOCK TABLES a WRITE", &["lock_tables 2:1"]),
         (Mysql, "LOCK TABLES a WRITE;\nINSERT INTO a VALUES (1);\nUNLOCK TABLES;", &["lock_tables 1:1"]),
         (
             Mysql,
@@ -191,6 +194,7 @@ fn directives_and_statements_that_contradict_are_refused() {
     refused(&[
         (Postgres, "-- migrator: no transaction\nSELECT 1", &["unknown_directive 1:1"]),
         (Postgres, "SELECT 1;\n /* migrator: */", &["unknown_directive 2:2"]),
+        (Postgres, "/* migrator: no-tx\n   and more */ SELECT 1", &["unknown_directive 1:1"]),
         (Postgres, "SELECT 1 -- migrator: no-transaction\n", &["misplaced_directive 1:10"]),
         (Postgres, "BEGIN; -- migrator: no-transaction\nCOMMIT", &["misplaced_directive 1:8"]),
         (Postgres, "VACUUM; SELECT 1; VACUUM t", &["not_in_transaction 1:1", "not_in_transaction 1:19"]),

@@ -1,6 +1,9 @@
 //! What holds for every text, also for one that nobody would write.
 
-use migrator_source::sql::{Script, SqlDialect};
+#[path = "properties/script.rs"]
+mod properties;
+
+use migrator_source::sql::{Mode, Script, SqlDialect};
 use proptest::prelude::*;
 
 /// Pieces out of which scripts are made that get far into the grammar.
@@ -101,94 +104,21 @@ fn script() -> impl Strategy<Value = String> {
         .prop_map(|parts| parts.into_iter().map(|(piece, glue)| piece + glue).collect())
 }
 
-/// Reads over white space, comments, `;` and the words of a pair around the script, and returns what is left.
-fn without_separators(dialect: SqlDialect, mut text: &str) -> &str {
-    loop {
-        text = text.trim_start_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c', ';', '\u{feff}']);
-        let mysql = dialect == SqlDialect::Mysql;
-        let behind = |end: Option<usize>, length: usize| &text[end.map_or(text.len(), |end| end + length)..];
-        if text.starts_with("--") || (mysql && text.starts_with('#')) {
-            let lone_return = |byte| dialect == SqlDialect::Postgres && byte == '\r';
-            text = behind(text.find(|byte| byte == '\n' || lone_return(byte)), 1);
-        } else if text.starts_with("/*") && dialect == SqlDialect::Postgres {
-            let mut depth = 0;
-            let mut at = 0;
-            loop {
-                match &text.as_bytes()[at..at + 2] {
-                    b"/*" => (depth, at) = (depth + 1, at + 2),
-                    b"*/" => (depth, at) = (depth - 1, at + 2),
-                    _ => at += 1,
-                }
-                if depth == 0 {
-                    break;
-                }
-            }
-            text = &text[at..];
-        } else if text.starts_with("/*") {
-            text = behind(text[2..].find("*/").map(|found| found + 2), 2);
-        } else {
-            let pair = ["BEGIN", "START TRANSACTION", "COMMIT", "END"];
-            match pair.into_iter().find(|word| text.starts_with(word)) {
-                Some(word) => text = &text[word.len()..],
-                None => return text,
-            }
-        }
-    }
-}
-
-fn check(text: &str) -> Result<usize, TestCaseError> {
-    let mut read = 0;
-    for dialect in SqlDialect::ALL {
-        match Script::parse(text, *dialect, None) {
-            Ok(script) => {
-                read += 1;
-                let mut end = 0;
-                for statement in script.statements() {
-                    prop_assert!(statement.start >= end && !statement.text.is_empty());
-                    prop_assert_eq!(without_separators(*dialect, &text[end..statement.start]), "", "{}", dialect);
-                    end = statement.start + statement.text.len();
-                    prop_assert_eq!(&text[statement.start..end], statement.text);
-                }
-                prop_assert_eq!(without_separators(*dialect, &text[end..]), "", "{}", dialect);
-            }
-            Err(faults) => {
-                prop_assert!(!faults.is_empty());
-                prop_assert!(faults.is_sorted_by_key(|fault| fault.offset));
-                prop_assert!(faults.iter().all(|fault| text.is_char_boundary(fault.offset)));
-            }
-        }
-    }
-    Ok(read)
+fn declared() -> impl Strategy<Value = Option<Mode>> {
+    proptest::sample::select(&[None, Some(Mode::Transaction), Some(Mode::NoTransaction)][..])
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_text_is_split_without_loss(text in any::<String>()) {
-        check(&text)?;
+    fn any_text_is_split_without_loss(text in any::<String>(), declared in declared()) {
+        properties::check(&text, declared);
     }
 
     #[test]
-    fn any_script_is_split_without_loss(text in script()) {
-        check(&text)?;
-    }
-
-    /// A statement that was found is one statement again when it is read by itself.
-    #[test]
-    fn a_statement_is_one_statement(text in script()) {
-        for dialect in SqlDialect::ALL {
-            let Ok(script) = Script::parse(&text, *dialect, None) else { continue };
-            // A byte order mark counts as one only at the begin of a text, and MySQL's `--` as a comment at its end.
-            let differs = |text: &str| text.starts_with('\u{feff}') || text.ends_with("--");
-            let statements = script.statements().iter().filter(|statement| !differs(statement.text));
-            for statement in statements {
-                let Ok(again) = Script::parse(statement.text, *dialect, None) else { continue };
-                prop_assert_eq!(again.statements().len(), 1, "{}", dialect);
-                prop_assert_eq!(again.statements()[0].text, statement.text);
-                prop_assert_eq!(again.statements()[0].kind, statement.kind);
-            }
-        }
+    fn any_script_is_split_without_loss(text in script(), declared in declared()) {
+        properties::check(&text, declared);
     }
 }
 

@@ -348,7 +348,6 @@ fn mysql_kinds() {
             (Commits, "DROP TABLE t"),
             (Commits, "TRUNCATE t"),
             (Commits, "GRANT ALL ON a.* TO b"),
-            (Commits, "LOCK TABLES t WRITE"),
             (Commits, "UNLOCK TABLES"),
             (Commits, "ANALYZE TABLE t"),
             (Commits, "EXECUTE s"),

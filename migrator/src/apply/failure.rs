@@ -8,10 +8,12 @@ use super::Run;
 use crate::dialect::{Class, Dialect, class, refused};
 use crate::error::{Error, Place, words};
 use crate::event::Event;
+use crate::lock;
 use crate::migration::Migration;
 use crate::plan::remains;
 use crate::record::RecordKind;
 use crate::session::send;
+use crate::source::Words;
 
 /// Why a migration failed.
 pub(super) enum Failure {
@@ -23,6 +25,15 @@ pub(super) enum Failure {
     Unrecorded(DatabaseError),
     /// Every statement took, and rows are left without their parents.
     ForeignKeys(String),
+    /// A migration of a foreign source; whether all of it was undone.
+    Opaque(Words, Class, Undone),
+}
+
+/// How much of a failed migration of a foreign source is undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Undone {
+    All,
+    NobodyKnows,
 }
 
 impl From<DatabaseError> for Failure {
@@ -36,12 +47,14 @@ impl Failure {
         match self {
             Self::Statement(_, error) | Self::Around(error) | Self::Unrecorded(error) => class::<C::Backend>(error),
             Self::ForeignKeys(_) => Class::Permanent,
+            Self::Opaque(_, class, _) => *class,
         }
     }
 
     /// Whether trying again can help and repeats nothing that took.
     pub(super) fn can_be_tried_again<C: LoadConnection<Backend: Dialect>>(&self) -> bool {
-        !matches!(self, Self::Unrecorded(_)) && self.class::<C>().is_transient()
+        !matches!(self, Self::Unrecorded(_) | Self::Opaque(_, _, Undone::NobodyKnows))
+            && self.class::<C>().is_transient()
     }
 }
 
@@ -59,7 +72,7 @@ where
     let class = failure.class::<C>();
     let (version, name) = (migration.version(), migration.name());
     if class != Class::Connection
-        && let Some(lost) = lock_lost(conn, run)
+        && let Some(lost) = lock::lost(conn, run.key)
     {
         return lost.with_version(version);
     }
@@ -72,12 +85,15 @@ where
     };
     let code = match (&failure, class) {
         (Failure::ForeignKeys(_), _) => "foreign_key_violation",
-        (Failure::Statement(..), _) => class.code().unwrap_or("statement_failed"),
+        (Failure::Statement(..) | Failure::Opaque(..), _) => class.code().unwrap_or("statement_failed"),
         (Failure::Around(_) | Failure::Unrecorded(_), _) => class.code().unwrap_or("database"),
     };
     let took = matches!(failure, Failure::Unrecorded(_));
     let mut record = run.writer.record(RecordKind::Failed, version, name);
-    record.statements = Some(script.statements().len());
+    record.statements = match &failure {
+        Failure::Opaque(_, _, Undone::NobodyKnows) => Some(0),
+        _ => Some(script.statements().len()).filter(|count| *count > 0),
+    };
     let (error, words) = match failure {
         Failure::Statement(at, error) => {
             record.statement = Some(at + 1);
@@ -92,6 +108,17 @@ where
             let words = words(&error);
             let message = format!("migration {name} could not be recorded or committed");
             (Error::new(code, message, remedy).with_database(error), words)
+        }
+        Failure::Opaque(error, _, undone) => {
+            let remedy = match undone {
+                Undone::All => remedy.to_owned(),
+                Undone::NobodyKnows => format!(
+                    "nobody knows how much of it took: do the rest by hand, then resolve {version} as applied; or undo what took, \
+                     then resolve it as rolled back"
+                ),
+            };
+            let words = error.to_string();
+            (Error::new(code, format!("migration {name} failed"), remedy).with_boxed(error), words)
         }
         Failure::ForeignKeys(what) => {
             (Error::new(code, format!("{} was undone: {what}", migration.path()), remedy), what)
@@ -113,26 +140,8 @@ pub(super) fn lost_or<C>(conn: &mut C, run: &Run<'_>, error: DatabaseError) -> E
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    match lock_lost(conn, run) {
+    match lock::lost(conn, run.key) {
         Some(lost) => lost.with_database(error),
         None => refused::<C::Backend>("write the migration history", error),
     }
-}
-
-/// Whether the lock, which the run held, is gone.
-fn lock_lost<C>(conn: &mut C, run: &Run<'_>) -> Option<Error>
-where
-    C: LoadConnection<Backend: Dialect>,
-{
-    let sql = format!("SELECT CASE WHEN {} THEN '1' ELSE '0' END", C::Backend::owned(run.key));
-    let rows = C::Backend::rows(conn, &sql).ok()?;
-    if rows.first()?.holds(0) {
-        return None;
-    }
-    let message = "this connection no longer holds the migration lock; nothing more was done";
-    Some(Error::new(
-        "lock_lost",
-        message,
-        "a connection pooler between here and the database, or a script, gave it away: connect directly",
-    ))
 }

@@ -1,15 +1,17 @@
 //! Carries out a plan, under the lock, and records each step.
 
 mod failure;
+mod opaque;
 mod outside;
 
 use std::time::{Duration, Instant};
 
 use diesel::connection::{LoadConnection, TransactionManager};
 use diesel::result::Error as DatabaseError;
-use migrator_source::sql::{Kind, Mode, Script, SqlDialect, Statement};
+use migrator_source::sql::{Kind, Script, SqlDialect, Statement};
 
 use self::failure::{Failure, failed};
+use self::opaque::{opaque, whole};
 use self::outside::{one_by_one, renew, resume};
 use crate::dialect::{Dialect, Facts, LockKey, Violations, depth, refused};
 use crate::error::Error;
@@ -21,6 +23,7 @@ use crate::plan::{self, Plan};
 use crate::record::{Record, RecordKind};
 use crate::report::{Applied, Report};
 use crate::session::send;
+use crate::source::Opened;
 
 /// How often a transaction is tried that the database asks to try again.
 const TRIES: u32 = 5;
@@ -61,8 +64,8 @@ pub(crate) struct Run<'a> {
     pub(crate) report: &'a mut Report,
 }
 
-/// Carries out a plan.
-pub(crate) fn apply<C>(conn: &mut C, run: &mut Run<'_>, plan: &Plan) -> Result<(), Stop>
+/// Carries out a plan. `source` runs the migrations that are opaque.
+pub(crate) fn apply<C>(conn: &mut C, run: &mut Run<'_>, plan: &Plan, source: Option<&Opened<C>>) -> Result<(), Stop>
 where
     C: LoadConnection<Backend: Dialect>,
 {
@@ -75,17 +78,24 @@ where
         let (version, name) = (migration.version(), migration.name());
         run.wait.hook.emit(Event::Started { version, name, step: at + 1, steps });
         let script = plan::script(&migration, C::Backend::SQL).map_err(Stop::Error)?;
-        if script.mode() == Mode::Transaction && step.resume_at.is_none() {
+        let source = source.filter(|_| migration.is_called());
+        if step.transaction && step.resume_at.is_none() {
             if run.grouping == Grouping::Verdict(step.position) {
                 renew(conn, run)?;
             }
-            in_transaction(conn, run, &migration, &script, &keys.before)?;
+            in_transaction(conn, run, &migration, &script, &keys.before, |conn, run| match source {
+                Some(source) => whole(conn, &migration, source),
+                None => statements(conn, run, &script),
+            })?;
             if run.grouping == Grouping::Watched {
                 keys.look(conn, step.position)?;
             }
         } else {
             keys.hold(conn, run.grouping)?;
-            one_by_one(conn, run, &migration, &script, step)?;
+            match source {
+                Some(source) => opaque(conn, run, &migration, &script, source)?,
+                None => one_by_one(conn, run, &migration, &script, step)?,
+            }
             if let Some(message) = keys.accept(conn, name)? {
                 run.wait.hook.emit(Event::Warning { message: &message });
                 run.report.warnings.push(message);
@@ -162,6 +172,7 @@ fn in_transaction<C>(
     migration: &Migration<'_>,
     script: &Script<'_>,
     before: &[Violations],
+    mut statements: impl FnMut(&mut C, &Run<'_>) -> Result<(), Failure>,
 ) -> Result<(), Stop>
 where
     C: LoadConnection<Backend: Dialect>,
@@ -170,16 +181,14 @@ where
     let failure = retrying::<C, _>(conn, run, |conn, run| {
         C::TransactionManager::begin_transaction(conn)?;
         let mut body = || -> Result<_, Failure> {
-            for (at, statement) in script.statements().iter().enumerate() {
-                execute(conn, run, script, at, statement).map_err(|error| Failure::Statement(at, error))?;
-            }
+            statements(conn, run)?;
             if run.grouping == Grouping::Verdict(migration.position()) {
                 let after = C::Backend::violations(conn)?;
                 if let Some(what) = grown(before, &after) {
                     return Err(Failure::ForeignKeys(what));
                 }
             }
-            send(conn, restore::<C>(run, script))?;
+            send(conn, if migration.is_called() { run.restore } else { restore::<C>(run, script) })?;
             let (sql, written) = run.writer.sql::<C::Backend>(&applied(run, migration, script, start));
             conn.batch_execute(&sql)?;
             Ok(written)
@@ -218,6 +227,14 @@ where
 fn restore<'a, C: LoadConnection<Backend: Dialect>>(run: &Run<'a>, script: &Script<'_>) -> &'a str {
     let changes = script.statements().iter().any(|statement| statement.kind != Kind::Plain);
     if changes || C::Backend::SQL != SqlDialect::Sqlite { run.restore } else { "" }
+}
+
+/// The statements of a script, in turn.
+fn statements<C: LoadConnection>(conn: &mut C, run: &Run<'_>, script: &Script<'_>) -> Result<(), Failure> {
+    for (at, statement) in script.statements().iter().enumerate() {
+        execute(conn, run, script, at, statement).map_err(|error| Failure::Statement(at, error))?;
+    }
+    Ok(())
 }
 
 fn announce(run: &Run<'_>, script: &Script<'_>, at: usize, statement: &Statement<'_>) {
@@ -266,8 +283,8 @@ where
 /// The record that ends a migration.
 fn applied(run: &Run<'_>, migration: &Migration<'_>, script: &Script<'_>, start: Instant) -> Record {
     let mut record = run.writer.record(RecordKind::Applied, migration.version(), migration.name());
-    record.checksum = Some(migration.checksum());
-    record.statements = Some(script.statements().len());
+    record.checksum = migration.recorded();
+    record.statements = (!migration.is_called()).then(|| script.statements().len());
     record.duration_ms = Some(millis(start.elapsed()));
     record
 }

@@ -8,7 +8,7 @@ use migrator_source::sql::{Kind, Script, Statement};
 
 use super::failure::{Failure, failed, lost_or};
 use super::{Grouping, Run, Stop, announce, applied, execute, restore, retrying};
-use crate::dialect::{Dialect, Outcome, depth, refused};
+use crate::dialect::{Dialect, Outcome, Work, depth, refused};
 use crate::lock;
 use crate::migration::Migration;
 use crate::plan::{Step, leaves_remains, prefix};
@@ -105,7 +105,7 @@ fn patiently<C>(
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    let patient = C::Backend::session(conn, run.wait.timeout)?;
+    let patient = C::Backend::session(conn, run.wait.timeout, Work::Migrations)?;
     send(conn, &patient.enter)?;
     let done = body(conn, run);
     let left = send(conn, &patient.leave).and_then(|()| send(conn, restore));
@@ -210,7 +210,7 @@ where
 }
 
 /// Commits what the transaction that is the lock holds, so that statements can run outside of it.
-fn pause<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
+pub(super) fn pause<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
 where
     C: LoadConnection<Backend: Dialect>,
 {

@@ -47,27 +47,56 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// Runs one query and returns its rows, in one round trip.
     #[doc(hidden)]
     fn rows<C: LoadConnection<Backend = Self>>(conn: &mut C, sql: &str) -> QueryResult<Vec<Cells>>;
+    /// Runs one statement and returns how many rows it touched, as the database counts.
+    #[doc(hidden)]
+    fn execute<C: LoadConnection<Backend = Self>>(conn: &mut C, sql: &str) -> QueryResult<usize>;
     /// A text as a literal, whatever the session's settings.
     #[doc(hidden)]
     fn literal(text: &str) -> String;
+    /// A number as a literal that a column of any type takes, and can be compared with.
+    #[doc(hidden)]
+    fn number(number: &str) -> String;
     /// A name as an identifier.
     #[doc(hidden)]
     fn ident(name: &str) -> String;
     /// An expression that gives a number or text column as text, or a time column as RFC 3339 in UTC.
     #[doc(hidden)]
     fn text(column: &str, time: bool) -> String;
+    /// An expression for the moment that is so far from now.
+    #[doc(hidden)]
+    fn after(wait: Duration) -> String;
+    /// An expression that gives as text in how many milliseconds the time in a column comes; below zero when it has passed.
+    #[doc(hidden)]
+    fn until(column: &str) -> String;
+    /// A condition that holds when a column has another value; NULL is a value.
+    #[doc(hidden)]
+    fn differs(column: &str, value: &str) -> String;
+    /// What stands behind an INSERT so that it changes these columns where a row with its key is there already.
+    #[doc(hidden)]
+    fn upsert(key: &[&str], columns: &[&str]) -> String;
     /// The schema that the history lives in, as an expression.
     #[doc(hidden)]
     fn here() -> &'static str;
+    /// An expression that gives the versions in a tool's table, with `/` between them; NULL, or an error, when there is no such
+    /// table in the schema (without one in the current schema).
+    #[doc(hidden)]
+    fn versions(schema: Option<&str>, table: &str) -> String;
     /// What there is to know before anything is decided.
     #[doc(hidden)]
     fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: Option<&str>) -> QueryResult<Facts>;
     /// A query for the column names of a table.
     #[doc(hidden)]
     fn columns(schema: &str, table: &str) -> String;
+    /// A query for the column names of a table as a statement would find it: `table`, or `schema.table`.
+    #[doc(hidden)]
+    fn columns_here(table: &str) -> String;
     /// What the session is set to, as the SQL that changes it for a run and back.
     #[doc(hidden)]
-    fn session<C: LoadConnection<Backend = Self>>(conn: &mut C, lock_timeout: Duration) -> QueryResult<Session>;
+    fn session<C: LoadConnection<Backend = Self>>(
+        conn: &mut C,
+        lock_timeout: Duration,
+        work: Work,
+    ) -> QueryResult<Session>;
     /// What makes a session wait, instead of failing, where a writer keeps readers out for a moment.
     #[doc(hidden)]
     fn patience<C: LoadConnection<Backend = Self>>(conn: &mut C, wait: Duration) -> QueryResult<Session>;
@@ -173,6 +202,15 @@ pub struct Session {
     pub(crate) leave: String,
     /// In front of a record and until the end of its transaction: who the session is, whatever role a script took.
     pub(crate) myself: String,
+}
+
+/// What a session is set up for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// Migrations: no statement has a deadline, and SQLite checks foreign keys at the end only.
+    Migrations,
+    /// A seed, whose statements may take so long.
+    Seed(Duration),
 }
 
 /// How many rows of one table break a foreign key to one other.
@@ -298,6 +336,14 @@ pub(crate) fn depth<C: LoadConnection>(conn: &mut C) -> u32 {
 /// `schema.table`, both quoted.
 pub(crate) fn table<D: Dialect>(schema: &str, name: &str) -> String {
     format!("{}.{}", D::ident(schema), D::ident(name))
+}
+
+/// `ON CONFLICT …`, as PostgreSQL and SQLite have it.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn on_conflict<D: Dialect>(key: &[&str], columns: &[&str]) -> String {
+    let key: Vec<String> = key.iter().map(|column| D::ident(column)).collect();
+    let columns: Vec<String> = columns.iter().map(|column| format!("{0} = excluded.{0}", D::ident(column))).collect();
+    format!(" ON CONFLICT ({}) DO UPDATE SET {}", key.join(", "), columns.join(", "))
 }
 
 /// Doubles a quote character and puts it around.

@@ -9,7 +9,7 @@ use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::checksum::hex;
 use migrator_source::sql::SqlDialect;
 
-use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Violations, quoted};
+use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Violations, Work, quoted};
 
 impl Dialect for Mysql {
     const SQL: SqlDialect = SqlDialect::Mysql;
@@ -22,6 +22,10 @@ impl Dialect for Mysql {
         sql_query(sql).load(conn)
     }
 
+    fn execute<C: LoadConnection<Backend = Self>>(conn: &mut C, sql: &str) -> QueryResult<usize> {
+        sql_query(sql).execute(conn)
+    }
+
     fn literal(text: &str) -> String {
         let plain = |char: char| char.is_ascii() && !char.is_ascii_control() && char != '\\' && char != '\'';
         if text.chars().all(plain) {
@@ -29,6 +33,11 @@ impl Dialect for Mysql {
         }
         // The same text whatever `sql_mode` and the connection's character set say.
         format!("_utf8mb4 X'{}'", hex(text.as_bytes()))
+    }
+
+    fn number(number: &str) -> String {
+        // Compared with a bare number, every text that begins with it would be equal.
+        Self::literal(number)
     }
 
     fn ident(name: &str) -> String {
@@ -45,8 +54,38 @@ impl Dialect for Mysql {
         format!("CAST({column} AS CHAR CHARACTER SET utf8mb4)")
     }
 
+    fn after(wait: Duration) -> String {
+        format!("UTC_TIMESTAMP(3) + INTERVAL {} MICROSECOND", wait.as_micros())
+    }
+
+    fn until(column: &str) -> String {
+        format!(
+            "CAST(TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(3), {}) DIV 1000 AS CHAR CHARACTER SET utf8mb4)",
+            Self::ident(column)
+        )
+    }
+
+    fn differs(column: &str, value: &str) -> String {
+        format!("NOT ({} <=> {value})", Self::ident(column))
+    }
+
+    fn upsert(_key: &[&str], columns: &[&str]) -> String {
+        let columns: Vec<String> =
+            columns.iter().map(|column| format!("{0} = VALUES({0})", Self::ident(column))).collect();
+        format!(" ON DUPLICATE KEY UPDATE {}", columns.join(", "))
+    }
+
     fn here() -> &'static str {
         "CAST(DATABASE() AS CHAR CHARACTER SET utf8mb4)"
+    }
+
+    fn versions(schema: Option<&str>, table: &str) -> String {
+        // MariaDB's lists are long enough, and it takes MySQL's hint for a comment.
+        format!(
+            "(SELECT /*+ SET_VAR(group_concat_max_len = 16777216) */ CAST(COALESCE(GROUP_CONCAT(version SEPARATOR '/'), '') AS \
+             CHAR CHARACTER SET utf8mb4) FROM {})",
+            schema.map_or_else(|| Self::ident(table), |schema| super::table::<Self>(schema, table))
+        )
     }
 
     fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: Option<&str>) -> QueryResult<Facts> {
@@ -106,7 +145,23 @@ impl Dialect for Mysql {
         )
     }
 
-    fn session<C: LoadConnection<Backend = Self>>(conn: &mut C, lock_timeout: Duration) -> QueryResult<Session> {
+    fn columns_here(table: &str) -> String {
+        let (schema, table) = match table.split_once('.') {
+            Some((schema, table)) => (Self::literal(schema), table),
+            None => ("DATABASE()".to_owned(), table),
+        };
+        format!(
+            "SELECT CAST(COLUMN_NAME AS CHAR CHARACTER SET utf8mb4) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = {schema} \
+             AND TABLE_NAME = {} ORDER BY ORDINAL_POSITION",
+            Self::literal(table)
+        )
+    }
+
+    fn session<C: LoadConnection<Backend = Self>>(
+        conn: &mut C,
+        lock_timeout: Duration,
+        work: Work,
+    ) -> QueryResult<Session> {
         let found = Self::rows(
             conn,
             "SHOW SESSION VARIABLES WHERE Variable_name IN ('sql_mode', 'foreign_key_checks', 'unique_checks', 'time_zone', \
@@ -128,9 +183,12 @@ impl Dialect for Mysql {
                 false => Self::literal(value),
             };
             let _infallible = write!(leave, "SET SESSION {name} = {value};");
-            let ours = match name {
-                "lock_wait_timeout" | "innodb_lock_wait_timeout" => lock_timeout.as_secs().max(1),
-                "max_statement_time" | "max_execution_time" => 0,
+            let ours = match (name, work) {
+                ("lock_wait_timeout" | "innodb_lock_wait_timeout", _) => lock_timeout.as_secs().max(1).to_string(),
+                ("max_statement_time" | "max_execution_time", Work::Migrations) => "0".to_owned(),
+                // MariaDB takes seconds; MySQL milliseconds, and bounds only what reads.
+                ("max_statement_time", Work::Seed(deadline)) => format!("{:.3}", deadline.as_secs_f64().max(0.001)),
+                ("max_execution_time", Work::Seed(deadline)) => deadline.as_millis().max(1).to_string(),
                 _ => continue,
             };
             let _infallible = write!(enter, "SET SESSION {name} = {ours};");

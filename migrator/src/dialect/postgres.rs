@@ -8,7 +8,7 @@ use diesel::pg::Pg;
 use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::sql::{Effect, SqlDialect, effect};
 
-use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Violations, quoted};
+use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Violations, Work, on_conflict, quoted};
 
 impl Dialect for Pg {
     const SQL: SqlDialect = SqlDialect::Postgres;
@@ -22,12 +22,20 @@ impl Dialect for Pg {
         sql_query(sql).load(conn)
     }
 
+    fn execute<C: LoadConnection<Backend = Self>>(conn: &mut C, sql: &str) -> QueryResult<usize> {
+        sql_query(sql).execute(conn)
+    }
+
     fn literal(text: &str) -> String {
         if text.contains('\\') {
             // The same text whatever `standard_conforming_strings` says.
             return format!("E{}", quoted(&text.replace('\\', "\\\\"), '\''));
         }
         quoted(text, '\'')
+    }
+
+    fn number(number: &str) -> String {
+        Self::literal(number)
     }
 
     fn ident(name: &str) -> String {
@@ -42,8 +50,38 @@ impl Dialect for Pg {
         format!("{column}::text")
     }
 
+    fn after(wait: Duration) -> String {
+        format!("clock_timestamp() + interval '{} milliseconds'", wait.as_millis())
+    }
+
+    fn until(column: &str) -> String {
+        format!("ceil(extract(epoch FROM ({} - clock_timestamp())) * 1000)::bigint::text", Self::ident(column))
+    }
+
+    fn differs(column: &str, value: &str) -> String {
+        format!("{} IS DISTINCT FROM {value}", Self::ident(column))
+    }
+
+    fn upsert(key: &[&str], columns: &[&str]) -> String {
+        on_conflict::<Self>(key, columns)
+    }
+
     fn here() -> &'static str {
-        "current_schema()"
+        // As a function it would be looked up.
+        "CURRENT_SCHEMA"
+    }
+
+    fn versions(schema: Option<&str>, table: &str) -> String {
+        let from = schema.map_or_else(|| Self::ident(table), |schema| super::table::<Self>(schema, table));
+        let versions = format!("array_to_string(ARRAY(SELECT version FROM {from}), '/')");
+        match schema {
+            Some(_) => versions,
+            // The unqualified name may find another schema's; diesel would make its own table in this one.
+            None => {
+                let here = format!("to_regclass(format('%I.{table}', CURRENT_SCHEMA))");
+                format!("CASE WHEN {here} IS NOT NULL THEN {versions} END")
+            }
+        }
     }
 
     fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: Option<&str>) -> QueryResult<Facts> {
@@ -85,16 +123,29 @@ impl Dialect for Pg {
 
     fn columns(schema: &str, table: &str) -> String {
         format!(
-            "SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = {}::regclass AND a.attnum > 0 AND NOT \
-             a.attisdropped",
+            "SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = to_regclass({}) AND a.attnum > 0 AND \
+             NOT a.attisdropped",
             Self::literal(&super::table::<Self>(schema, table))
+        )
+    }
+
+    fn columns_here(table: &str) -> String {
+        let table: Vec<String> = table.split('.').map(Self::ident).collect();
+        format!(
+            "SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = to_regclass({}) AND a.attnum > 0 AND NOT \
+             a.attisdropped ORDER BY a.attnum",
+            Self::literal(&table.join("."))
         )
     }
 
     /// A script may change the search path, the role and any setting; what the session set is reset, and what was found set
     /// again. Not by `RESET ALL`: it would also take the settings that applications make up (`app.tenant`), which no view lists
     /// and so nobody could bring back.
-    fn session<C: LoadConnection<Backend = Self>>(conn: &mut C, lock_timeout: Duration) -> QueryResult<Session> {
+    fn session<C: LoadConnection<Backend = Self>>(
+        conn: &mut C,
+        lock_timeout: Duration,
+        work: Work,
+    ) -> QueryResult<Session> {
         let who = Self::rows(conn, "SELECT session_user::text, current_setting('role')")?;
         let found = Self::rows(
             conn,
@@ -120,8 +171,12 @@ impl Dialect for Pg {
             let (name, value) = (Self::literal(row.text(0)), Self::literal(row.text(1)));
             let _infallible = write!(leave, "SELECT pg_catalog.set_config({name}, {value}, false);");
         }
+        let deadline = match work {
+            Work::Migrations => 0,
+            Work::Seed(deadline) => deadline.as_millis().clamp(1, i32::MAX.unsigned_abs().into()),
+        };
         let mut enter = format!(
-            "SET lock_timeout = {}; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;",
+            "SET lock_timeout = {}; SET statement_timeout = {deadline}; SET idle_in_transaction_session_timeout = 0;",
             lock_timeout.as_millis()
         );
         for row in &known {

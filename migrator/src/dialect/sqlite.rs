@@ -7,7 +7,7 @@ use diesel::sqlite::Sqlite;
 use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::sql::SqlDialect;
 
-use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Violations, depth, quoted};
+use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Violations, Work, depth, on_conflict, quoted};
 
 impl Dialect for Sqlite {
     const SQL: SqlDialect = SqlDialect::Sqlite;
@@ -20,8 +20,17 @@ impl Dialect for Sqlite {
         sql_query(sql).load(conn)
     }
 
+    fn execute<C: LoadConnection<Backend = Self>>(conn: &mut C, sql: &str) -> QueryResult<usize> {
+        sql_query(sql).execute(conn)
+    }
+
     fn literal(text: &str) -> String {
         quoted(text, '\'')
+    }
+
+    fn number(number: &str) -> String {
+        // A column without a type keeps what it is given, and a text is no number there.
+        number.to_owned()
     }
 
     fn ident(name: &str) -> String {
@@ -32,8 +41,28 @@ impl Dialect for Sqlite {
         Self::ident(column)
     }
 
+    fn after(wait: Duration) -> String {
+        format!("strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+{:.3} seconds')", wait.as_secs_f64())
+    }
+
+    fn until(column: &str) -> String {
+        format!("CAST(CAST((julianday({}) - julianday('now')) * 86400000 AS INTEGER) AS TEXT)", Self::ident(column))
+    }
+
+    fn differs(column: &str, value: &str) -> String {
+        format!("{} IS NOT {value}", Self::ident(column))
+    }
+
+    fn upsert(key: &[&str], columns: &[&str]) -> String {
+        on_conflict::<Self>(key, columns)
+    }
+
     fn here() -> &'static str {
         "'main'"
+    }
+
+    fn versions(_schema: Option<&str>, table: &str) -> String {
+        format!("(SELECT coalesce(group_concat(version, '/'), '') FROM main.{})", Self::ident(table))
     }
 
     fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, _schema: Option<&str>) -> QueryResult<Facts> {
@@ -60,9 +89,20 @@ impl Dialect for Sqlite {
         format!("SELECT name FROM pragma_table_info({}, {})", Self::literal(table), Self::literal(schema))
     }
 
+    fn columns_here(table: &str) -> String {
+        match table.split_once('.') {
+            Some((schema, table)) => Self::columns(schema, table),
+            None => format!("SELECT name FROM pragma_table_info({})", Self::literal(table)),
+        }
+    }
+
     /// `PRAGMA foreign_keys` does nothing inside a transaction, and with it on the `DROP TABLE` of a table rebuild deletes
     /// the rows that refer to it. So it is off before the first transaction and set back after the last.
-    fn session<C: LoadConnection<Backend = Self>>(conn: &mut C, lock_timeout: Duration) -> QueryResult<Session> {
+    fn session<C: LoadConnection<Backend = Self>>(
+        conn: &mut C,
+        lock_timeout: Duration,
+        work: Work,
+    ) -> QueryResult<Session> {
         const KEPT: [&str; 6] = [
             "foreign_keys",
             "busy_timeout",
@@ -80,7 +120,8 @@ impl Dialect for Sqlite {
             }
         }
         // What waits here is the COMMIT, for readers; it is not tried again, so it gets the time of all tries.
-        let enter = format!("PRAGMA foreign_keys = OFF; {};", busy_timeout(lock_timeout * 5));
+        let keys = if work == Work::Migrations { "PRAGMA foreign_keys = OFF; " } else { "" };
+        let enter = format!("{keys}{};", busy_timeout(lock_timeout * 5));
         Ok(Session { enter, leave, ..Session::default() })
     }
 

@@ -7,24 +7,26 @@ use migrator_source::checksum::Fingerprint;
 
 use crate::dialect::{Dialect, Facts, refused, table};
 use crate::error::Error;
+use crate::ledgers::UNFINISHED;
 use crate::migration::Checksum;
 use crate::record::{History, Meta, Record, RecordKind};
 pub(crate) use writer::Writer;
 
 pub(crate) const HISTORY: &str = "__migrator_history";
 pub(crate) const META: &str = "__migrator_meta";
+pub(crate) const LEDGER: &str = "__migrator_seeds";
 /// The seeds' ledger and the lock row belong to us too.
-pub(crate) const OURS: [&str; 4] = [HISTORY, META, "__migrator_seeds", "__migrator_lock"];
+pub(crate) const OURS: [&str; 5] = [HISTORY, META, LEDGER, "__migrator_lock", UNFINISHED];
 
 /// The format of the tables. A database with a lower number gets the columns that it lacks from the next run that writes;
 /// one with a higher number was written by a newer version, whose additional columns are left alone.
 const FORMAT: i64 = 1;
 
 /// Places in [`Dialect::TYPES`].
-const WORD: usize = 0;
-const NUMBER: usize = 1;
-const TEXT: usize = 2;
-const TIME: usize = 3;
+pub(crate) const WORD: usize = 0;
+pub(crate) const NUMBER: usize = 1;
+pub(crate) const TEXT: usize = 2;
+pub(crate) const TIME: usize = 3;
 
 const HISTORY_COLUMNS: [(&str, usize); 15] = [
     ("set_name", WORD),
@@ -65,31 +67,36 @@ pub(crate) struct Home {
 pub(crate) struct Glance {
     pub(crate) fingerprint: Option<Checksum>,
     pub(crate) environment: Option<String>,
+    /// What the tool's table holds, where one was asked for and is there.
+    pub(crate) versions: Option<String>,
 }
 
-/// Reads the meta row in one query, whatever the search path is. `None` when it is not there.
+/// Reads the meta row in one query, whatever the search path is, and with it the versions in a tool's table. `None` when it is
+/// not there.
 ///
 /// An unqualified name finds the first schema of the search path that has the table, which may be another tenant's; the row
-/// says whose it is.
-pub(crate) fn glance<C>(conn: &mut C, schema: Option<&str>, set_name: &str) -> diesel::QueryResult<Option<Glance>>
+/// says whose it is. A condition on the set's name would cost more than the few rows: on a fresh connection PostgreSQL looks up
+/// each operator, function and index that a query names.
+pub(crate) fn glance<C>(
+    conn: &mut C,
+    schema: Option<&str>,
+    set_name: &str,
+    ledger: Option<&str>,
+) -> diesel::QueryResult<Option<Glance>>
 where
     C: LoadConnection<Backend: Dialect>,
 {
     let from = schema.map_or_else(|| C::Backend::ident(META), |schema| table::<C::Backend>(schema, META));
     let here = schema.map_or_else(|| C::Backend::here().to_owned(), C::Backend::literal);
-    let sql = format!(
-        "SELECT {}, {}, {}, {here} FROM {from} WHERE {} = {}",
-        C::Backend::text("fingerprint", false),
-        C::Backend::text("environment", false),
-        C::Backend::text("schema", false),
-        C::Backend::ident("set_name"),
-        C::Backend::literal(set_name),
-    );
-    let rows = C::Backend::rows(conn, &sql)?;
-    let row = rows.first().filter(|row| row.optional(2).is_some() && row.optional(2) == row.optional(3));
+    let columns = ["set_name", "fingerprint", "environment", "schema"].map(C::Backend::ident).join(", ");
+    let versions = ledger.map_or_else(String::new, |ledger| format!(", {}", C::Backend::versions(schema, ledger)));
+    let rows = C::Backend::rows(conn, &format!("SELECT {columns}, {here}{versions} FROM {from}"))?;
+    let row = rows.iter().find(|row| row.optional(0) == Some(set_name));
+    let row = row.filter(|row| row.optional(3).is_some() && row.optional(3) == row.optional(4));
     Ok(row.map(|row| Glance {
-        fingerprint: row.optional(0).and_then(Checksum::from_hex),
-        environment: row.optional(1).map(str::to_owned),
+        fingerprint: row.optional(1).and_then(Checksum::from_hex),
+        environment: row.optional(2).map(str::to_owned),
+        versions: row.optional(5).map(str::to_owned),
     }))
 }
 
@@ -159,7 +166,7 @@ where
         })
         .collect();
     records.sort_by_key(|record| record.sequence);
-    Ok(Some(History { records, meta }))
+    Ok(Some(History { records, meta, turns: Vec::new() }))
 }
 
 /// Whether no set has a row in the meta table.
@@ -274,7 +281,8 @@ where
     }
 }
 
-fn create<D: Dialect>(home: &Home, name: &str, columns: &[(&str, usize)], key: &str) -> String {
+/// The SQL that makes one of our tables, unless it is there.
+pub(crate) fn create<D: Dialect>(home: &Home, name: &str, columns: &[(&str, usize)], key: &str) -> String {
     let key: Vec<String> = key.split(", ").map(D::ident).collect();
     let columns: Vec<String> = columns
         .iter()

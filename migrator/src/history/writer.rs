@@ -1,13 +1,12 @@
 //! Adding to the history.
 
 use diesel::connection::{LoadConnection, TransactionManager};
-use migrator_source::checksum::Fingerprint;
-use migrator_source::layout::Layout;
 
 use super::{HISTORY, HISTORY_COLUMNS, Home, META, read};
 use crate::dialect::{Dialect, Facts, LockKey, table};
+use crate::ledgers::Ledger;
 use crate::migration::{Checksum, MigrationSet};
-use crate::record::{self, History, Record, RecordKind};
+use crate::record::{Change, History, Record, RecordKind, Tally};
 
 /// Writes the history of one run, under the lock.
 ///
@@ -15,13 +14,13 @@ use crate::record::{self, History, Record, RecordKind};
 /// lock: so a process that lost the lock, or a second one, fails at the write instead of adding to the history.
 pub(crate) struct Writer {
     home: Home,
-    layout: Layout,
     owned: String,
     run_id: String,
     started: Option<i64>,
     pub(crate) sequence: i64,
-    applied: Vec<(String, Checksum)>,
-    running: Fingerprint,
+    tally: Tally,
+    /// The table of the layout's own tool, in which each record that changes what is applied shows too.
+    ledger: Option<Ledger>,
     /// In front of each record.
     myself: String,
 }
@@ -29,7 +28,7 @@ pub(crate) struct Writer {
 /// What a written record changes in its writer, once it is committed.
 pub(crate) struct Written {
     sequence: i64,
-    applied: Option<(String, Checksum)>,
+    change: Change,
 }
 
 impl Writer {
@@ -42,19 +41,16 @@ impl Writer {
         facts: &Facts,
     ) -> Self {
         let applied = history.map(|history| history.applied(set.layout())).unwrap_or_default();
-        let mut writer = Self {
+        Self {
             home: home.clone(),
-            layout: set.layout(),
             owned: D::owned(key),
             run_id: run_id.to_owned(),
             started: facts.started,
             sequence: history.and_then(|history| history.records.last()).map_or(0, |record| record.sequence),
-            applied,
-            running: Fingerprint::default(),
+            tally: Tally::new(set.layout(), applied),
+            ledger: None,
             myself: String::new(),
-        };
-        writer.rehash();
-        writer
+        }
     }
 
     /// Has each record written by who this SQL makes the session until the end of the record's transaction.
@@ -63,33 +59,36 @@ impl Writer {
         self
     }
 
-    fn rehash(&mut self) {
-        self.running = Fingerprint::default();
-        for (version, checksum) in &self.applied {
-            self.running.push(self.layout.canonical(version), &checksum.0);
-        }
+    /// Keeps the table of the layout's own tool in step.
+    pub(crate) fn keeping(mut self, ledger: Option<&Ledger>) -> Self {
+        self.ledger = ledger.cloned();
+        self
     }
 
     /// A record of this run for a migration, to be filled in.
     pub(crate) fn record(&self, kind: RecordKind, version: &str, name: &str) -> Record {
         Record {
             sequence: self.sequence + 1,
-            kind: Some(kind),
-            version: version.to_owned(),
-            name: name.to_owned(),
-            checksum: None,
-            statement: None,
-            statements: None,
-            duration_ms: None,
             run_id: self.run_id.clone(),
             started: self.started,
-            detail: None,
-            recorded_at: String::new(),
+            ..Record::new(kind, version, name)
         }
     }
 
-    /// The SQL that writes a record and moves the meta row with it. Both must commit together.
+    /// The SQL that writes a record, and moves the meta row and the tool's table with it. All must commit together.
     pub(crate) fn sql<D: Dialect>(&self, record: &Record) -> (String, Written) {
+        let change = Change::of(record, self.tally.layout);
+        let sql = format!(
+            "{}{}{}{}",
+            self.myself,
+            self.insert::<D>(record),
+            self.ledger.as_ref().map_or_else(String::new, |ledger| ledger.follow::<D>(record, &change)),
+            self.move_meta::<D>(self.tally.fingerprint_with(&change), record.sequence),
+        );
+        (sql, Written { sequence: record.sequence, change })
+    }
+
+    fn insert<D: Dialect>(&self, record: &Record) -> String {
         let literal = |text: Option<&str>| text.map_or_else(|| "NULL".to_owned(), D::literal);
         let number = |number: Option<u64>| number.map_or_else(|| "NULL".to_owned(), |number| number.to_string());
         let [now, user] = D::NOW_AND_USER;
@@ -111,35 +110,21 @@ impl Writer {
             D::literal(concat!("migrator ", env!("CARGO_PKG_VERSION"))),
             now.to_owned(),
         ];
-        let applied = self.applied_by(record);
-        let fingerprint = match &applied {
-            Some((version, checksum)) if self.is_newest(version) => {
-                let mut running = self.running.clone();
-                running.push(self.layout.canonical(version), &checksum.0);
-                Checksum(running.sum())
-            }
-            Some(one) => {
-                let mut all = self.applied.clone();
-                insert(self.layout, &mut all, one.clone());
-                record::fingerprint(self.layout, &all)
-            }
-            None => Checksum(self.running.sum()),
-        };
-        let sql = format!(
-            "{}INSERT INTO {} ({}) VALUES ({});\nUPDATE {} SET {} = '{fingerprint}', {} = {}, {} = {now} WHERE {} = {};",
-            self.myself,
-            table::<D>(&self.home.schema, HISTORY),
-            columns.join(", "),
-            values.join(", "),
+        let table = table::<D>(&self.home.schema, HISTORY);
+        format!("INSERT INTO {table} ({}) VALUES ({});\n", columns.join(", "), values.join(", "))
+    }
+
+    fn move_meta<D: Dialect>(&self, fingerprint: Checksum, sequence: i64) -> String {
+        let [now, _] = D::NOW_AND_USER;
+        format!(
+            "UPDATE {} SET {} = '{fingerprint}', {} = {sequence}, {} = {now} WHERE {} = {};",
             table::<D>(&self.home.schema, META),
             D::ident("fingerprint"),
             D::ident("sequence"),
-            record.sequence,
             D::ident("updated_at"),
             D::ident("set_name"),
             D::literal(&self.home.set_name),
-        );
-        (sql, Written { sequence: record.sequence, applied })
+        )
     }
 
     /// Writes a record in a transaction of its own (a savepoint, where the lock is a transaction).
@@ -149,14 +134,26 @@ impl Writer {
     {
         let record = Record { sequence: self.sequence + 1, ..record.clone() };
         let (sql, written) = self.sql::<C::Backend>(&record);
-        C::TransactionManager::begin_transaction(conn)?;
-        if let Err(error) = conn.batch_execute(&sql) {
-            // A full disk ended the transaction of SQLite already; that the rollback then fails is not what went wrong.
-            let _the_first_error_counts = C::TransactionManager::rollback_transaction(conn);
-            return Err(error);
-        }
-        C::TransactionManager::commit_transaction(conn)?;
+        in_transaction(conn, &sql)?;
         self.wrote(written);
+        Ok(())
+    }
+
+    /// Records what the layout's own tool did, whose table says so already: all of it or nothing, in one message.
+    pub(crate) fn adopt<C>(&mut self, conn: &mut C, turns: &[Record]) -> diesel::QueryResult<()>
+    where
+        C: LoadConnection<Backend: Dialect>,
+    {
+        let (mut sql, mut sequence, mut tally) = (self.myself.clone(), self.sequence, self.tally.clone());
+        for turn in turns {
+            sequence += 1;
+            let (run_id, started) = (self.run_id.clone(), self.started);
+            sql.push_str(&self.insert::<C::Backend>(&Record { sequence, run_id, started, ..turn.clone() }));
+            tally.take(Change::of(turn, tally.layout));
+        }
+        sql.push_str(&self.move_meta::<C::Backend>(tally.fingerprint(), sequence));
+        in_transaction(conn, &sql)?;
+        (self.sequence, self.tally) = (sequence, tally);
         Ok(())
     }
 
@@ -172,33 +169,19 @@ impl Writer {
     /// Takes note that a record is committed.
     pub(crate) fn wrote(&mut self, written: Written) {
         self.sequence = written.sequence;
-        let Some(one) = written.applied else { return };
-        if self.is_newest(&one.0) {
-            self.running.push(self.layout.canonical(&one.0), &one.1.0);
-            self.applied.push(one);
-        } else {
-            insert(self.layout, &mut self.applied, one);
-            self.rehash();
-        }
-    }
-
-    fn applied_by(&self, record: &Record) -> Option<(String, Checksum)> {
-        let applies = match record.kind? {
-            RecordKind::Applied | RecordKind::Baselined => true,
-            RecordKind::Resolved => record.detail.as_deref() == Some(record::RESOLVED_APPLIED),
-            _ => false,
-        };
-        applies.then_some((self.layout.canonical(&record.version).to_owned(), record.checksum?))
-    }
-
-    fn is_newest(&self, version: &str) -> bool {
-        self.applied.last().is_none_or(|(last, _)| self.layout.order(last, version).is_lt())
+        self.tally.take(written.change);
     }
 }
 
-/// Puts a version at its place, instead of an older entry of its own.
-fn insert(layout: Layout, applied: &mut Vec<(String, Checksum)>, one: (String, Checksum)) {
-    applied.retain(|(version, _)| layout.order(version, &one.0).is_ne());
-    let at = applied.partition_point(|(version, _)| layout.order(version, &one.0).is_lt());
-    applied.insert(at, one);
+fn in_transaction<C>(conn: &mut C, sql: &str) -> diesel::QueryResult<()>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    C::TransactionManager::begin_transaction(conn)?;
+    if let Err(error) = conn.batch_execute(sql) {
+        // A full disk ended the transaction of SQLite already; that the rollback then fails is not what went wrong.
+        let _the_first_error_counts = C::TransactionManager::rollback_transaction(conn);
+        return Err(error);
+    }
+    C::TransactionManager::commit_transaction(conn)
 }

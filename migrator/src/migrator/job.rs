@@ -3,23 +3,22 @@
 use diesel::connection::LoadConnection;
 
 use super::Migrator;
+use super::seen::Seen;
 use super::verbs::run_id;
 use crate::apply::{self, Grouping, Run, Stop};
-use crate::dialect::{Dialect, Facts, LockKey, Session, refused};
-use crate::environment::Environment;
+use crate::dialect::{Dialect, LockKey, Session, refused};
 use crate::error::Error;
 use crate::event::Event;
-use crate::history::{self, Home, Writer};
+use crate::history::Writer;
 use crate::lock::{self, FileLock, Keep};
 use crate::plan::{self, Target};
-use crate::record::History;
 use crate::report::Report;
+use crate::source::Source;
 
 /// One run with work to do, inside of its session.
 pub(super) struct Job<'a, C> {
     pub(super) migrator: &'a Migrator<C>,
-    pub(super) facts: &'a Facts,
-    pub(super) home: &'a Home,
+    pub(super) seen: &'a Seen,
     pub(super) key: &'a LockKey,
     pub(super) restore: &'a Session,
     pub(super) target: &'a Target,
@@ -41,11 +40,11 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         let wait = &self.migrator.wait;
         loop {
             if needs_file && file.is_none() {
-                file = Some(FileLock::acquire(conn, self.key, self.facts, wait)?);
+                file = Some(FileLock::acquire(conn, self.key, &self.seen.facts, wait)?);
             }
             let span = tracing::info_span!(target: "migrator", "migrator.lock");
             let turn = span.in_scope(|| {
-                lock::with_lock(conn, self.key, self.facts, wait, |conn, waited| {
+                lock::with_lock(conn, self.key, &self.seen.facts, wait, |conn, waited| {
                     report.lock_wait += waited;
                     wait.hook.emit(Event::Locked { waited });
                     match self.turn(conn, grouping, file.is_some(), report) {
@@ -79,29 +78,18 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
     /// Reads the history again, decides again, and carries the decision out.
     fn turn(&self, conn: &mut C, grouping: Grouping, has_file: bool, report: &mut Report) -> Result<Turn, Error> {
         let migrator = self.migrator;
-        let facts = C::Backend::facts(conn, migrator.schema.as_deref().or(Some(&self.home.schema)))
-            .map_err(|error| refused::<C::Backend>("tell what it is", error))?;
-        let history = history::load(conn, &facts, self.home)?;
-        let known = history.clone().unwrap_or_default();
-        let given = migrator.given(conn, &facts, &known)?;
+        let mut seen = migrator.look(conn, Some(self.seen))?;
+        let known = seen.known().unwrap_or_default();
+        let given = migrator.given(conn, &seen.facts, &known)?;
         let plan = plan::plan(&migrator.set, &known, self.target, given)?;
         if !has_file && migrator.needs_file(&known, &plan) {
             return Ok(Turn::Again(grouping, true));
         }
         if !plan.is_empty() {
-            self.back_up(conn, history.as_ref(), report)?;
+            self.back_up(conn, seen.known().as_ref(), report)?;
         }
-        let marked = migrator.environment.map(Environment::name);
-        if let Err(error) = history::prepare(conn, self.home, history.as_ref(), marked) {
-            // Another set has a lock of its own, and may have made the tables at the same moment.
-            let made = history.is_none() && history::exists(conn, self.home);
-            let again = made.then(|| history::prepare(conn, self.home, Some(&History::default()), marked));
-            again.unwrap_or(Err(error)).map_err(|error| {
-                let remedy =
-                    "the role needs the right to create tables in the schema once; or let the owner run the migrations";
-                refused::<C::Backend>("make the history tables", error).with_remedy(remedy)
-            })?;
-        }
+        let told = seen.told(true);
+        migrator.prepare(conn, &mut seen, migrator.environment)?;
         plan.warnings.iter().for_each(|warning| migrator.warn(report, warning.clone()));
         // What an earlier turn of this run committed is this run's.
         report.skipped = plan.skipped.saturating_sub(report.committed);
@@ -109,11 +97,21 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         report.forget();
         migrator.wait.hook.emit(Event::Planned { steps: plan.steps.len() });
         let run_id = report.run_id.clone();
-        let writer = Writer::new::<C::Backend>(self.home, &migrator.set, history.as_ref(), self.key, &run_id, &facts)
-            .acting_as(&self.restore.myself);
+        let history = seen.history.as_ref();
+        let mut writer = Writer::new::<C::Backend>(&seen.home, &migrator.set, history, self.key, &run_id, &seen.facts)
+            .acting_as(&self.restore.myself)
+            .keeping(seen.ledger.as_ref());
+        if !seen.turns.is_empty() {
+            let adopting = |error| refused::<C::Backend>("record what another tool did", error);
+            writer.adopt(conn, &seen.turns).map_err(adopting)?;
+        }
+        told.into_iter().for_each(|told| migrator.warn(report, told));
+        if plan.is_empty() {
+            return Ok(Turn::Done);
+        }
         let mut run = Run {
             set: &migrator.set,
-            facts: self.facts,
+            facts: &self.seen.facts,
             key: self.key,
             wait: &migrator.wait,
             restore: &self.restore.leave,
@@ -121,7 +119,8 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             writer,
             report,
         };
-        match apply::apply(conn, &mut run, &plan) {
+        let source = migrator.source.as_ref().map(Source::open).transpose()?;
+        match apply::apply(conn, &mut run, &plan, source.as_deref()) {
             Ok(()) => Ok(Turn::Done),
             Err(Stop::Error(error)) => Ok(Turn::Stopped(error)),
             Err(Stop::Again(grouping)) => Ok(Turn::Again(grouping, false)),

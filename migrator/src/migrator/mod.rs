@@ -2,19 +2,28 @@
 
 mod back_up;
 mod job;
+mod seeding;
+mod seen;
 mod verbs;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use diesel::connection::LoadConnection;
+use diesel::migration::MigrationSource;
+
 use crate::backup::Backup;
+use crate::dialect::Dialect;
 use crate::environment::Environment;
+use crate::error::Error;
 use crate::event::{Event, Hook};
 use crate::lock::Wait;
 use crate::migration::MigrationSet;
 use crate::plan::{Policies, Policy};
+use crate::seeding::{Pause, Retry, Tries};
 use crate::session::{SessionStep, Step};
+use crate::source::{self, Source, Words};
 
 /// Brings a database to where a [`MigrationSet`] is: options first, then a verb.
 ///
@@ -55,8 +64,16 @@ pub struct Migrator<C> {
     non_empty: Policy,
     environment: Option<Environment>,
     backup: Option<Backup>,
+    retry: Retry,
+    pause: Pause,
+    tried: Tries,
     setup: Step<C>,
     teardown: Step<C>,
+    source: Option<Source<C>>,
+    /// What was embedded, without migrations in Rust.
+    files: MigrationSet,
+    /// Why a migration in Rust is refused; the first verb says so.
+    fault: Option<String>,
 }
 
 impl<C> Migrator<C> {
@@ -64,6 +81,9 @@ impl<C> Migrator<C> {
     pub fn new(set: &MigrationSet) -> Self {
         Self {
             set: set.clone(),
+            source: None,
+            files: set.clone(),
+            fault: None,
             schema: None,
             set_name: String::new(),
             wait: Wait { timeout: Duration::from_secs(5 * 60), hook: Hook::default() },
@@ -72,9 +92,92 @@ impl<C> Migrator<C> {
             non_empty: Policy::Refuse,
             environment: None,
             backup: None,
+            retry: Retry::default(),
+            pause: Pause::default(),
+            tried: Tries::default(),
             setup: Step::Nothing,
             teardown: Step::Nothing,
         }
+    }
+
+    /// A migrator of migrations that are not ours: those of diesel_migrations, or code that implements diesel's `Migration`.
+    ///
+    /// The lock, the history, the rules and diesel's table are the same as for a set. But nothing of such a migration can be seen
+    /// except its name: it has no checksum, so that an edit is not noticed, no statements in a plan, and it runs whole or not at
+    /// all. It runs in a transaction with its record, unless its metadata says no. Where it does, and always on MySQL, the
+    /// intent is recorded first; one that fails there, or is killed, is [failed](crate::State::Failed) until
+    /// [`resolve`](Self::resolve) says what is true, except when it failed and was rolled back before anything was committed.
+    ///
+    /// The source is asked for its migrations now, and once more by each run that has work to do.
+    ///
+    /// ```no_run
+    /// # use diesel::prelude::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # struct Migrations;
+    /// # impl diesel::migration::MigrationSource<diesel::sqlite::Sqlite> for Migrations {
+    /// #     fn migrations(&self) -> diesel::migration::Result<Vec<Box<dyn diesel::migration::Migration<diesel::sqlite::Sqlite>>>> {
+    /// #         Ok(Vec::new())
+    /// #     }
+    /// # }
+    /// # const MIGRATIONS: Migrations = Migrations;
+    /// // const MIGRATIONS: diesel_migrations::EmbeddedMigrations = diesel_migrations::embed_migrations!();
+    /// let mut conn = SqliteConnection::establish("app.db")?;
+    /// migrator::Migrator::from_source(MIGRATIONS)?.run(&mut conn)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the source cannot be read, or two of its migrations have one version.
+    pub fn from_source<S>(source: S) -> Result<Self, Error>
+    where
+        C: LoadConnection<Backend: Dialect> + 'static,
+        S: MigrationSource<C::Backend> + Send + Sync + 'static,
+    {
+        let (set, source) = Source::new(source)?;
+        Ok(Self { source: Some(source), ..Self::new(&set) })
+    }
+
+    /// Adds a migration in Rust, for what SQL cannot say.
+    ///
+    /// `name` is what the name of a file would be, `20240301120000_backfill`: its version gives the place among the others, and
+    /// version and name, of which the checksum is made, join the fingerprint. What `run` does is not seen: an edit of it is not
+    /// noticed, and it has no way down. It runs in a transaction with its record, all or nothing (on MySQL as long as it sends
+    /// nothing that commits; else, and when it is killed there, the migration is [failed](crate::State::Failed)). An error or a
+    /// panic is that of a failed statement; what the database asks to try again is tried again, so `run` does nothing besides that
+    /// cannot be done twice.
+    ///
+    /// A name that is refused is the error of the first verb. The set is put together anew, in a time that grows with its size.
+    ///
+    /// ```no_run
+    /// # use diesel::prelude::*;
+    /// # use diesel::QueryResult;
+    /// # fn test(migrations: &migrator::MigrationSet) -> Result<(), Box<dyn std::error::Error>> {
+    /// fn backfill(conn: &mut SqliteConnection) -> QueryResult<()> {
+    ///     diesel::sql_query("UPDATE account SET slug = lower(name)").execute(conn).map(drop)
+    /// }
+    ///
+    /// let mut conn = SqliteConnection::establish("app.db")?;
+    /// migrator::Migrator::new(migrations).code("20240301120000_backfill", backfill).run(&mut conn)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn code<E>(mut self, name: &str, run: impl Fn(&mut C) -> Result<(), E> + Send + Sync + 'static) -> Self
+    where
+        C: 'static,
+        E: Into<Words>,
+    {
+        match self.set.with_code(name) {
+            Ok(set) => {
+                let version = set.layout().version(name).unwrap_or_default();
+                let code = move |conn: &mut C| source::caught(|| run(conn).map_err(Into::into));
+                self.source = Some(Source::with_code(self.source, version, Arc::new(code)));
+                self.set = set;
+            }
+            Err(fault) => self.fault = self.fault.or(Some(fault)),
+        }
+        self
     }
 
     /// How long a run waits for the migration lock. Default: 5 minutes.
@@ -103,6 +206,8 @@ impl<C> Migrator<C> {
     }
 
     /// Tells apart two sets whose histories share one schema. Default: empty.
+    ///
+    /// diesel's own table is kept in step for the set without a name: diesel knows one set only.
     #[must_use]
     pub fn set_name(mut self, name: impl Into<String>) -> Self {
         self.set_name = name.into();
@@ -201,6 +306,12 @@ impl<C> Clone for Migrator<C> {
             non_empty: self.non_empty,
             environment: self.environment,
             backup: self.backup.clone(),
+            source: self.source.clone(),
+            files: self.files.clone(),
+            fault: self.fault.clone(),
+            retry: self.retry,
+            pause: self.pause.clone(),
+            tried: self.tried.clone(),
             setup: self.setup.clone(),
             teardown: self.teardown.clone(),
         }

@@ -6,16 +6,17 @@ use diesel::connection::LoadConnection;
 
 use super::Migrator;
 use super::job::Job;
-use crate::dialect::{Class, Dialect, Facts, LockKey, Outcome, depth, refused};
+use super::seen::Seen;
+use crate::dialect::{Class, Dialect, Facts, LockKey, Outcome, Work, depth, refused};
 use crate::error::Error;
 use crate::event::Event;
-use crate::history::{self, Glance, Home, Writer};
-use crate::ledgers;
-use crate::lock::{self, FileLock, Keep};
+use crate::history::{self, Glance, Writer};
+use crate::ledgers::{self, Ledger};
+use crate::lock::{self, FileLock, Keep, check_writable};
 use crate::plan::{self, Given, Plan, Policy, Resolution, Target};
 use crate::record::{History, RecordKind};
 use crate::report::Report;
-use crate::session::{self, with_session};
+use crate::session::with_session;
 use crate::stale;
 use crate::status::{self, Status};
 
@@ -40,12 +41,12 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let span = tracing::info_span!(target: "migrator", "migrator.run", migrations = self.set.len());
         let _in_run = span.enter();
         let start = Instant::now();
-        self.check_dialect()?;
+        self.check_set()?;
         if depth(conn) > 0 {
             return Err(Error::open_transaction());
         }
         let mut report = Report::default();
-        if let Some(warning) = stale::warning(&self.set) {
+        if let Some(warning) = stale::warning(&self.files) {
             self.warn(&mut report, warning);
         }
         if target == Target::Latest && self.is_unchanged(conn, &mut report)? {
@@ -67,16 +68,16 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// # Errors
     /// When a run would be refused, or the database cannot be read.
     pub fn plan(&self, conn: &mut C, target: Target) -> Result<Plan, Error> {
-        self.check_dialect()?;
-        let (facts, home, history) = self.read(conn)?;
-        let warning = self.check_place(conn, &facts, history.as_ref())?;
-        let history = history.unwrap_or_default();
-        let mut given = self.given(conn, &facts, &history)?;
-        if self.running(conn, &facts, &home, &history).is_some() {
+        self.check_set()?;
+        let seen = self.read(conn)?;
+        let warning = self.check_place(conn, &seen)?;
+        let known = seen.known().unwrap_or_default();
+        let mut given = self.given(conn, &seen.facts, &known)?;
+        if self.running(conn, &seen, &known).is_some() {
             given.policies.failed = Policy::Warn;
         }
-        let mut plan = plan::plan(&self.set, &history, &target, given)?;
-        plan.warnings.extend(warning);
+        let mut plan = plan::plan(&self.set, &known, &target, given)?;
+        plan.warnings.extend(warning.into_iter().chain(seen.told(false)));
         Ok(plan)
     }
 
@@ -85,12 +86,14 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// # Errors
     /// When the database cannot be read, or one of the history's tables is gone.
     pub fn status(&self, conn: &mut C) -> Result<Status, Error> {
-        self.check_dialect()?;
-        let (facts, home, history) = self.read(conn)?;
-        let mut status = status::status(&self.set, history.as_ref(), C::Backend::SQL.name(), facts.database.clone());
+        self.check_set()?;
+        let seen = self.read(conn)?;
+        let known = seen.known();
+        let database = seen.facts.database.clone();
+        let mut status = status::status(&self.set, known.as_ref(), C::Backend::SQL.name(), database);
         if let (Some(problem), Some(holder)) = (
             status.problems.iter_mut().find(|problem| problem.code == "failed"),
-            history.as_ref().and_then(|history| self.running(conn, &facts, &home, history)),
+            known.as_ref().and_then(|known| self.running(conn, &seen, known)),
         ) {
             problem.message.push_str(&format!("; it may still be running: {holder} holds the migration lock"));
         }
@@ -106,24 +109,24 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// When the migration is applied already, when it is not [failed](crate::State::Failed) and is declared rolled back or to be
     /// resumed, when it has no statement with that number, or when the lock is not to be had.
     pub fn resolve(&self, conn: &mut C, version: &str, resolution: Resolution) -> Result<(), Error> {
-        self.check_dialect()?;
+        self.check_set()?;
         if depth(conn) > 0 {
             return Err(Error::open_transaction());
         }
-        let (facts, home, history) = self.read(conn)?;
-        if facts.in_transaction {
+        let seen = self.read(conn)?;
+        if seen.facts.in_transaction {
             return Err(Error::open_transaction());
         }
-        self.check_place(conn, &facts, history.as_ref())?;
-        check_writable(&facts, "there is an answer to record")?;
-        let key = LockKey::new(&facts, &home);
+        self.check_place(conn, &seen)?;
+        check_writable(&seen.facts, "there is an answer to record")?;
+        let key = LockKey::new(&seen.facts, &seen.home);
         // Whoever runs statements outside of the transaction that is the lock holds the file instead.
-        let _until_settled = match C::Backend::LOCK_IS_TRANSACTION && FileLock::is_there(&facts) {
-            true => Some(FileLock::acquire(conn, &key, &facts, &self.wait)?),
+        let _until_settled = match C::Backend::LOCK_IS_TRANSACTION && FileLock::is_there(&seen.facts) {
+            true => Some(FileLock::acquire(conn, &key, &seen.facts, &self.wait)?),
             false => None,
         };
-        lock::with_lock(conn, &key, &facts, &self.wait, |conn, _| {
-            let settled = self.settle(conn, &facts, &home, &key, version, resolution);
+        lock::with_lock(conn, &key, &seen.facts, &self.wait, |conn, _| {
+            let settled = self.settle(conn, &seen, &key, version, resolution);
             (if settled.is_ok() { Keep::All } else { Keep::Nothing }, settled)
         })?
     }
@@ -131,14 +134,13 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     fn settle(
         &self,
         conn: &mut C,
-        facts: &Facts,
-        home: &Home,
+        before: &Seen,
         key: &LockKey,
         version: &str,
         resolution: Resolution,
     ) -> Result<(), Error> {
-        let history = history::load(conn, facts, home)?;
-        let known = history.clone().unwrap_or_default();
+        let mut seen = self.look(conn, Some(before))?;
+        let known = seen.known().unwrap_or_default();
         // A record more would move the meta row along, and what a hand did would no longer show.
         if let Some(problem) = status::tampered(&known, self.set.layout()) {
             return Err(Error::new(problem.code, problem.message, problem.help));
@@ -147,15 +149,24 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let standing = known.pasts(self.set.layout()).get(migration.canonical()).map(|past| past.standing);
         let (detail, statement, checksum) = plan::settle(&migration, C::Backend::SQL, standing, resolution)?;
         let writing = |error| refused::<C::Backend>("write the migration history", error);
-        history::prepare(conn, home, history.as_ref(), None).map_err(writing)?;
-        let run_id = run_id();
-        let mut writer = Writer::new::<C::Backend>(home, &self.set, history.as_ref(), key, &run_id, facts);
+        self.prepare(conn, &mut seen, None)?;
+        let (history, run_id) = (seen.history.as_ref(), run_id());
+        let mut writer = Writer::new::<C::Backend>(&seen.home, &self.set, history, key, &run_id, &seen.facts)
+            .keeping(seen.ledger.as_ref());
+        if !seen.turns.is_empty() {
+            writer.adopt(conn, &seen.turns).map_err(writing)?;
+        }
         let mut record = writer.record(RecordKind::Resolved, migration.version(), migration.name());
         (record.detail, record.statement, record.checksum) = (Some(detail.to_owned()), statement, checksum);
         writer.write(conn, &record).map_err(writing)
     }
 
-    pub(super) fn check_dialect(&self) -> Result<(), Error> {
+    pub(super) fn check_set(&self) -> Result<(), Error> {
+        if let Some(fault) = &self.fault {
+            let remedy =
+                "give it a name with a version of its own, as a file of the set would have: 20240131120000_name";
+            return Err(Error::new("folder", format!("a migration in Rust is refused: {fault}"), remedy));
+        }
         match self.set.sql_dialect() {
             Some(stated) if stated != C::Backend::SQL => Err(Error::new(
                 "dialect_mismatch",
@@ -166,9 +177,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         }
     }
 
-    /// One query: whether the database carries the fingerprint of the set.
+    /// One query: whether the database carries the fingerprint of the set, and the tool's table, which is kept in step, its versions.
     fn is_unchanged(&self, conn: &mut C, report: &mut Report) -> Result<bool, Error> {
-        let glance = match history::glance(conn, self.schema.as_deref(), &self.set_name) {
+        let ledger = ledgers::keeps(&self.set, &self.set_name).then_some(Ledger::NAME);
+        let glance = match history::glance(conn, self.schema.as_deref(), &self.set_name, ledger) {
             Ok(glance) => glance,
             // Whether the table is missing, or what else it is, the catalogue says: in the run that follows.
             Err(error) if C::Backend::class(&error.to_string()) != Class::Connection => return Ok(false),
@@ -178,11 +190,12 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
                 );
             }
         };
-        let Some(Glance { fingerprint, environment }) = glance else {
+        let Some(Glance { fingerprint, environment, versions }) = glance else {
             return Ok(false);
         };
         self.check_environment(environment.as_deref(), report);
-        if fingerprint != Some(self.set.fingerprint()) {
+        let in_step = |versions: Option<&str>| versions.is_some_and(|versions| ledgers::versions(&self.set, versions));
+        if fingerprint != Some(self.set.fingerprint()) || ledger.is_some() && !in_step(versions.as_deref()) {
             return Ok(false);
         }
         self.wait.hook.emit(Event::Unchanged { applied: self.set.len() });
@@ -205,58 +218,12 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         }
     }
 
-    /// Reads what there is to know, and the history. A writer that keeps readers out for a moment is waited for.
-    pub(super) fn read(&self, conn: &mut C) -> Result<(Facts, Home, Option<History>), Error> {
-        let telling =
-            |error| refused::<C::Backend>("tell what it is", error).with_remedy("check that the database is up");
-        let patience = C::Backend::patience(conn, self.wait.timeout).map_err(telling)?;
-        session::send(conn, &patience.enter).map_err(telling)?;
-        let mut before = None;
-        let read = loop {
-            let read = self.look(conn).and_then(|(facts, home)| {
-                let history = history::load(conn, &facts, &home)?;
-                Ok((facts, home, history))
-            });
-            // These are several queries. What a run commits between two of them looks like a hand's work; what a hand did
-            // is still the same at a second look.
-            let seen = match &read {
-                Err(error) if error.code() == "history_tampered" => Some((None, 0)),
-                Ok((_, _, Some(history))) if history.tampered(self.set.layout()).is_some() => {
-                    Some((history.meta.as_ref().map(|meta| meta.sequence), history.records.len()))
-                }
-                _ => None,
-            };
-            if seen.is_none() || seen == before {
-                break read;
-            }
-            before = seen;
-        };
-        session::send(conn, &patience.leave).map_err(telling)?;
-        read
-    }
-
-    fn look(&self, conn: &mut C) -> Result<(Facts, Home), Error> {
-        let telling =
-            |error| refused::<C::Backend>("tell what it is", error).with_remedy("check that the database is up");
-        let facts = C::Backend::facts(conn, self.schema.as_deref()).map_err(telling)?;
-        if facts.schema.is_empty() {
-            let remedy =
-                "name a database in the URL, or a schema that exists in the search path or in Migrator::schema";
-            return Err(Error::new(
-                "no_schema",
-                "the connection has no current schema, so the history has no home",
-                remedy,
-            ));
-        }
-        let home = Home { schema: facts.schema.clone(), set_name: self.set_name.clone() };
-        Ok((facts, home))
-    }
-
     /// Who holds the lock while a script is unfinished: without the lock nobody can tell a script that runs from one that was left
     /// behind.
-    fn running(&self, conn: &mut C, facts: &Facts, home: &Home, history: &History) -> Option<String> {
-        let unfinished = history.pasts(self.set.layout()).values().any(|past| past.standing.is_in_doubt());
-        unfinished.then(|| C::Backend::holder(conn, &LockKey::new(facts, home), facts)).flatten()
+    fn running(&self, conn: &mut C, seen: &Seen, known: &History) -> Option<String> {
+        let unfinished = known.pasts(self.set.layout()).values().any(|past| past.standing.is_in_doubt());
+        let key = LockKey::new(&seen.facts, &seen.home);
+        unfinished.then(|| C::Backend::holder(conn, &key, &seen.facts)).flatten()
     }
 
     /// What a decision needs to know of the database besides its history.
@@ -273,58 +240,99 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         Ok(given)
     }
 
-    /// Refuses a database without a history that is not empty: it may be somebody else's.
+    /// Refuses a database without a history that is not empty: it may be somebody else's. So is one whose history was reverted
+    /// outside as a whole while its tables stand: the tool's table may have been made anew.
     ///
     /// What it returns is a warning.
-    fn check_place(&self, conn: &mut C, facts: &Facts, history: Option<&History>) -> Result<Option<String>, Error> {
-        if history.is_some_and(|history| history.meta.is_some()) {
+    fn check_place(&self, conn: &mut C, seen: &Seen) -> Result<Option<String>, Error> {
+        let (history, is_emptied) = (seen.history.as_ref(), seen.is_emptied());
+        if history.is_some_and(|history| history.meta.is_some()) && !is_emptied {
             return Ok(None);
         }
-        ledgers::refuse::<C>(conn, facts)?;
-        let theirs: Vec<&str> = ledgers::foreign_tables(facts).collect();
-        if theirs.is_empty() || history.is_some() || self.non_empty == Policy::Allow {
+        // Where another set has its history, the table is what that one keeps.
+        let known = (seen.ledger.is_some() || history.is_some()).then_some(Ledger::NAME);
+        ledgers::refuse::<C>(conn, &seen.facts, known)?;
+        let theirs: Vec<&str> = ledgers::foreign_tables(&seen.facts).collect();
+        let is_theirs = seen.ledger.as_ref().is_some_and(Ledger::has_rows);
+        if theirs.is_empty() || is_theirs || history.is_some() && !is_emptied || self.non_empty == Policy::Allow {
             return Ok(None);
         }
-        let message =
-            format!("the database has no migration history, and it is not empty: {}", status::list(theirs.into_iter()));
+        let (tables, ledger) = (status::list(theirs.into_iter()), Ledger::NAME);
+        let message = match is_emptied {
+            true => format!("{ledger} says that every migration was reverted, and the database is not empty: {tables}"),
+            false => format!("the database has no migration history, and it is not empty: {tables}"),
+        };
         if self.non_empty == Policy::Warn {
             return Ok(Some(message));
         }
-        let remedy = "check that it is the right database; then run with --allow-non-empty (Migrator::non_empty)";
+        let allow = "run with --allow-non-empty (Migrator::non_empty)";
+        let remedy = match is_emptied {
+            true => format!(
+                "if they were reverted, {allow}; else DROP TABLE {ledger}: a run makes it again from our history"
+            ),
+            false => format!("check that it is the right database; then {allow}"),
+        };
         Err(Error::new("not_empty", message, remedy))
     }
 
     fn run_pending(&self, conn: &mut C, target: &Target, report: &mut Report) -> Result<(), Error> {
-        let (facts, home, history) = self.read(conn)?;
-        if facts.in_transaction {
+        let seen = self.read(conn)?;
+        if seen.facts.in_transaction {
             return Err(Error::open_transaction());
         }
-        if let Some(warning) = self.check_place(conn, &facts, history.as_ref())? {
+        if let Some(warning) = self.check_place(conn, &seen)? {
             self.warn(report, warning);
         }
-        let known = history.unwrap_or_default();
+        let known = seen.known().unwrap_or_default();
         self.check_environment(known.meta.as_ref().and_then(|meta| meta.environment.as_deref()), report);
         // A statement whose outcome is not recorded may be another starter's that runs right now; the lock tells.
-        let mut given = self.given(conn, &facts, &known)?;
+        let mut given = self.given(conn, &seen.facts, &known)?;
         given.policies.failed = Policy::Warn;
         let plan = plan::plan(&self.set, &known, target, given)?;
         report.skipped = plan.skipped;
-        if plan.is_empty() {
-            plan.warnings.iter().for_each(|warning| self.warn(report, warning.clone()));
-            self.wait.hook.emit(Event::Unchanged { applied: plan.skipped });
-            return Ok(());
+        if !plan.is_empty() {
+            check_writable(&seen.facts, &format!("{} to apply", crate::report::migrations(plan.steps.len())))?;
+            return self.carry_out(conn, &seen, &known, &plan, target, report);
         }
-        check_writable(&facts, &format!("{} to apply", crate::report::migrations(plan.steps.len())))?;
-        let key = LockKey::new(&facts, &home);
+        if seen.is_out_of_step() {
+            let recorded = check_writable(&seen.facts, "there is another tool's work to record")
+                .and_then(|()| self.carry_out(conn, &seen, &known, &plan, target, report));
+            match recorded {
+                // Nothing is pending: a role that only reads serves this database as it is.
+                Err(error) if matches!(error.code(), "read_only" | "permission_denied" | "unsupported") => {
+                    report.run_id.clear();
+                    for told in seen.told(false) {
+                        self.warn(report, format!("{told}; it cannot be recorded here: {}", error.message()));
+                    }
+                }
+                recorded => return recorded,
+            }
+        }
+        plan.warnings.iter().for_each(|warning| self.warn(report, warning.clone()));
+        self.wait.hook.emit(Event::Unchanged { applied: plan.skipped });
+        Ok(())
+    }
+
+    fn carry_out(
+        &self,
+        conn: &mut C,
+        seen: &Seen,
+        known: &History,
+        plan: &Plan,
+        target: &Target,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        let key = LockKey::new(&seen.facts, &seen.home);
         let needs_file =
-            self.needs_file(&known, &plan) || C::Backend::LOCK_IS_TRANSACTION && FileLock::is_there(&facts);
+            self.needs_file(known, plan) || C::Backend::LOCK_IS_TRANSACTION && FileLock::is_there(&seen.facts);
         with_session(
             conn,
             [&self.setup, &self.teardown],
             self.statement_lock_timeout,
+            Work::Migrations,
             &self.wait.hook,
             |conn, restore| {
-                let job = Job { migrator: self, facts: &facts, home: &home, key: &key, restore, target };
+                let job = Job { migrator: self, seen, key: &key, restore, target };
                 job.run(conn, needs_file, report)
             },
         )
@@ -336,20 +344,6 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             && (plan.steps.iter().any(|step| !step.transaction)
                 || history.pasts(self.set.layout()).values().any(|past| past.standing.is_in_doubt()))
     }
-}
-
-/// Refuses a server that cannot be written to, or whose lock excludes nobody.
-fn check_writable(facts: &Facts, what: &str) -> Result<(), Error> {
-    if let Some(reason) = &facts.read_only {
-        let message = format!("{what}, and nothing can be written: {reason}");
-        return Err(Error::new("read_only", message, "connect to the primary, as a role that may write"));
-    }
-    if let Some(reason) = &facts.unsupported {
-        let message = format!("no migration lock can be trusted here: {reason}");
-        let remedy = "let a single job run the migrations, on a server with a lock that holds";
-        return Err(Error::new("unsupported", message, remedy));
-    }
-    Ok(())
 }
 
 /// A name for one run: 128 random bits.

@@ -7,7 +7,7 @@ use std::fmt;
 use migrator_source::sql::{Mode, Script, SqlDialect};
 
 pub(crate) use self::resume::{in_doubt, leaves_remains, prefix, remains, settle};
-use self::resume::{is_in_doubt, resume};
+use self::resume::{is_in_doubt, resume, unknown};
 
 use crate::error::Error;
 use crate::migration::{Migration, MigrationSet, Version};
@@ -83,9 +83,9 @@ pub struct Step {
     pub version: String,
     /// The full name.
     pub name: String,
-    /// The path of the script.
+    /// The path of the script; the name of a migration that has none.
     pub file: String,
-    /// How many statements will run.
+    /// How many statements will run. 0 for a migration in Rust or of a foreign source, which shows none.
     pub statements: usize,
     /// Whether they run in a transaction with their record, so that all or nothing takes.
     pub transaction: bool,
@@ -118,7 +118,7 @@ impl Plan {
         &self.warnings
     }
 
-    /// Whether a run would change nothing.
+    /// Whether nothing is pending. A run may still record what another tool did; the warnings say so.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
@@ -180,6 +180,10 @@ pub(crate) fn plan(set: &MigrationSet, history: &History, target: &Target, given
         let migration = set.at(entry.position);
         let script = script(&migration, given.dialect)?;
         let from = match entry.standing {
+            Standing::Partial(_) if migration.is_called() => {
+                unknown(&migration, given.policies.failed, &mut plan.warnings)?;
+                0
+            }
             Standing::Partial(partial) => {
                 let in_doubt = partial.in_doubt && is_in_doubt(&script, partial, history, &migration, given);
                 let doubt = in_doubt.then_some(given.took);
@@ -192,7 +196,10 @@ pub(crate) fn plan(set: &MigrationSet, history: &History, target: &Target, given
             name: migration.name().to_owned(),
             file: migration.path(),
             statements: script.statements().len() - from,
-            transaction: script.mode() == Mode::Transaction,
+            transaction: match migration.is_called() {
+                true => migration.declared() == Some(Mode::Transaction) && given.dialect != SqlDialect::Mysql,
+                false => script.mode() == Mode::Transaction,
+            },
             resume_at: (from > 0).then_some(from + 1),
             position: entry.position,
             retried: entry.retried,

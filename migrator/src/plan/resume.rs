@@ -123,6 +123,26 @@ pub(super) fn resume(
     Ok(partial.done)
 }
 
+/// Decides about a migration of a foreign source that was started and has no outcome: nobody can see how much of it took.
+pub(super) fn unknown(migration: &Migration<'_>, policy: Policy, warnings: &mut Vec<String>) -> Result<(), Error> {
+    let (name, version) = (migration.name(), migration.version());
+    let message = format!("{name} was started outside of a transaction, and nobody knows how much of it took");
+    match policy {
+        Policy::Refuse => {
+            let remedy = format!(
+                "look at the database; do the rest by hand, then resolve {version} as Resolution::Applied (migrator resolve \
+                 --applied), or undo what took, then Resolution::RolledBack (--rolled-back)"
+            );
+            Err(Error::new("failed", message, remedy).with_version(version))
+        }
+        Policy::Warn => {
+            warnings.push(format!("{message}; it is run again"));
+            Ok(())
+        }
+        Policy::Allow => Ok(()),
+    }
+}
+
 /// Whether a statement, when it fails, leaves something half-made behind: on PostgreSQL an index that is INVALID.
 ///
 /// Tried again, it fails since the index is there; with IF NOT EXISTS it would silently keep it.
@@ -156,7 +176,7 @@ pub(crate) fn settle(
     let is_failed = matches!(standing, Some(Standing::Partial(_)));
     match resolution {
         _ if matches!(standing, Some(Standing::Applied | Standing::Baselined)) => refuse(format!("{name} is applied")),
-        Resolution::Applied => Ok((RESOLVED_APPLIED, None, Some(migration.checksum()))),
+        Resolution::Applied => Ok((RESOLVED_APPLIED, None, migration.recorded())),
         _ if !is_failed => refuse(format!("{name} has not failed: there is nothing to settle")),
         Resolution::RolledBack => Ok((RESOLVED_ROLLED_BACK, None, None)),
         Resolution::ResumeAt(number) => {

@@ -8,6 +8,7 @@
 //! - `backup=DIR`: makes a backup before the first change, with the programs of `programs=DIR`.
 //! - `restore=FILE`: restores this backup into the database, and does nothing else.
 //! - `memory`: tells at its end how much memory it used at most, `memory KIB`.
+//! - `seeds=DIRECTORY`: seeds it afterwards with the files of that directory.
 //! - `lock-timeout=MS`, `statement-timeout=MS`, `schema=NAME`, `wal`: options of the run and of the connection.
 //!
 //! Each event is one line of output, `event Statement { number: 1, of: 3 }`. The last lines are `ok APPLIED SKIPPED` and
@@ -22,7 +23,7 @@ use std::{
 
 use diesel::{Connection, MysqlConnection, PgConnection, SqliteConnection, connection::LoadConnection};
 use migrator::backup::{Backup, Restore};
-use migrator::{Dialect, MigrationSet, Migrator};
+use migrator::{Dialect, Error, MigrationSet, Migrator, Seed};
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -68,10 +69,12 @@ fn connect<C: Connection>(url: &str) -> C {
     C::establish(url).unwrap_or_else(|error| panic!("connect: {error}"))
 }
 
-fn serve<C>(mut connection: C, url: &str, directory: &str, options: &Options) -> ExitCode
-where
-    C: LoadConnection<Backend: Dialect>,
-{
+fn serve<C: LoadConnection<Backend: Dialect> + 'static>(
+    mut connection: C,
+    url: &str,
+    directory: &str,
+    options: &Options,
+) -> ExitCode {
     let set = MigrationSet::from_path(directory).unwrap_or_else(|error| panic!("{error}"));
     let (step, panics) = (options.has("step"), options.value("panic").map(str::to_owned));
     let mut migrator = Migrator::new(&set).on_event(move |event| {
@@ -102,13 +105,16 @@ where
         say("ready");
         wait();
     }
-    let result = migrator.run(&mut connection);
+    let done = migrator.run(&mut connection).and_then(|report| {
+        seed(&migrator, &mut connection, options)?;
+        Ok(report)
+    });
     if options.has("memory") {
         let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells what a process uses");
         let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it is in the list");
         say(&format!("memory {}", most.trim().trim_end_matches(" kB")));
     }
-    match result {
+    match done {
         Ok(report) => {
             say(&format!("ok {} {}\n{report}", report.applied().len(), report.skipped()));
             ExitCode::SUCCESS
@@ -118,6 +124,17 @@ where
             ExitCode::FAILURE
         }
     }
+}
+
+fn seed<C>(migrator: &Migrator<C>, connection: &mut C, options: &Options) -> Result<(), Error>
+where
+    C: LoadConnection<Backend: Dialect> + 'static,
+{
+    let Some(directory) = options.value("seeds") else { return Ok(()) };
+    let seeds = Seed::from_path(directory)?;
+    let report = migrator.seed(connection, &seeds)?;
+    say(&format!("{report}"));
+    Ok(())
 }
 
 fn say(line: &str) {

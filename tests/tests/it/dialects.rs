@@ -4,13 +4,18 @@ use diesel::connection::LoadConnection;
 use diesel::r2d2::R2D2Connection;
 use diesel::{Connection, MysqlConnection, PgConnection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
 use diesel::{mysql::Mysql, pg::Pg, sql_types::Text};
+use diesel_migrations::MigrationHarness;
 use migrator::{Dialect, Error, MigrationSet, Migrator, Report, Status};
 use migrator_tests::{Database, servers, sqlite};
 
 /// A database under test.
 pub(crate) trait Subject: Sized + 'static {
     /// diesel's connection.
-    type Connection: LoadConnection<Backend: Dialect> + R2D2Connection + Send + 'static;
+    type Connection: LoadConnection<Backend: Dialect>
+        + R2D2Connection
+        + MigrationHarness<<Self::Connection as Connection>::Backend>
+        + Send
+        + 'static;
     /// A database of a test's own.
     type Database: Database<Connection = Self::Connection> + Sync;
 
@@ -24,6 +29,10 @@ pub(crate) trait Subject: Sized + 'static {
     const NO_SUCH_TABLE: &'static str;
     /// Sets something in a session to 1; sets it to 0; a query that tells it as `1` or `0`.
     const SETTING: [&'static str; 3];
+    /// A query for the names of all tables.
+    const TABLES: &'static str;
+    /// A query for everything about the columns of the table `{}`.
+    const COLUMNS: &'static str;
 
     /// An empty database.
     fn fresh() -> Self::Database;
@@ -50,6 +59,9 @@ impl Subject for Sqlite {
         "PRAGMA recursive_triggers = 0",
         "SELECT CAST(recursive_triggers AS TEXT) AS value FROM pragma_recursive_triggers",
     ];
+    const TABLES: &'static str = "SELECT name AS value FROM sqlite_schema WHERE type = 'table' ORDER BY name";
+    const COLUMNS: &'static str =
+        "SELECT concat_ws(' ', name, type, \"notnull\", dflt_value, pk) AS value FROM pragma_table_info('{}')";
 
     fn fresh() -> Self::Database {
         sqlite::fresh()
@@ -77,6 +89,10 @@ impl Subject for Postgres {
         "SET max_parallel_workers_per_gather = 0",
         "SELECT current_setting('max_parallel_workers_per_gather') AS value",
     ];
+    const TABLES: &'static str =
+        "SELECT tablename::text AS value FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1";
+    const COLUMNS: &'static str = "SELECT concat_ws(' ', column_name, data_type, character_maximum_length, is_nullable, \
+         column_default) AS value FROM information_schema.columns WHERE table_name = '{}' ORDER BY ordinal_position";
 
     fn fresh() -> Self::Database {
         servers::postgres().fresh()
@@ -109,6 +125,11 @@ impl Subject for Mariadb {
         "SET SESSION sql_safe_updates = 0",
         "SELECT CAST(@@sql_safe_updates + 0 AS CHAR) AS value",
     ];
+    const TABLES: &'static str =
+        "SELECT TABLE_NAME AS value FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() ORDER BY 1";
+    const COLUMNS: &'static str = "SELECT CONCAT_WS(' ', COLUMN_NAME, COLUMN_TYPE, COLLATION_NAME, IS_NULLABLE, \
+         COLUMN_DEFAULT, COLUMN_KEY, EXTRA) AS value FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND \
+         TABLE_NAME = '{}' ORDER BY ORDINAL_POSITION";
 
     fn fresh() -> Self::Database {
         servers::mariadb().fresh()

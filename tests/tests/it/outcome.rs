@@ -18,7 +18,8 @@ const VALID: &str =
 fn forget_the_outcome(database: &impl Database) {
     database.execute(
         "DELETE FROM __migrator_history WHERE sequence = (SELECT max(sequence) FROM __migrator_history);
-         UPDATE __migrator_meta SET sequence = sequence - 1, fingerprint = (SELECT remembered FROM before_it);",
+         UPDATE __migrator_meta SET sequence = sequence - 1, fingerprint = (SELECT remembered FROM before_it);
+         DELETE FROM __diesel_schema_migrations WHERE version = (SELECT max(version) FROM __diesel_schema_migrations);",
     );
 }
 

@@ -177,7 +177,8 @@ fn down(
     }
 }
 
-fn text(file: &File) -> Result<Cow<'_, str>, Fault> {
+/// The text of a file: UTF-8, without a byte order mark, with LF line endings.
+pub(crate) fn text(file: &File) -> Result<Cow<'_, str>, Fault> {
     checksum::normalise(&file.bytes).map_err(|not_text| match not_text {
         NotText::InvalidUtf8(at) => {
             let message = format!("invalid UTF-8 at byte {at}");
@@ -196,7 +197,12 @@ fn text(file: &File) -> Result<Cow<'_, str>, Fault> {
 }
 
 /// Whether a script is empty, or the faults that it has in *every* dialect that it may be written in.
-fn script(path: &str, text: &str, dialects: &[SqlDialect], declared: Option<Mode>) -> Result<bool, Vec<Fault>> {
+pub(crate) fn script(
+    path: &str,
+    text: &str,
+    dialects: &[SqlDialect],
+    declared: Option<Mode>,
+) -> Result<bool, Vec<Fault>> {
     let mut common: Option<Vec<crate::sql::Fault>> = None;
     let mut empty = true;
     for &dialect in dialects {

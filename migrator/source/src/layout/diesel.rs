@@ -27,7 +27,7 @@ pub(super) fn find<'a>(tree: &Tree<'a>) -> Found<'a> {
             })
         });
         found.drafts.push(Draft {
-            version: folder.split('_').next().unwrap_or(folder).replace('-', ""),
+            version: version(folder),
             name: folder.to_owned(),
             up,
             down: named("down.sql"),
@@ -35,6 +35,10 @@ pub(super) fn find<'a>(tree: &Tree<'a>) -> Found<'a> {
         });
     }
     found
+}
+
+pub(super) fn version(name: &str) -> String {
+    name.split('_').next().unwrap_or(name).replace('-', "")
 }
 
 /// Reads `run_in_transaction`. diesel itself takes an empty file for `false` and a broken one for `true`, silently.

@@ -18,6 +18,11 @@ pub(super) fn is_migration(file: &File) -> bool {
     parse(file.name()).is_some_and(|name| name.map_or(true, |name| !name.down))
 }
 
+/// The version of a migration whose file would have this name.
+pub(super) fn version(name: &str) -> Option<String> {
+    parse(&format!("{name}.sql"))?.ok().map(|name| name.version)
+}
+
 pub(super) fn find<'a>(tree: &Tree<'a>) -> Found<'a> {
     let mut found = Found { stray: tree.folders.keys().copied().collect(), ..Found::default() };
     let mut downs: HashMap<String, Vec<(&'a File, &'a str)>> = HashMap::new();

@@ -26,6 +26,7 @@ use crate::checksum::Sum;
 use crate::fault::{Fault, Warning};
 use crate::seal::{self, Seal};
 use crate::sql::{Mode, SqlDialect};
+pub(crate) use check::{script, text};
 pub use new::{bad_name, new, words};
 pub use tree::{File, files};
 use tree::{Tree, has_scripts, is_named};
@@ -52,6 +53,16 @@ impl Layout {
             Self::Prisma => "prisma",
             Self::Flat => "flat",
         }
+    }
+
+    /// The version at the front of a migration's full name.
+    pub fn version(self, name: &str) -> Option<String> {
+        let version = match self {
+            Self::Diesel => diesel::version(name),
+            Self::Prisma => name.to_owned(),
+            Self::Flat => flat::version(name)?,
+        };
+        (!version.is_empty()).then_some(version)
     }
 
     /// The canonical form of a version: two spellings with one canonical form are one version.

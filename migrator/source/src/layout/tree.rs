@@ -46,10 +46,14 @@ fn walk(dir: &Path, below: &str, level: usize, found: &mut Vec<File>) -> Result<
         };
         let hidden = name.starts_with('.');
         let path = if below.is_empty() { name } else { format!("{below}/{name}") };
-        let kind = match std::fs::metadata(item.path()) {
-            Err(_) if hidden => continue,
-            kind => kind.map_err(|error| unreadable(&path, &error))?,
-        };
+        let mut kind = item.file_type().map_err(|error| unreadable(&path, &error))?;
+        // Only a link has to be asked what it leads to: the others told as the directory was listed.
+        if kind.is_symlink() {
+            kind = match std::fs::metadata(item.path()) {
+                Err(_) if hidden => continue,
+                target => target.map_err(|error| unreadable(&path, &error))?.file_type(),
+            };
+        }
         if kind.is_file() {
             let read =
                 path == seal::FILE || level <= 2 && [".sql", ".toml"].iter().any(|ending| path.ends_with(ending));

@@ -44,7 +44,7 @@ impl Body {
     pub(super) fn open(&self) -> Option<usize> {
         match self {
             Body::Sqlite(trigger) => trigger.open,
-            Body::Postgres(routine) => routine.open,
+            Body::Postgres(routine) => routine.open(),
             Body::Mysql(program) => program.open(),
         }
     }
@@ -114,6 +114,8 @@ pub(super) struct Routine {
     open: Option<usize>,
     /// How many `(` are open.
     parentheses: usize,
+    /// Where the outermost of them is.
+    outermost: usize,
     /// Behind a `;` or the ATOMIC, where alone the END of the body stands.
     boundary: bool,
 }
@@ -131,7 +133,12 @@ enum RoutineHead {
 impl Routine {
     fn step<'a>(&mut self, token: &Token<'a>, next: impl FnOnce() -> Option<Token<'a>>) {
         match token.kind {
-            TokenKind::Symbol(b'(') => self.parentheses += 1,
+            TokenKind::Symbol(b'(') => {
+                if self.parentheses == 0 {
+                    self.outermost = token.start;
+                }
+                self.parentheses += 1;
+            }
             TokenKind::Symbol(b')') => self.parentheses = self.parentheses.saturating_sub(1),
             _ => {}
         }
@@ -161,6 +168,11 @@ impl Routine {
 
     fn holds_semicolon(&mut self) -> bool {
         self.boundary = true;
-        self.open.is_some() || (self.head == RoutineHead::Rule && self.parentheses > 0)
+        self.open().is_some()
+    }
+
+    fn open(&self) -> Option<usize> {
+        let actions = self.head == RoutineHead::Rule && self.parentheses > 0;
+        self.open.or(actions.then_some(self.outermost))
     }
 }

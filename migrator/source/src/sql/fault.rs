@@ -146,9 +146,10 @@ impl Fault {
     }
 
     pub(super) fn unknown_directive(offset: usize, word: &str) -> Self {
-        let message = match word {
+        // A comment of more than one line may begin with the mark.
+        let message = match word.split(['\n', '\r']).next().unwrap_or("").trim_end() {
             "" => "the directive behind `migrator:` is missing".to_owned(),
-            _ => format!("there is no directive `{word}`"),
+            line => format!("there is no directive `{line}`"),
         };
         Fault::new("unknown_directive", offset, message, "write `-- migrator: no-transaction`, or remove the comment")
     }

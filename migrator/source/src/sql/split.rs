@@ -123,17 +123,18 @@ impl<'a> Splitter<'a> {
             return;
         }
         if self.dialect == SqlDialect::Postgres && self.current.head.copies_from_stdin() {
-            self.faults.push(Fault::copy_from_stdin(self.current.range.start));
             self.lexer.skip_copy_data();
-        }
-        if self.dialect == SqlDialect::Mysql && self.current.head.locks_tables() {
-            self.faults.push(Fault::lock_tables(self.current.range.start));
         }
         self.finish();
     }
 
     fn finish(&mut self) {
         let Current { range, head, .. } = std::mem::replace(&mut self.current, Current::new(self.dialect));
+        match self.dialect {
+            SqlDialect::Postgres if head.copies_from_stdin() => self.faults.push(Fault::copy_from_stdin(range.start)),
+            SqlDialect::Mysql if head.locks_tables() => self.faults.push(Fault::lock_tables(range.start)),
+            _ => {}
+        }
         // An executable comment with nothing in it is a comment; behind a DELIMITER statements are not told apart.
         if !range.is_empty() && !head.is_empty() && self.delimiter.is_none() {
             let class = head.classify(self.dialect);

@@ -125,8 +125,9 @@ fn a_role_of_postgres_without_createdb_is_told_so() {
     let case = Case::<Postgres>::new();
     let (name, role) = (case.database.name(), format!("owner_of_{}", case.database.name()));
     case.database.execute(&format!(
-        "CREATE ROLE {role} LOGIN PASSWORD 'letter'; ALTER DATABASE {name} OWNER TO {role}; ALTER TABLE t1 OWNER TO {role};
-         ALTER TABLE __migrator_history OWNER TO {role}; ALTER TABLE __migrator_meta OWNER TO {role}"
+        "CREATE ROLE {role} LOGIN PASSWORD 'letter'; ALTER DATABASE {name} OWNER TO {role};
+         DO $$ DECLARE name text; BEGIN FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+             EXECUTE format('ALTER TABLE %I OWNER TO {role}', name); END LOOP; END $$"
     ));
     let url = as_role(case.database.url(), &role, "letter");
     let backup = case.make();

@@ -229,7 +229,7 @@ fn while_a_statement_runs_on_sqlite() {
 }
 
 /// How much a process has computed, from `/proc/PID/stat`.
-fn ticks(pid: u32) -> u64 {
+pub(super) fn ticks(pid: u32) -> u64 {
     let line = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
     let fields = line.rsplit(')').next().expect("a name in parentheses");
     fields.split_ascii_whitespace().nth(11).and_then(|ticks| ticks.parse().ok()).expect("field 14")

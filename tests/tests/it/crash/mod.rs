@@ -8,6 +8,7 @@ mod faulty_disk;
 mod killed;
 mod locked;
 mod meanwhile;
+mod seeding;
 mod server_down;
 mod sets;
 pub(crate) mod starter;

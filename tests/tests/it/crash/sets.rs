@@ -92,7 +92,7 @@ pub(super) fn records<D: Database>(database: &D) -> Vec<String> {
 }
 
 /// What the history must be after any number of interrupted runs: numbered without gaps, each migration applied once,
-/// and of no script two records that the same statement took.
+/// of no script two records that the same statement took, and diesel's table in step with it.
 pub(super) fn assert_history_is_sound<D: Database>(database: &D) {
     let numbers = database.texts(
         "SELECT TRIM(CAST(sequence AS CHAR(20))) AS value FROM __migrator_history WHERE set_name = '' ORDER BY sequence",
@@ -106,6 +106,10 @@ pub(super) fn assert_history_is_sound<D: Database>(database: &D) {
     took.sort();
     took.dedup();
     assert_eq!(took.len(), all, "something took twice: {records:#?}");
+    let in_step = database.texts("SELECT version AS value FROM __diesel_schema_migrations ORDER BY version");
+    let applied: Vec<String> = history(database, "event = 'applied'");
+    let versions: Vec<&str> = applied.iter().filter_map(|name| name.split('_').next()).collect();
+    assert_eq!(in_step, versions, "diesel's table");
 }
 
 /// The [`state`] of a database in which nothing was interrupted.

@@ -84,3 +84,50 @@ where
     }
     println!("{}, {moment:?}: cut at {points} messages; {points} survived, {told_ok} of them told Ok", K::NAME);
 }
+
+#[test]
+fn cut_while_postgres_is_taken_over() {
+    cut_while_it_is_taken_over(postgres());
+}
+
+#[test]
+fn cut_while_mariadb_is_taken_over() {
+    cut_while_it_is_taken_over(mariadb());
+}
+
+/// The same with nothing to apply: our tables are to be made from diesel's, or diesel's from ours.
+fn cut_while_it_is_taken_over<K: Kind>(server: &Server<K>)
+where
+    K::Connection: LoadConnection<Backend: Dialect>,
+{
+    let directory = Set::new(&MORE_DDL);
+    let set = MigrationSet::from_path(directory.path()).expect("the set is sound");
+    for gone in ["DROP TABLE __migrator_history; DROP TABLE __migrator_meta", "DROP TABLE __diesel_schema_migrations"] {
+        let (mut points, mut all) = (0, u64::MAX);
+        while points <= all {
+            let database = server.fresh();
+            Migrator::new(&set).run(&mut database.connect()).unwrap_or_else(|error| panic!("{error}"));
+            database.execute(gone);
+            let proxy = Proxy::to_port(server.port());
+            let mut connection =
+                K::Connection::establish(&proxy.url(database.url())).expect("connect through the proxy");
+            let before = proxy.traffic(Direction::ToServer).turns;
+            if all == u64::MAX {
+                let report = Migrator::new(&set).run(&mut connection).expect("nothing is cut in the first run");
+                assert_eq!((report.applied().len(), report.skipped()), (0, MORE_DDL.len()), "{report}");
+                all = proxy.traffic(Direction::ToServer).turns - before;
+                continue;
+            }
+            points += 1;
+            proxy.cut_at_turn(before + points, if points % 2 == 0 { Moment::Unsent } else { Moment::Unanswered });
+            let result = Migrator::new(&set).run(&mut connection);
+            drop(connection);
+            let point = format!("{gone}, cut at message {points} of {all}: {result:?}");
+            let next = Migrator::new(&set).run(&mut database.connect());
+            let next = next.unwrap_or_else(|error| panic!("{point}, then {error}"));
+            assert_eq!((next.applied().len(), next.skipped()), (0, MORE_DDL.len()), "{point}, then {next}");
+            assert_history_is_sound(&database);
+        }
+        println!("{}: {gone}: cut at {all} messages; all survived", K::NAME);
+    }
+}

@@ -76,6 +76,26 @@ fn a_delay_is_at_least_as_long_as_asked_for() {
 }
 
 #[test]
+fn a_longer_line_delays_a_turn_once() {
+    const LATER: Duration = Duration::from_millis(100);
+    const PIECES: u32 = 20;
+    let (proxy, mut client, mut server) = connected();
+    proxy.inject(Direction::ToServer, 0, Fault::Latency(LATER));
+    let start = Instant::now();
+    for _ in 0..PIECES {
+        client.write_all(b"!").expect("write");
+        server.read_exact(&mut [0]).expect("it arrives");
+    }
+    assert!((LATER..LATER * PIECES / 2).contains(&start.elapsed()), "{:?}", start.elapsed());
+    server.write_all(b"?").expect("answer");
+    client.read_exact(&mut [0]).expect("the answer");
+    let start = Instant::now();
+    client.write_all(b"!").expect("write");
+    server.read_exact(&mut [0]).expect("it arrives");
+    assert!(start.elapsed() >= LATER);
+}
+
+#[test]
 fn a_dropped_proxy_closes_what_it_holds() {
     let (proxy, mut client, mut server) = connected();
     proxy.inject(Direction::ToServer, 0, Fault::Hold);

@@ -1,10 +1,12 @@
 //! What a database went through: the rows of the history, and what they add up to.
 
+mod tally;
+
 use std::collections::BTreeMap;
 
-use migrator_source::checksum::Fingerprint;
 use migrator_source::layout::Layout;
 
+pub(crate) use self::tally::{Change, Tally};
 use crate::migration::Checksum;
 
 /// What one row of the history says.
@@ -53,6 +55,12 @@ pub(crate) const RESOLVED_APPLIED: &str = "applied";
 pub(crate) const RESOLVED_ROLLED_BACK: &str = "rolled_back";
 pub(crate) const RESOLVED_RESUME: &str = "resume_at";
 
+/// The detail of an applied record that another tool's table is the source of, with the moment behind it when it tells one:
+/// nobody knows which text ran.
+const ADOPTED: &str = "adopted";
+/// The detail of a reverted record: the row in the other tool's table was gone.
+pub(crate) const OUTSIDE: &str = "outside";
+
 /// One row of the history.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
@@ -66,16 +74,52 @@ pub(crate) struct Record {
     pub(crate) checksum: Option<Checksum>,
     /// 1-based: the statement that took, or failed, or the first that is still to run.
     pub(crate) statement: Option<usize>,
-    /// How many statements the script has.
+    /// How many statements the script has. 0 where a migration of a foreign source failed half-way.
     pub(crate) statements: Option<usize>,
     pub(crate) duration_ms: Option<u64>,
     pub(crate) run_id: String,
     /// When the server had started, in seconds of its own clock, where a restart can leave a statement in doubt.
     pub(crate) started: Option<i64>,
-    /// The database's words for [`RecordKind::Failed`], the resolution for [`RecordKind::Resolved`].
+    /// The database's words for [`RecordKind::Failed`], the resolution for [`RecordKind::Resolved`], or that another tool did it.
     pub(crate) detail: Option<String>,
     /// RFC 3339, UTC, by the database's clock. Empty in a record that is still to be written.
     pub(crate) recorded_at: String,
+}
+
+impl Record {
+    /// A record for a migration, to be filled in; its writer numbers it.
+    pub(crate) fn new(kind: RecordKind, version: &str, name: &str) -> Self {
+        Self {
+            sequence: 0,
+            kind: Some(kind),
+            version: version.to_owned(),
+            name: name.to_owned(),
+            checksum: None,
+            statement: None,
+            statements: None,
+            duration_ms: None,
+            run_id: String::new(),
+            started: None,
+            detail: None,
+            recorded_at: String::new(),
+        }
+    }
+
+    /// Another tool applied it, at this moment as far as its table tells.
+    pub(crate) fn adopt(&mut self, at: Option<&str>) {
+        self.detail = Some(at.map_or_else(|| ADOPTED.to_owned(), |at| format!("{ADOPTED} {at}")));
+    }
+
+    /// Whether another tool applied it, and when, as far as its table told.
+    pub(crate) fn adopted(&self) -> Option<Option<&str>> {
+        let at = self.detail.as_deref().filter(|_| self.kind == Some(RecordKind::Applied))?.strip_prefix(ADOPTED)?;
+        Some(at.strip_prefix(' '))
+    }
+
+    /// Whether the layout's own tool did what it says, so that its table says so already.
+    pub(crate) fn is_outside(&self) -> bool {
+        self.adopted().is_some() || self.kind == Some(RecordKind::Reverted) && self.detail.as_deref() == Some(OUTSIDE)
+    }
 }
 
 /// The one row of the meta table that belongs to a set.
@@ -97,6 +141,8 @@ pub(crate) struct History {
     pub(crate) records: Vec<Record>,
     /// `None` when the set has no row yet.
     pub(crate) meta: Option<Meta>,
+    /// What the layout's own tool did since the last record, still to be recorded.
+    pub(crate) turns: Vec<Record>,
 }
 
 /// Where one migration of the history stands.
@@ -113,6 +159,11 @@ pub(crate) enum Standing {
 }
 
 impl Standing {
+    /// Whether a run has nothing to do for it.
+    pub(crate) fn is_applied(self) -> bool {
+        matches!(self, Self::Applied | Self::Baselined)
+    }
+
     /// Whether the outcome of a statement was never recorded.
     pub(crate) fn is_in_doubt(self) -> bool {
         matches!(self, Self::Partial(Partial { in_doubt: true, .. }))
@@ -143,32 +194,26 @@ pub(crate) struct Past<'a> {
 impl History {
     /// What the records add up to, for each version in its canonical form.
     pub(crate) fn pasts(&self, layout: Layout) -> BTreeMap<&str, Past<'_>> {
-        let mut pasts: BTreeMap<&str, Past<'_>> = BTreeMap::new();
-        for record in &self.records {
-            let Some(kind) = record.kind else { continue };
-            let past = pasts.entry(layout.canonical(&record.version)).or_insert(Past {
-                record,
-                standing: Standing::Pending,
-                error: None,
-            });
-            past.record = record;
-            past.take(kind);
-        }
-        pasts
+        pasts(self.records.iter().chain(&self.turns), layout)
     }
 
-    /// The fingerprint of what is applied, in the set's order.
+    /// The same without what is still to be recorded.
+    pub(crate) fn recorded(&self, layout: Layout) -> BTreeMap<&str, Past<'_>> {
+        pasts(self.records.iter(), layout)
+    }
+
+    /// The fingerprint of what is recorded as applied, in the set's order.
     pub(crate) fn fingerprint(&self, layout: Layout) -> Checksum {
-        fingerprint(layout, &self.applied(layout))
+        Tally::new(layout, self.applied(layout)).fingerprint()
     }
 
-    /// Version (canonical) and checksum of what is applied, in the set's order.
+    /// Version (canonical) and checksum of what is recorded as applied, in the set's order.
     pub(crate) fn applied(&self, layout: Layout) -> Vec<(String, Checksum)> {
         let mut applied: Vec<(String, Checksum)> = self
-            .pasts(layout)
+            .recorded(layout)
             .into_iter()
-            .filter(|(_, past)| matches!(past.standing, Standing::Applied | Standing::Baselined))
-            .filter_map(|(version, past)| Some((version.to_owned(), past.record.checksum?)))
+            .filter(|(_, past)| past.standing.is_applied())
+            .map(|(version, past)| (version.to_owned(), past.record.checksum.unwrap_or(Checksum::UNKNOWN)))
             .collect();
         applied.sort_by(|(a, _), (b, _)| layout.order(a, b));
         applied
@@ -202,6 +247,21 @@ impl History {
     }
 }
 
+fn pasts<'a>(records: impl Iterator<Item = &'a Record>, layout: Layout) -> BTreeMap<&'a str, Past<'a>> {
+    let mut pasts: BTreeMap<&str, Past<'_>> = BTreeMap::new();
+    for record in records {
+        let Some(kind) = record.kind else { continue };
+        let past = pasts.entry(layout.canonical(&record.version)).or_insert(Past {
+            record,
+            standing: Standing::Pending,
+            error: None,
+        });
+        past.record = record;
+        past.take(kind);
+    }
+    pasts
+}
+
 impl Past<'_> {
     fn take(&mut self, kind: RecordKind) {
         let record = self.record;
@@ -218,6 +278,10 @@ impl Past<'_> {
                 let done = record.statement.unwrap_or(0);
                 self.standing = Standing::Partial(Partial { done, prefix: record.checksum, in_doubt: true });
             }
+            // Nobody could see how much of it took.
+            RecordKind::Failed if record.statements == Some(0) => {
+                self.standing = Standing::Partial(Partial { done: 0, prefix: None, in_doubt: true });
+            }
             RecordKind::Failed => {
                 if let Standing::Partial(Partial { done, prefix, .. }) = self.standing {
                     self.standing = match done {
@@ -228,6 +292,7 @@ impl Past<'_> {
             }
             RecordKind::Applied => self.standing = Standing::Applied,
             RecordKind::Baselined => self.standing = Standing::Baselined,
+            RecordKind::Reverted if record.is_outside() => self.standing = Standing::Pending,
             RecordKind::Reverted => self.standing = Standing::RolledBack,
             RecordKind::Resolved => {
                 self.standing = match record.detail.as_deref() {
@@ -243,13 +308,4 @@ impl Past<'_> {
         }
         self.error = (kind == RecordKind::Failed).then_some(record.detail.as_deref()).flatten();
     }
-}
-
-/// The fingerprint of an ordered list of (canonical version, checksum).
-pub(crate) fn fingerprint(layout: Layout, applied: &[(String, Checksum)]) -> Checksum {
-    let mut fingerprint = Fingerprint::default();
-    for (version, checksum) in applied {
-        fingerprint.push(layout.canonical(version), &checksum.0);
-    }
-    Checksum(fingerprint.sum())
 }

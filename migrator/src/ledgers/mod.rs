@@ -1,7 +1,10 @@
 //! The history tables of other tools: a database that one of them migrated is not empty, and not ours.
 
+mod kept;
+
 use diesel::connection::LoadConnection;
 
+pub(crate) use self::kept::{Ledger, UNFINISHED, keeps, versions};
 use crate::dialect::{Dialect, Facts, refused, table};
 use crate::error::Error;
 use crate::history::OURS;
@@ -27,12 +30,12 @@ const LEDGERS: [(&str, &str); 15] = [
 
 /// Refuses a database in which another tool's ledger has rows: its migrations are applied, and no record of ours says so.
 ///
-/// An empty ledger says nothing.
-pub(crate) fn refuse<C>(conn: &mut C, facts: &Facts) -> Result<(), Error>
+/// An empty ledger says nothing. `known` is the one that is kept in step, by this set or by another.
+pub(crate) fn refuse<C>(conn: &mut C, facts: &Facts, known: Option<&str>) -> Result<(), Error>
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    for (ledger, tool) in LEDGERS.iter().filter(|(ledger, _)| facts.has_table(ledger)) {
+    for (ledger, tool) in LEDGERS.iter().filter(|(ledger, _)| facts.has_table(ledger) && Some(*ledger) != known) {
         let sql = format!("SELECT '1' FROM {} LIMIT 1", table::<C::Backend>(&facts.schema, ledger));
         let rows =
             C::Backend::rows(conn, &sql).map_err(|error| refused::<C::Backend>("read another tool's ledger", error))?;

@@ -1,0 +1,153 @@
+//! What a verb finds before it decides: the database, our history, and the table of the layout's own tool.
+
+use diesel::connection::LoadConnection;
+
+use super::Migrator;
+use crate::dialect::{Dialect, Facts, refused};
+use crate::environment::Environment;
+use crate::error::Error;
+use crate::history::{self, Home};
+use crate::ledgers::{self, Ledger};
+use crate::record::{History, Record};
+use crate::session;
+use crate::turns;
+
+/// What a verb finds.
+pub(super) struct Seen {
+    pub(super) facts: Facts,
+    pub(super) home: Home,
+    /// Ours, as it is recorded; `None` where there is none.
+    pub(super) history: Option<History>,
+    /// `None` where no tool's table is kept in step.
+    pub(super) ledger: Option<Ledger>,
+    /// What the tool did since the last record.
+    pub(super) turns: Vec<Record>,
+}
+
+impl Seen {
+    /// What the database went through, as our history and the tool's table say together. The tool's alone counts as a history.
+    pub(super) fn known(&self) -> Option<History> {
+        if self.history.is_none() && self.turns.is_empty() {
+            return None;
+        }
+        Some(History { turns: self.turns.clone(), ..self.history.clone().unwrap_or_default() })
+    }
+
+    /// What the database is marked as.
+    pub(super) fn environment(&self) -> Option<String> {
+        self.history.as_ref()?.meta.as_ref()?.environment.clone()
+    }
+
+    /// Whether a run has something to write although nothing is pending.
+    pub(super) fn is_out_of_step(&self) -> bool {
+        !self.turns.is_empty() || self.has_lost_table()
+    }
+
+    /// Whether the tool's table is gone, or was never made, while our history says what it held.
+    pub(super) fn has_lost_table(&self) -> bool {
+        let is_gone = self.ledger.as_ref().is_some_and(|ledger| ledger.rows().is_none());
+        is_gone && self.history.as_ref().is_some_and(|history| !history.records.is_empty())
+    }
+
+    /// Whether the tool's table is there and says that nothing is applied, which our history does not say.
+    pub(super) fn is_emptied(&self) -> bool {
+        self.ledger.as_ref().and_then(Ledger::rows).is_some_and(<[_]>::is_empty) && !self.turns.is_empty()
+    }
+
+    /// What the tool did, in words; `recorded` says whether it is in our history now.
+    pub(super) fn told(&self, recorded: bool) -> Vec<String> {
+        let mut told = turns::told(&self.turns, Ledger::NAME, recorded);
+        if self.has_lost_table() {
+            let verb = if recorded { "was made again" } else { "is to be made again" };
+            told.push(format!("the table {} was gone, and {verb} from our history", Ledger::NAME));
+        }
+        told
+    }
+}
+
+impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
+    /// Reads what there is to know.
+    pub(super) fn read(&self, conn: &mut C) -> Result<Seen, Error> {
+        self.patiently(conn, |conn| self.read_now(conn))
+    }
+
+    /// Reads; a writer that keeps readers out for a moment is waited for.
+    pub(super) fn patiently<R>(&self, conn: &mut C, read: impl FnOnce(&mut C) -> Result<R, Error>) -> Result<R, Error> {
+        let telling =
+            |error| refused::<C::Backend>("tell what it is", error).with_remedy("check that the database is up");
+        let patience = C::Backend::patience(conn, self.wait.timeout).map_err(telling)?;
+        session::send(conn, &patience.enter).map_err(telling)?;
+        let read = read(conn);
+        session::send(conn, &patience.leave).map_err(telling)?;
+        read
+    }
+
+    fn read_now(&self, conn: &mut C) -> Result<Seen, Error> {
+        let mut before = None;
+        loop {
+            let read = self.look(conn, None);
+            // These are several queries. What a run commits between two of them looks like a hand's work, or another tool's; what
+            // they did is still the same at a second look.
+            let found = match &read {
+                Err(error) if error.code() == "history_tampered" => Some((None, 0, 0)),
+                Ok(Seen { history: Some(history), turns, .. })
+                    if !turns.is_empty() || history.tampered(self.set.layout()).is_some() =>
+                {
+                    let meta = history.meta.as_ref().map(|meta| meta.sequence);
+                    Some((meta, history.records.len(), turns.len()))
+                }
+                _ => None,
+            };
+            if found.is_none() || found == before {
+                return read;
+            }
+            before = found;
+        }
+    }
+
+    /// Looks once. What was seen before says where: a session's set-up may have moved the current schema.
+    pub(super) fn look(&self, conn: &mut C, before: Option<&Seen>) -> Result<Seen, Error> {
+        let telling =
+            |error| refused::<C::Backend>("tell what it is", error).with_remedy("check that the database is up");
+        let pinned = before.map(|before| before.home.schema.as_str());
+        let facts = C::Backend::facts(conn, self.schema.as_deref().or(pinned)).map_err(telling)?;
+        if facts.schema.is_empty() {
+            let remedy =
+                "name a database in the URL, or a schema that exists in the search path or in Migrator::schema";
+            return Err(Error::new(
+                "no_schema",
+                "the connection has no current schema, so the history has no home",
+                remedy,
+            ));
+        }
+        let home = Home { schema: facts.schema.clone(), set_name: self.set_name.clone() };
+        let history = history::load(conn, &facts, &home)?;
+        let is_kept = ledgers::keeps(&self.set, &self.set_name);
+        let ledger = if is_kept { Some(Ledger::load(conn, &home)?) } else { None };
+        let nothing = History::default();
+        let turns = ledger
+            .as_ref()
+            .and_then(Ledger::rows)
+            .map_or_else(Vec::new, |rows| turns::turns(&self.set, history.as_ref().unwrap_or(&nothing), rows));
+        Ok(Seen { facts, home, history, ledger, turns })
+    }
+
+    /// Makes our tables, and the tool's, what this version needs. Call it under the lock.
+    pub(super) fn prepare(&self, conn: &mut C, seen: &mut Seen, environment: Option<Environment>) -> Result<(), Error> {
+        let marked = environment.map(Environment::name);
+        let history = seen.history.as_ref();
+        let made = history::prepare(conn, &seen.home, history, marked).or_else(|error| {
+            // Another set has a lock of its own, and may have made the tables at the same moment.
+            let made = history.is_none() && history::exists(conn, &seen.home);
+            let again = made.then(|| history::prepare(conn, &seen.home, Some(&History::default()), marked));
+            again.unwrap_or(Err(error))
+        });
+        let ledger = seen.ledger.as_mut();
+        let made = made.and_then(|()| ledger.map_or(Ok(()), |ledger| ledger.make(conn, &self.set, history)));
+        made.map_err(|error| {
+            let remedy =
+                "the role needs the right to create tables in the schema once; or let the owner run the migrations";
+            refused::<C::Backend>("make the history tables", error).with_remedy(remedy)
+        })
+    }
+}

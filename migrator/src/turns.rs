@@ -1,0 +1,71 @@
+//! What the layout's own tool did since our last record: its table decides what is applied.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::migration::{Migration, MigrationSet};
+use crate::record::{History, OUTSIDE, Record, RecordKind};
+use crate::report::migrations;
+use crate::status::list;
+
+/// One row of the tool's table.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) version: String,
+    /// When it was applied, RFC 3339, as far as the table tells.
+    pub(crate) at: Option<String>,
+}
+
+/// The records that make the history say what the tool's table says.
+///
+/// A row that is gone was reverted outside. A row more is adopted, with the checksum of the set, which nobody has compared with
+/// what ran; without one while the set does not know the version, and once more when it does.
+pub(crate) fn turns(set: &MigrationSet, history: &History, rows: &[Row]) -> Vec<Record> {
+    let layout = set.layout();
+    let recorded = history.recorded(layout);
+    let there: HashSet<&str> = rows.iter().map(|row| layout.canonical(&row.version)).collect();
+    let known: HashMap<&str, Migration<'_>> = set.iter().map(|migration| (migration.canonical(), migration)).collect();
+    let mut turns = Vec::new();
+    for (_, past) in recorded.iter().filter(|(version, past)| past.standing.is_applied() && !there.contains(**version))
+    {
+        let mut record = Record::new(RecordKind::Reverted, &past.record.version, &past.record.name);
+        record.detail = Some(OUTSIDE.to_owned());
+        turns.push(record);
+    }
+    turns.sort_by(|a, b| layout.order(&b.version, &a.version));
+    let reverted = turns.len();
+    for row in rows {
+        let known = known.get(layout.canonical(&row.version));
+        let checksum = known.and_then(|migration| migration.recorded());
+        let past = recorded.get(layout.canonical(&row.version)).filter(|past| past.standing.is_applied());
+        if past.is_some_and(|past| past.record.checksum.is_some() || checksum.is_none()) {
+            continue;
+        }
+        let name = known.map_or(row.version.as_str(), |migration| migration.name());
+        let mut record = Record::new(RecordKind::Applied, &row.version, name);
+        record.checksum = checksum;
+        record.adopt(row.at.as_deref());
+        turns.push(record);
+    }
+    turns[reverted..].sort_by(|a, b| layout.order(&a.version, &b.version));
+    turns
+}
+
+/// What they are, in words: `recorded` says whether they are in the history now.
+pub(crate) fn told(turns: &[Record], tool: &str, recorded: bool) -> Vec<String> {
+    let names = |adopted: bool| -> Vec<&str> {
+        let turns = turns.iter().filter(|turn| turn.adopted().is_some() == adopted);
+        turns.map(|turn| turn.name.as_str()).collect()
+    };
+    let (adopted, reverted) = (names(true), names(false));
+    let mut told = Vec::new();
+    if !reverted.is_empty() {
+        let (count, names) = (migrations(reverted.len()), list(reverted.into_iter()));
+        told.push(format!("{count} reverted outside, the row in {tool} is gone: {names}"));
+    }
+    if !adopted.is_empty() {
+        let (count, names) = (migrations(adopted.len()), list(adopted.into_iter()));
+        let verb = if recorded { "adopted" } else { "to adopt" };
+        told.push(format!("{count} {verb} from {tool}, which does not tell which text ran: {names}"));
+    }
+    told
+}
