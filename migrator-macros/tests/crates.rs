@@ -164,6 +164,30 @@ fn with_the_line_a_new_file_rebuilds() {
     assert_eq!(package.run(), "2_posts: SELECT 3;\n");
 }
 
+#[test]
+fn an_edit_of_a_seed_s_file_rebuilds() {
+    let main = "const ROLES: migrator::Seed<()> = migrator::seed_file!(\"seeds/1_roles.csv\");
+        #[migrator::seed(files = [\"seeds/prices.txt\"])]
+        fn prices(_: &mut ()) -> migrator::SeedResult { Ok(0) }
+        fn main() { println!(\"{ROLES:?} {PRICES:?}\"); }";
+    let dependency = dependency().replace(" }", ", features = [\"csv\"] }");
+    let package = Package::new("seeds", &format!("migrator = {dependency}"), main);
+    package.write("seeds/1_roles.csv", "name\nadmin\n");
+    package.write("seeds/prices.txt", "1");
+    assert_eq!(package.build(), "");
+    let first = package.run();
+    package.write("seeds/1_roles.csv", "name\nadmin\nreader\n");
+    package.build();
+    let second = package.run();
+    assert_ne!(first, second, "the digest is another one");
+    package.write("seeds/prices.txt", "2");
+    package.build();
+    assert_ne!(second, package.run());
+    package.write("seeds/1_roles.csv", "name\nadmin,x\n");
+    let said = package.try_build().expect_err("the file has a fault");
+    assert!(said.contains("seeds/1_roles.csv:2:1: the row has 2 cells, and the header 1"), "{said}");
+}
+
 /// Two lines would set one variable twice, of which cargo keeps the last.
 #[test]
 fn a_second_directory_is_added_to_the_line() {

@@ -54,6 +54,7 @@ use crate::source::{self, Source, Words};
 /// | [`backup_before`](Self::backup_before) | none |
 /// | [`schema`](Self::schema) | the connection's current schema |
 /// | [`set_name`](Self::set_name) | empty |
+/// | [`seed_attempts`](Self::seed_attempts), [`seed_deadline`](Self::seed_deadline) | 10, 5 minutes |
 pub struct Migrator<C> {
     set: MigrationSet,
     schema: Option<String>,

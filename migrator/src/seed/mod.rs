@@ -284,6 +284,7 @@ impl<C> fmt::Debug for Seed<C> {
         f.debug_struct("Seed")
             .field("name", &self.name)
             .field("version", &self.version)
+            .field("hash", &self.hash)
             .field("mode", &self.mode)
             .field("phase", &self.phase)
             .field("critical", &self.critical)
