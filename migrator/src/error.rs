@@ -264,8 +264,12 @@ impl fmt::Display for Error {
         if !inner.remedy.is_empty() {
             write!(f, "\nnext: {}", inner.remedy)?;
         }
-        if let Some(report) = inner.report.as_ref().filter(|report| !report.applied().is_empty()) {
-            write!(f, "\nbefore that: {report}")?;
+        match &inner.report {
+            Some(report) if !report.applied().is_empty() => write!(f, "\nbefore that: {report}")?,
+            Some(report) => {
+                report.backup().iter().try_for_each(|backup| write!(f, "\nthe state before is in {backup}"))?;
+            }
+            None => {}
         }
         Ok(())
     }

@@ -34,6 +34,27 @@ pub enum Event<'a> {
         /// How many migrations will be applied.
         steps: usize,
     },
+    /// A backup is being made, before the first change.
+    BackupStarted {
+        /// The database, without user and secrets.
+        database: &'a str,
+    },
+    /// A backup grows; told about ten times a second.
+    BackupProgress {
+        /// How many bytes are written.
+        bytes: u64,
+        /// Of how many, about; `None` where nobody knows before the end.
+        of: Option<u64>,
+    },
+    /// A backup is complete, checked, and on the disk.
+    BackupFinished {
+        /// Its file, or what the host calls it.
+        reference: &'a str,
+        /// Its size; `None` when the host made it.
+        bytes: Option<u64>,
+        /// How long it took.
+        duration: Duration,
+    },
     /// A migration starts.
     Started {
         /// Its version.
@@ -141,6 +162,7 @@ impl Hook {
         match event {
             Event::Warning { message } => tracing::warn!(target: "migrator", "{message}"),
             Event::Statement { number, of } => tracing::debug!(target: "migrator", number, of, "statement"),
+            Event::BackupProgress { bytes, of } => tracing::debug!(target: "migrator", bytes, of, "backup"),
             Event::Failed { version, error, .. } => {
                 tracing::error!(target: "migrator", version, error, "migration failed")
             }

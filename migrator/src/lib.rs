@@ -22,6 +22,7 @@
 //! | history | what this database went through; `__migrator_history`, append-only |
 //! | [`Plan`] | the ordered list of what a run would do |
 //! | [`Report`] | what a run did, also when it stopped half-way |
+//! | [`backup`] | a copy of the database, made before a run changes it, with its manifest |
 //! | [`Status`] | where each migration stands |
 //! | [`DbProvider`] | a service's database: migrated, seeded, then a pool |
 //! | [`Seed`] | an idempotent data step that runs after the migrations; the ledger `__migrator_seeds` remembers it |
@@ -56,10 +57,13 @@
 //! | `pool_timeout`, `shutdown_timeout` | every connection is in use; something still runs after a shutdown |
 //! | `panicked`, `no_thread` | something of the host's panicked in an init; a thread could not be started |
 //! | `session_setup`, `database` | the session's set-up failed; the database refused something else |
+//! | `backup_failed`, `program` | the backup before a run could not be made, and nothing was changed; a database's own program is missing or too old |
+//! | `backup_damaged`, `restore_refused`, `restore_failed` | a backup is not what its manifest says; a restore would hurt somebody; a restore did not come to its end |
 //!
 //! The command line adds `no_database_url` and `dialect_not_built`.
 
 mod apply;
+pub mod backup;
 mod dialect;
 mod environment;
 mod error;

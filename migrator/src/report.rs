@@ -20,7 +20,8 @@ pub struct Applied {
 
 /// What a run did, also when it stopped half-way; it prints itself.
 ///
-/// With feature `serde` it serialises to `{"applied": […], "skipped", "warnings", "lock_wait_ms", "duration_ms", "run_id"}`.
+/// With feature `serde` it serialises to `{"applied": […], "skipped", "warnings", "lock_wait_ms", "duration_ms", "run_id"}`, and
+/// `"backup"` when one was made.
 #[derive(Debug, Clone, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Report {
@@ -32,6 +33,9 @@ pub struct Report {
     #[cfg_attr(feature = "serde", serde(rename = "duration_ms", serialize_with = "milliseconds"))]
     pub(crate) duration: Duration,
     pub(crate) run_id: String,
+    /// The backup that was made before the first change.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub(crate) backup: Option<String>,
     /// How many of the applied ones are committed, and told to the host.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub(crate) committed: usize,
@@ -84,6 +88,12 @@ impl Report {
         self.applied.len() - before
     }
 
+    /// The backup that was made before the first change: its file, or what the host calls it. `None` when none was asked for, or
+    /// nothing was pending.
+    pub fn backup(&self) -> Option<&str> {
+        self.backup.as_deref()
+    }
+
     /// The run's name in the history; empty when nothing was pending.
     pub fn run_id(&self) -> &str {
         &self.run_id
@@ -106,6 +116,9 @@ impl fmt::Display for Report {
         }
         for applied in &self.applied {
             write!(f, "\n  {}  {} ms", applied.name, applied.duration_ms)?;
+        }
+        if let Some(backup) = &self.backup {
+            write!(f, "\n  the state before is in {backup}")?;
         }
         self.warnings.iter().try_for_each(|warning| write!(f, "\n  warning: {warning}"))
     }

@@ -336,3 +336,57 @@ fn a_new_migration_of_prisma_says_how_its_tools_leave_our_tables_alone() {
     assert!(first.err().contains("external: ['__migrator_history'"), "{}", first.err());
     assert_eq!(new("add_posts").err(), "");
 }
+
+/// A backup before a run, listed, verified, brought back, and refused when it is damaged.
+fn backs_up_and_restores(database: &impl Database) {
+    let (project, url) = (Project::new(&[FIRST]), database.url());
+    project.migrator(url, &["run", "--backup=first"]).exits(0);
+    project.write(SECOND.0, SECOND.1);
+    let report = project.migrator(url, &["run", "--backup", "copies", "--json"]).exits(0).json();
+    let file = report["backup"].as_str().expect("it is named").to_owned();
+    let nothing = project.migrator(url, &["run", "--backup", "copies", "--json"]).exits(0).json();
+    assert_eq!(nothing["backup"], Value::Null, "nothing was pending");
+
+    let list = project.with_env(&[], &["backups", "--in", "copies", "--json"]).exits(0).json();
+    let backup = &list["backups"][0];
+    assert_eq!(backup["head"], "20240101000000");
+    assert!(file.ends_with(backup["file"].as_str().expect("it is named")), "{file}: {backup}");
+    assert_eq!((list["backups"].as_array().map(Vec::len), &list["problems"]), (Some(1), &json!([])));
+    let list = project.with_env(&[], &["backups", "--in", "copies", "--verify"]).exits(0).out();
+    assert!(list.contains("20240101000000") && list.contains("KiB") | list.contains(" B"), "{list}");
+
+    let restored = project.migrator(url, &["restore", &file, "--json"]).exits(0).json();
+    assert_eq!(restored["restored"]["copy"]["head"], "20240102000000");
+    let status = project.migrator(url, &["status", "--json"]).exits(2).json();
+    assert_eq!((&status["applied"], &status["pending"]), (&json!(1), &json!(1)));
+
+    let one = project.migrator(url, &["backup", "--out", "one.copy"]).exits(0);
+    assert!(one.out().contains("one.copy") && one.err().contains("copying "), "{}{}", one.out(), one.err());
+    let again = project.migrator(url, &["backup", "--out", "one.copy", "--json"]).exits(1);
+    assert_eq!(again.json()["error"]["code"], "backup_failed");
+    std::fs::write(project.path().join("one.copy"), "damaged").expect("write");
+    let refused = project.migrator(url, &["restore", "one.copy"]).exits(1).err();
+    assert!(refused.contains("one.copy") && refused.contains("next: "), "{refused}");
+    let listed = project.with_env(&[], &["backups", "--in", ".", "--verify"]).exits(2).out();
+    assert!(listed.contains("damaged: ./one.copy"), "{listed}");
+    let gone = project.with_env(&[], &["backups", "--in", "copies", "--keep", "1", "--json"]).exits(0).json();
+    assert_eq!(
+        (gone["deleted"].as_array().map(Vec::len), gone["backups"].as_array().map(Vec::len)),
+        (Some(1), Some(1))
+    );
+}
+
+#[test]
+fn sqlite_backs_up_and_restores() {
+    backs_up_and_restores(&sqlite::fresh());
+}
+
+#[test]
+fn postgres_backs_up_and_restores() {
+    backs_up_and_restores(&servers::postgres().fresh());
+}
+
+#[test]
+fn mariadb_backs_up_and_restores() {
+    backs_up_and_restores(&servers::mariadb().fresh());
+}

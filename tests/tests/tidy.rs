@@ -24,7 +24,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
     ("decisions", &["plan", "status", "turns"]),
     ("databases", &["dialect"]),
     ("state", &["history", "lock", "session", "ledgers", "source"]),
-    ("actions", &["apply", "seeding"]),
+    ("actions", &["apply", "backup", "seeding"]),
     ("facade", &["migrator", "interop", "provider", "seal", "stale"]),
     ("edges", &["cli", "lib", "main"]),
 ];

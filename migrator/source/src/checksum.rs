@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io::{self, Read};
 
 use sha2::{Digest, Sha256};
 
@@ -37,6 +38,22 @@ pub fn normalise(bytes: &[u8]) -> Result<Cow<'_, str>, NotText> {
 /// The digest of a text.
 pub fn digest(text: &[u8]) -> Sum {
     Sha256::digest(text).into()
+}
+
+/// The digest of all that a reader gives, in memory that does not grow with it.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn digest_of(reader: &mut impl Read) -> io::Result<Sum> {
+    let (mut sum, mut buffer) = (Sha256::new(), vec![0; 64 * 1024]);
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(sum.finalize().into()),
+            Ok(read) => sum.update(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// The fingerprint of an ordered list of migrations, over exactly what decides a state: order, version, up checksum.

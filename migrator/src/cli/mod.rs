@@ -1,5 +1,6 @@
 //! The command line. The only module that prints or exits.
 
+mod backups;
 mod connect;
 mod folder;
 mod output;
@@ -12,6 +13,8 @@ use clap::{Args, Parser, Subcommand};
 use diesel::connection::LoadConnection;
 use migrator_source::layout::Options;
 
+use crate::backup::Backup;
+use crate::cli::backups::{BackupArgs, BackupVerb, BackupsArgs, RestoreArgs};
 use crate::cli::connect::{Purpose, Verb};
 use crate::url::Url;
 use crate::{
@@ -93,6 +96,14 @@ enum Command {
     /// Writes `migrations.seal` beside them, to be committed. A migration that is added later is a draft until it is sealed.
     #[command(after_help = "Example:\n  migrator seal --dir migrations --dialect postgres")]
     Seal,
+    /// List the backups of a folder, verify them, or delete old ones. Exits 2 when one is damaged.
+    #[command(after_help = "Example:\n  migrator backups --verify\n  migrator backups --keep 5 --older-than 30days")]
+    Backups(BackupsArgs),
+    /// Replace all that the database holds by a backup, after a copy of the present state. Refused while others are connected.
+    #[command(
+        after_help = "Example:\n  migrator restore backups/app-20260102T030405Z-1a2b.sqlite --database-url sqlite:app.db"
+    )]
+    Restore(RestoreArgs),
 }
 
 /// What needs a database.
@@ -116,6 +127,9 @@ enum DatabaseCommand {
     /// Settle what only a person can know of a migration that stopped half-way.
     #[command(after_help = "Example:\n  migrator resolve --resume-at 20240131120000:3")]
     Resolve(ResolveArgs),
+    /// Copy the database now, under the migration lock, and verify the copy. PostgreSQL needs pg_dump, MySQL and MariaDB their own.
+    #[command(after_help = "Example:\n  migrator backup --out before-upgrade.sqlite --database-url sqlite:app.db")]
+    Backup(BackupArgs),
 }
 
 #[derive(Debug, Args)]
@@ -152,6 +166,9 @@ struct RunArgs {
     /// Run on a database that has tables and no history.
     #[arg(long)]
     allow_non_empty: bool,
+    /// Make a backup in DIR before the first change; when it fails, nothing is changed.
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = backups::FOLDER)]
+    backup: Option<PathBuf>,
 }
 
 /// Reads the arguments, does what they say, and returns the exit code.
@@ -192,6 +209,8 @@ impl Cli {
             Command::New { name } => folder::new(&self.global, name),
             Command::Check { deny } => folder::check(&self.global, deny.is_some()),
             Command::Seal => folder::seal(&self.global),
+            Command::Backups(backups) => backups.answer(&self.global),
+            Command::Restore(restore) => restore.answer(&self.global),
         }
     }
 
@@ -220,6 +239,7 @@ impl Cli {
             DatabaseCommand::Resolve(resolve) => {
                 url.connect(Purpose::Write, ResolveVerb { cli: self, set: &set, resolve, url: &url })
             }
+            DatabaseCommand::Backup(backup) => url.connect(Purpose::Read, BackupVerb { cli: self, set: &set, backup }),
             DatabaseCommand::Status => url.connect(Purpose::Read, StatusVerb { cli: self, set: &set, url: &url }),
         }
     }
@@ -294,7 +314,11 @@ impl Verb for RunVerb<'_> {
         }
         let url = self.url.text().to_owned();
         let migrator = self.cli.migrator::<C>(self.set).non_empty(self.run.non_empty());
-        let report = migrator.reconnect(move || C::establish(&url)).run_to(conn, self.run.target())?;
+        let mut migrator = migrator.reconnect(move || C::establish(&url));
+        if let Some(folder) = &self.run.backup {
+            migrator = migrator.backup_before(Backup::to(folder).url(self.cli.global.url()?));
+        }
+        let report = migrator.run_to(conn, self.run.target())?;
         if json {
             output::json(&output::run(Some(&report), None));
         } else {

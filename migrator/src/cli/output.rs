@@ -2,11 +2,13 @@
 
 use std::fmt::Display;
 use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
 use migrator_source::sql::{Risk, position};
 
+use crate::backup::Size;
 use crate::plan::script;
 use crate::{Error, Event, MigrationSet, Plan, Report, SqlDialect, Step};
 
@@ -40,9 +42,26 @@ pub(super) fn event(event: &Event<'_>) {
             note(&format!("applying {step} to {} of {steps} together", step + migrations - 1));
         }
         Event::Reconnecting { error } => note(&format!("{error}: the connection is lost; connecting again")),
+        Event::BackupStarted { database } => note(&format!("copying {database}")),
+        Event::BackupProgress { bytes, of } => progress(*bytes, *of),
+        Event::BackupFinished { reference, bytes, duration } => {
+            let size = bytes.map(|bytes| format!("{}, ", Size(bytes))).unwrap_or_default();
+            note(&format!("copied to {reference} ({size}{} ms)", duration.as_millis()));
+        }
         Event::Retrying { attempt, .. } => note(&format!("others hold what it needs; try {attempt} follows")),
         Event::Warning { message } => note(&format!("warning: {message}")),
         _ => {}
+    }
+}
+
+/// Tells how far a copy is at each tenth of it, and not before there is something to wait for.
+fn progress(bytes: u64, of: Option<u64>) {
+    static TOLD: AtomicU64 = AtomicU64::new(0);
+    let step = (of.unwrap_or(0) / 10).max(64 << 20);
+    // A smaller number is the first of another copy.
+    if bytes / step != TOLD.swap(bytes / step, Ordering::Relaxed) && bytes >= step {
+        let of = of.map(|of| format!(" of {}", Size(of))).unwrap_or_default();
+        note(&format!("copied {}{of}", Size(bytes)));
     }
 }
 
@@ -55,6 +74,7 @@ pub(super) fn run(report: Option<&Report>, error: Option<&Error>) -> Value {
         "lock_wait_ms": report.map_or(0, |report| report.lock_wait().as_millis()),
         "duration_ms": report.map_or(0, |report| report.duration().as_millis()),
         "run_id": report.map(Report::run_id),
+        "backup": report.and_then(Report::backup),
         "error": error.map(error_json),
     })
 }

@@ -85,6 +85,9 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         if !has_file && migrator.needs_file(&known, &plan) {
             return Ok(Turn::Again(grouping, true));
         }
+        if !plan.is_empty() {
+            self.back_up(conn, seen.known().as_ref(), report)?;
+        }
         let told = seen.told(true);
         migrator.prepare(conn, &mut seen, migrator.environment)?;
         plan.warnings.iter().for_each(|warning| migrator.warn(report, warning.clone()));

@@ -1,5 +1,6 @@
 //! The facade: options, then a verb.
 
+mod back_up;
 mod job;
 mod reconnect;
 mod seeding;
@@ -15,6 +16,7 @@ use diesel::connection::LoadConnection;
 use diesel::migration::MigrationSource;
 
 use self::reconnect::Connect;
+use crate::backup::Backup;
 use crate::dialect::Dialect;
 use crate::environment::Environment;
 use crate::error::Error;
@@ -53,6 +55,7 @@ use crate::source::{self, Source, Words};
 /// | [`changed`](Self::changed), [`missing`](Self::missing), [`out_of_order`](Self::out_of_order), [`failed`](Self::failed) | [`Policy::Refuse`] |
 /// | [`ahead`](Self::ahead) | [`Policy::Warn`] |
 /// | [`non_empty`](Self::non_empty) | [`Policy::Refuse`] |
+/// | [`backup_before`](Self::backup_before) | none |
 /// | [`schema`](Self::schema) | the connection's current schema |
 /// | [`set_name`](Self::set_name) | empty |
 /// | [`reconnect`](Self::reconnect) | none: a lost connection is an error |
@@ -66,6 +69,7 @@ pub struct Migrator<C> {
     policies: Policies,
     non_empty: Policy,
     environment: Option<Environment>,
+    backup: Option<Backup>,
     retry: Retry,
     pause: Pause,
     tried: Tries,
@@ -94,6 +98,7 @@ impl<C> Migrator<C> {
             policies: Policies::default(),
             non_empty: Policy::Refuse,
             environment: None,
+            backup: None,
             retry: Retry::default(),
             pause: Pause::default(),
             tried: Tries::default(),
@@ -268,6 +273,16 @@ impl<C> Migrator<C> {
         self
     }
 
+    /// Makes a backup before the first change of a run, once, and only when something is pending. When it fails, the run stops and
+    /// nothing was changed. Default: none.
+    ///
+    /// It is made under the migration lock, so that no other run is in it half-way.
+    #[must_use]
+    pub fn backup_before(mut self, backup: Backup) -> Self {
+        self.backup = Some(backup);
+        self
+    }
+
     /// Runs something on the migrating connection itself: `setup` before the lock is taken and only when something is
     /// pending, `teardown` after the lock was given back, also after an error or a panic.
     ///
@@ -340,6 +355,7 @@ impl<C> Clone for Migrator<C> {
             policies: self.policies,
             non_empty: self.non_empty,
             environment: self.environment,
+            backup: self.backup.clone(),
             source: self.source.clone(),
             files: self.files.clone(),
             fault: self.fault.clone(),

@@ -5,6 +5,9 @@
 //! - `barrier`: connected and the directory read, it prints `ready` and waits for a line on its input.
 //! - `step`: after each event it waits for a line on its input. A parent can so kill it exactly there.
 //! - `panic=EVENT`: the hook panics at the first event of that name.
+//! - `backup=DIR`: makes a backup before the first change, with the programs of `programs=DIR`.
+//! - `restore=FILE`: restores this backup into the database, and does nothing else.
+//! - `memory`: tells at its end how much memory it used at most, `memory KIB`.
 //! - `seeds=DIRECTORY`: seeds it afterwards with the files of that directory.
 //! - `lock-timeout=MS`, `statement-timeout=MS`, `schema=NAME`, `wal`: options of the run and of the connection.
 //!
@@ -19,22 +22,29 @@ use std::{
 };
 
 use diesel::{Connection, MysqlConnection, PgConnection, SqliteConnection, connection::LoadConnection};
+use migrator::backup::{Backup, Restore};
 use migrator::{Dialect, Error, MigrationSet, Migrator, Seed};
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
     let [url, directory, options @ ..] = &words[..] else { panic!("usage: starter URL DIRECTORY [WORD…]") };
     let options = Options(options.to_vec());
+    if let Some(file) = options.value("restore") {
+        return match Restore::of(file).into(url) {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(error) => panic!("{error}"),
+        };
+    }
     match url.split_once("://").map(|(scheme, _)| scheme) {
-        Some("postgres") => serve(connect::<PgConnection>(url), directory, &options),
-        Some("mysql") => serve(connect::<MysqlConnection>(url), directory, &options),
+        Some("postgres") => serve(connect::<PgConnection>(url), url, directory, &options),
+        Some("mysql") => serve(connect::<MysqlConnection>(url), url, directory, &options),
         _ => {
             let mut connection = connect::<SqliteConnection>(url);
             if options.has("wal") {
                 use diesel::connection::SimpleConnection;
                 connection.batch_execute("PRAGMA journal_mode = wal").expect("switch to WAL");
             }
-            serve(connection, directory, &options)
+            serve(connection, url, directory, &options)
         }
     }
 }
@@ -61,6 +71,7 @@ fn connect<C: Connection>(url: &str) -> C {
 
 fn serve<C: LoadConnection<Backend: Dialect> + 'static>(
     mut connection: C,
+    url: &str,
     directory: &str,
     options: &Options,
 ) -> ExitCode {
@@ -83,6 +94,13 @@ fn serve<C: LoadConnection<Backend: Dialect> + 'static>(
     if let Some(schema) = options.value("schema") {
         migrator = migrator.schema(schema);
     }
+    if let Some(folder) = options.value("backup") {
+        let mut backup = Backup::to(folder).url(url);
+        if let Some(programs) = options.value("programs") {
+            backup = backup.programs(programs);
+        }
+        migrator = migrator.backup_before(backup);
+    }
     if options.has("barrier") {
         say("ready");
         wait();
@@ -91,6 +109,11 @@ fn serve<C: LoadConnection<Backend: Dialect> + 'static>(
         seed(&migrator, &mut connection, options)?;
         Ok(report)
     });
+    if options.has("memory") {
+        let status = std::fs::read_to_string("/proc/self/status").expect("Linux tells what a process uses");
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it is in the list");
+        say(&format!("memory {}", most.trim().trim_end_matches(" kB")));
+    }
     match done {
         Ok(report) => {
             say(&format!("ok {} {}\n{report}", report.applied().len(), report.skipped()));

@@ -13,6 +13,7 @@ mod folder;
 mod servers;
 mod watch;
 
+mod backup;
 mod code;
 mod connections;
 mod convoy;

@@ -12,7 +12,7 @@ mod meanwhile;
 mod seeding;
 mod server_down;
 mod sets;
-mod starter;
+pub(crate) mod starter;
 mod together;
 mod wire;
 

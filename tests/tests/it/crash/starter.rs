@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// A running starter; dropped, it is killed.
 #[derive(Debug)]
-pub(super) struct Starter {
+pub(crate) struct Starter {
     child: Child,
     input: Option<ChildStdin>,
     output: Receiver<String>,
@@ -23,23 +23,23 @@ pub(super) struct Starter {
 
 /// How a starter ended.
 #[derive(Debug)]
-pub(super) struct End {
+pub(crate) struct End {
     /// The code of its error; `None` when it succeeded, `died` when it told nothing.
-    pub(super) error: Option<String>,
+    pub(crate) error: Option<String>,
     /// How many migrations it applied and how many were applied before.
-    pub(super) applied: usize,
-    pub(super) skipped: usize,
+    pub(crate) applied: usize,
+    pub(crate) skipped: usize,
     /// Every line.
-    pub(super) said: Vec<String>,
+    pub(crate) said: Vec<String>,
 }
 
 impl Starter {
-    pub(super) fn start(url: &str, directory: &Path, options: &[&str]) -> Starter {
+    pub(crate) fn start(url: &str, directory: &Path, options: &[&str]) -> Starter {
         Starter::under(&[], url, directory, options)
     }
 
     /// Started by another program, such as strace.
-    pub(super) fn under(program: &[&str], url: &str, directory: &Path, options: &[&str]) -> Starter {
+    pub(crate) fn under(program: &[&str], url: &str, directory: &Path, options: &[&str]) -> Starter {
         let starter = env!("CARGO_BIN_EXE_starter");
         let [first, rest @ ..] = &[program, &[starter]].concat()[..] else { unreachable!("there is a program") };
         let mut child = Command::new(first)
@@ -69,12 +69,12 @@ impl Starter {
         Starter { child, input, output, said: Vec::new() }
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// The next line; `None` at the end of its output.
-    pub(super) fn line(&mut self) -> Option<String> {
+    pub(crate) fn line(&mut self) -> Option<String> {
         match self.output.recv_timeout(wait::DEADLINE) {
             Ok(line) => {
                 self.said.push(line.clone());
@@ -86,7 +86,7 @@ impl Starter {
     }
 
     /// Reads up to a line that begins so.
-    pub(super) fn until(&mut self, start: &str) -> String {
+    pub(crate) fn until(&mut self, start: &str) -> String {
         while let Some(line) = self.line() {
             if line.starts_with(start) {
                 return line;
@@ -96,7 +96,7 @@ impl Starter {
     }
 
     /// Reads up to an event, letting those before it go; the starter must run in steps. `None` when it ends before.
-    pub(super) fn step_to(&mut self, mut wanted: impl FnMut(&str) -> bool) -> Option<String> {
+    pub(crate) fn step_to(&mut self, mut wanted: impl FnMut(&str) -> bool) -> Option<String> {
         while let Some(line) = self.line() {
             if let Some(event) = line.strip_prefix("event ") {
                 if wanted(event) {
@@ -109,31 +109,31 @@ impl Starter {
     }
 
     /// Lets it go on after a step, or from the barrier.
-    pub(super) fn go(&mut self) {
+    pub(crate) fn go(&mut self) {
         let input = self.input.as_mut().expect("the pipe is open until drop");
         // One that just died does not read; its end shows in what it said.
         let _ = writeln!(input, "go").and_then(|()| input.flush());
     }
 
     /// Lets it go on through all steps that are left.
-    pub(super) fn go_on(&mut self) {
+    pub(crate) fn go_on(&mut self) {
         let input = self.input.as_mut().expect("the pipe is open until drop");
         let _ = input.write_all("go\n".repeat(1000).as_bytes()).and_then(|()| input.flush());
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.pid().try_into().expect("a process id")).expect("above 0");
         kill_process(pid, signal).expect("send a signal to a starter");
     }
 
     /// `kill -9`; returns when it is gone.
-    pub(super) fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("kill a starter");
         self.child.wait().expect("wait for a starter");
     }
 
     /// Reads to the end.
-    pub(super) fn end(mut self) -> End {
+    pub(crate) fn end(mut self) -> End {
         while self.line().is_some() {}
         self.child.wait().expect("wait for a starter");
         let mut end =
@@ -163,11 +163,11 @@ impl Drop for Starter {
 }
 
 impl End {
-    pub(super) fn is(&self, code: &str) -> bool {
+    pub(crate) fn is(&self, code: &str) -> bool {
         self.error.as_deref() == Some(code)
     }
 
-    pub(super) fn has(&self, words: &str) -> bool {
+    pub(crate) fn has(&self, words: &str) -> bool {
         self.said.iter().any(|line| line.contains(words))
     }
 
@@ -175,13 +175,13 @@ impl End {
     ///
     /// # Panics
     /// When it did not succeed.
-    pub(super) fn succeeded(self) -> usize {
+    pub(crate) fn succeeded(self) -> usize {
         assert!(self.error.is_none(), "a starter failed: {:#?}", self.said);
         self.applied
     }
 }
 
 /// A whole run that has to succeed; how many migrations it applied.
-pub(super) fn run(url: &str, directory: &Path) -> usize {
+pub(crate) fn run(url: &str, directory: &Path) -> usize {
     Starter::start(url, directory, &[]).end().succeeded()
 }

@@ -1,0 +1,144 @@
+//! `backup`, `backups`, `restore`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use diesel::connection::LoadConnection;
+use serde_json::json;
+
+use super::connect::Verb;
+use super::{Cli, FINDINGS, Global, output};
+use crate::backup::{Backup, Backups, Listing, Manifest, Restore};
+use crate::url::Url;
+use crate::{Dialect, Error, MigrationSet, Policy};
+
+/// Where backups are, unless another folder is named.
+pub(super) const FOLDER: &str = "backups";
+
+#[derive(Debug, Args)]
+pub(super) struct BackupArgs {
+    /// The file to write; it must not be there [default: a name of its own in `--to`].
+    #[arg(long, value_name = "FILE", conflicts_with = "to")]
+    out: Option<PathBuf>,
+    /// The folder to write into.
+    #[arg(long, value_name = "DIR", default_value = FOLDER)]
+    to: PathBuf,
+    #[command(flatten)]
+    programs: Programs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct BackupsArgs {
+    /// The folder.
+    #[arg(long = "in", value_name = "DIR", default_value = FOLDER)]
+    folder: PathBuf,
+    /// Read each backup whole: its digest, and whether its database can read it. Exits 2 when one is damaged.
+    #[arg(long)]
+    verify: bool,
+    /// Delete all but the newest N of each database; the newest that is whole always stays.
+    #[arg(long, value_name = "N")]
+    keep: Option<usize>,
+    /// With --keep: delete only what is older.
+    #[arg(long, value_name = "TIME", requires = "keep", value_parser = humantime::parse_duration)]
+    older_than: Option<Duration>,
+    #[command(flatten)]
+    programs: Programs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RestoreArgs {
+    /// The backup; its manifest stands beside it.
+    file: PathBuf,
+    /// Restore although others are connected: they are disconnected.
+    #[arg(long)]
+    while_connected: bool,
+    /// Restore into another database than the one that the backup is of.
+    #[arg(long)]
+    other_database: bool,
+    #[command(flatten)]
+    programs: Programs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Programs {
+    /// The folder of pg_dump, pg_restore, mariadb-dump and mariadb (or mysqldump and mysql) [default: the PATH].
+    #[arg(long, value_name = "DIR")]
+    programs: Option<PathBuf>,
+}
+
+pub(super) struct BackupVerb<'a> {
+    pub(super) cli: &'a Cli,
+    pub(super) set: &'a MigrationSet,
+    pub(super) backup: &'a BackupArgs,
+}
+
+impl Verb for BackupVerb<'_> {
+    fn call<C: LoadConnection<Backend: Dialect>>(self, conn: &mut C) -> Result<ExitCode, Error> {
+        let BackupArgs { out, to, programs } = self.backup;
+        let backup = out.as_ref().map_or_else(|| Backup::to(to), Backup::to_file).url(self.cli.global.url()?);
+        let backup = match &programs.programs {
+            Some(folder) => backup.programs(folder),
+            None => backup,
+        };
+        let file = self.cli.migrator::<C>(self.set).backup(conn, &backup)?;
+        let manifest = Manifest::of(file)?;
+        if self.cli.global.json {
+            output::json(&json!({ "backup": manifest }));
+        } else {
+            output::answer(&manifest);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl BackupsArgs {
+    pub(super) fn answer(&self, global: &Global) -> Result<ExitCode, Error> {
+        let backups = Backups::in_folder(&self.folder);
+        let backups = match &self.programs.programs {
+            Some(folder) => backups.programs(folder),
+            None => backups,
+        };
+        let deleted = match self.keep {
+            Some(keep) => backups.prune(keep, self.older_than)?,
+            None => Vec::new(),
+        };
+        let Listing { backups, problems } = if self.verify { backups.verify()? } else { backups.list()? };
+        if global.json {
+            output::json(&json!({ "backups": backups, "problems": problems, "deleted": deleted }));
+        } else {
+            deleted.iter().for_each(|manifest| output::note(&format!("deleted {}", manifest.file.display())));
+            backups.iter().for_each(output::answer);
+            if backups.is_empty() {
+                output::note(&format!("no backup is in {}", self.folder.display()));
+            }
+            problems.iter().for_each(|problem| output::answer(&format_args!("damaged: {problem}")));
+        }
+        Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
+    }
+}
+
+impl RestoreArgs {
+    pub(super) fn answer(&self, global: &Global) -> Result<ExitCode, Error> {
+        let policy = |allow| if allow { Policy::Allow } else { Policy::Refuse };
+        let mut restore = Restore::of(&self.file)
+            .while_connected(policy(self.while_connected))
+            .other_database(if self.other_database { Policy::Warn } else { Policy::Refuse });
+        if let Some(folder) = &self.programs.programs {
+            restore = restore.programs(folder);
+        }
+        let url = global.url()?;
+        if !global.quiet {
+            output::note(&format!("database: {}", Url::parse(&url)?));
+            restore = restore.on_event(|event| output::event(&event));
+        }
+        let restored = restore.into(&url)?;
+        if global.json {
+            output::json(&json!({ "restored": restored }));
+        } else {
+            output::answer(&restored);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
