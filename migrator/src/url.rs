@@ -157,7 +157,7 @@ impl fmt::Debug for Url {
 }
 
 /// `%41` is `A`; `None` when a `%` begins nothing.
-fn decoded(text: &str) -> Option<String> {
+pub(crate) fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -30,7 +30,7 @@ const LAST: &str = "-- Dump completed";
 /// after that moment is not in it. (MyISAM and Aria tables have no such moment.)
 pub(super) fn copy(source: &Source<'_>, to: &Path, tick: &mut Tick<'_>) -> Result<Copied, Error> {
     let server = server(source.place)?;
-    let mut conn = connect(server, &server.text)?;
+    let mut conn = connect(server, server.text())?;
     let database = one(&mut conn, "SELECT CAST(DATABASE() AS CHAR CHARACTER SET utf8mb4)")?;
     if database.is_empty() {
         return Err(refused(format!("{server} names no database"), "write mysql://user@host/database"));
@@ -275,7 +275,7 @@ fn told(program: &Program, server: &Server, version: &Version) -> Result<(Comman
 
 fn server(place: &Place) -> Result<&Server, Error> {
     match place {
-        Place::Server(server) if server.dialect == Mysql::SQL => Ok(server),
+        Place::Server(server) if server.dialect() == Mysql::SQL => Ok(server),
         other => Err(refused(
             format!("{other} is no MySQL or MariaDB database"),
             "give the URL of the database that is migrated",

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use migrator_source::sql::SqlDialect;
 
 use crate::error::Error;
+use crate::url::{self, Url};
 
 /// Where a database is.
 pub(super) enum Place {
@@ -16,9 +17,7 @@ pub(super) enum Place {
 
 /// The parts of a server's URL.
 pub(super) struct Server {
-    pub(super) dialect: SqlDialect,
-    /// The URL itself, as a client library takes it. It holds the secrets.
-    pub(super) text: String,
+    url: Url,
     user: String,
     pub(super) password: Option<String>,
     /// `host:port`; a list of them on PostgreSQL.
@@ -30,26 +29,17 @@ pub(super) struct Server {
 impl Place {
     /// Reads a database URL: `sqlite:PATH`, `file:PATH`, a path, `postgres://…`, `mysql://…`.
     pub(super) fn parse(url: &str) -> Result<Self, Error> {
-        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-        let dialect = match scheme {
-            "postgres" | "postgresql" => SqlDialect::Postgres,
-            "mysql" | "mariadb" => SqlDialect::Mysql,
-            "" | "sqlite" | "file" => return Ok(Self::File(file(url))),
-            other => {
-                return Err(Error::new(
-                    "unknown_scheme",
-                    format!("`{other}` is no scheme of a database URL"),
-                    "write sqlite:PATH, postgres://… or mysql://…",
-                ));
-            }
-        };
-        Ok(Self::Server(Server::parse(dialect, url)))
+        let url = Url::parse(url)?;
+        Ok(match url.dialect() {
+            SqlDialect::Sqlite => Self::File(file(url.text())),
+            _ => Self::Server(Server::of(url)),
+        })
     }
 
     pub(super) fn dialect(&self) -> SqlDialect {
         match self {
             Self::File(_) => SqlDialect::Sqlite,
-            Self::Server(server) => server.dialect,
+            Self::Server(server) => server.dialect(),
         }
     }
 
@@ -85,15 +75,15 @@ impl fmt::Display for Server {
             _ => self.hosts.clone(),
         };
         let port = option("port").map(|port| format!(":{port}")).unwrap_or_default();
-        write!(f, "{}://{hosts}{port}/{}", self.dialect, self.database)
+        write!(f, "{}://{hosts}{port}/{}", self.dialect(), self.database)
     }
 }
 
 impl Server {
     /// `scheme://[user[:password]@][host[:port]][,…][/database][?query]`
-    fn parse(dialect: SqlDialect, url: &str) -> Self {
-        let text = if url.starts_with("mariadb:") { url.replacen("mariadb", "mysql", 1) } else { url.to_owned() };
-        let (_, rest) = text.split_once("://").unwrap_or(("", &text));
+    fn of(url: Url) -> Self {
+        let text = url.text();
+        let (_, rest) = text.split_once("://").unwrap_or(("", text));
         let end = rest.find('/').unwrap_or(rest.len());
         let (user, place) =
             rest[..end].rsplit_once('@').map_or(("", rest), |(user, _)| (user, &rest[user.len() + 1..]));
@@ -101,13 +91,12 @@ impl Server {
         let (hosts, database) = place.split_once('/').unwrap_or((place, ""));
         let (user, password) = user.split_once(':').map_or((user, None), |(user, password)| (user, Some(password)));
         Self {
-            dialect,
             user: user.to_owned(),
             password: password.filter(|password| !password.is_empty()).map(decoded),
             hosts: hosts.to_owned(),
             database: database.to_owned(),
             query: query.to_owned(),
-            text,
+            url,
         }
     }
 
@@ -155,26 +144,27 @@ impl Server {
         };
         let query: Vec<&str> = self.query.split('&').filter(|pair| !pair.is_empty()).filter(is_kept).collect();
         let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
-        let scheme = if self.dialect == SqlDialect::Postgres { "postgres" } else { "mysql" };
+        let scheme = if self.dialect() == SqlDialect::Postgres { "postgres" } else { "mysql" };
         format!("{scheme}://{authority}{}/{}{query}", self.hosts, encoded(database))
     }
 
     /// Somebody else's words, without the secrets of the URL.
     pub(super) fn scrub(&self, words: &str) -> String {
-        let secrets = self.options().filter(|(key, _)| key.contains("pass")).map(|(_, value)| value);
-        secrets
-            .chain(self.password.clone())
-            .filter(|secret| !secret.is_empty())
-            .fold(words.to_owned(), |words, secret| words.replace(&secret, "***").replace(&encoded(&secret), "***"))
+        self.url.scrub(words)
+    }
+
+    pub(super) fn dialect(&self) -> SqlDialect {
+        self.url.dialect()
+    }
+
+    /// The URL itself, as a client library takes it. It holds the secrets.
+    pub(super) fn text(&self) -> &str {
+        self.url.text()
     }
 }
 
-/// The path that a SQLite URL names.
-fn file(url: &str) -> PathBuf {
-    let path = match url.strip_prefix("sqlite:") {
-        Some(path) => path.strip_prefix("//").unwrap_or(path),
-        None => url,
-    };
+/// The path that a SQLite URL names, without its scheme.
+fn file(path: &str) -> PathBuf {
     match path.strip_prefix("file:") {
         Some(path) => {
             let path = path.split(['?', '#']).next().unwrap_or("");
@@ -196,24 +186,9 @@ pub(super) fn full(path: &Path) -> PathBuf {
     }
 }
 
-/// `%41` is `A`.
+/// What a part of a URL says; as it stands where it says nothing in percents.
 fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let digit = |at: usize| char::from(*after.get(at)?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        match (byte, digit(0), digit(1)) {
-            (b'%', Some(high), Some(low)) => {
-                bytes.push(high << 4 | low);
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    url::decoded(text).unwrap_or_else(|| text.to_owned())
 }
 
 /// What may stand in any part of a URL.
@@ -252,9 +227,8 @@ mod tests {
         assert_eq!((socket.to_string().as_str(), socket.secret()), ("postgres:///run/pg:5433/app", None));
         let socket = server("mariadb://root@localhost/app?unix_socket=/run/my");
         assert_eq!(socket.to_string(), "mysql:///run/my/app");
-        assert_eq!(socket.text, "mysql://root@localhost/app?unix_socket=/run/my");
-        let odd = server("mysql://a:b?c@h/d");
-        assert_eq!((odd.secret().as_deref(), odd.to_string().as_str()), (Some("b?c"), "mysql://h/d"));
+        assert_eq!(socket.text(), "mysql://root@localhost/app?unix_socket=/run/my");
+        assert!(Place::parse("mysql://a:b?c@h/d").is_err(), "what can be read in two ways is refused");
     }
 
     #[test]

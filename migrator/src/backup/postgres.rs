@@ -28,7 +28,7 @@ const LOCK_WAIT: u32 = 60_000;
 /// writes after that moment is not in it.
 pub(super) fn copy(source: &Source<'_>, to: &Path, tick: &mut Tick<'_>) -> Result<Copied, Error> {
     let server = server(source.place)?;
-    let mut conn = connect(server, &server.text)?;
+    let mut conn = connect(server, server.text())?;
     let (version, database) = (version(&mut conn)?, one(&mut conn, "SELECT current_database()::text")?);
     source.is_of(&mut conn, &database, server)?;
     drop(conn);
@@ -253,7 +253,7 @@ fn told(program: &Program, server: &Server, database: &str) -> Result<(Command, 
 
 fn server(place: &Place) -> Result<&Server, Error> {
     match place {
-        Place::Server(server) if server.dialect == Pg::SQL => Ok(server),
+        Place::Server(server) if server.dialect() == Pg::SQL => Ok(server),
         other => {
             Err(refused(format!("{other} is no PostgreSQL database"), "give the URL of the database that is migrated"))
         }
