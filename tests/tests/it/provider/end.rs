@@ -133,9 +133,9 @@ fn a_statement_of_postgres_is_cancelled() {
     let database = servers::postgres().fresh();
     a_statement_is_cancelled::<PgConnection>(
         &database,
-        "SELECT pg_sleep(600)",
-        "pg_stat_activity WHERE query LIKE \
-        'SELECT pg_sleep%' AND state = 'active' AND datname = current_database()",
+        "SELECT pg_sleep(120)",
+        "pg_stat_activity WHERE query LIKE '%SELECT pg_sleep(120)%' AND pid <> pg_backend_pid() AND state = 'active' AND \
+         datname = current_database()",
     );
 }
 
@@ -143,8 +143,8 @@ fn a_statement_of_postgres_is_cancelled() {
 fn a_statement_of_mariadb_is_cancelled() {
     let database = servers::mariadb().fresh();
     let running =
-        "information_schema.processlist WHERE info LIKE '%SLEEP(600)%' AND db = DATABASE() AND id <> CONNECTION_ID()";
-    a_statement_is_cancelled::<MysqlConnection>(&database, "INSERT INTO t1 SELECT 9 + SLEEP(600)", running);
+        "information_schema.processlist WHERE info LIKE '%SLEEP(120)%' AND db = DATABASE() AND id <> CONNECTION_ID()";
+    a_statement_is_cancelled::<MysqlConnection>(&database, "INSERT INTO t1 SELECT 9 + SLEEP(120)", running);
 }
 
 fn a_statement_is_cancelled<C>(database: &(impl Database<Connection = C> + Sync), statement: &str, running: &str)
@@ -173,12 +173,12 @@ where
 #[test]
 fn a_run_is_interrupted_and_cancelled() {
     let database = servers::postgres().fresh();
-    let set = Folder::of(&[("01_long", "SELECT pg_sleep(600)")]).set();
+    let set = Folder::of(&[("01_long", "SELECT pg_sleep(120)")]).set();
     let interrupt = Interrupt::new();
     let migrator = Migrator::new(&set).interrupt(&interrupt);
     thread::scope(|scope| {
         let run = scope.spawn(|| migrator.run(&mut database.connect()));
-        let running = "SELECT 'yes' AS value FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active' \
+        let running = "SELECT 'yes' AS value FROM pg_stat_activity WHERE query LIKE '%SELECT pg_sleep(120)%' AND pid <> pg_backend_pid() AND state = 'active' \
                        AND datname = current_database()";
         migrator_tests::wait::until("the statement", || (!database.texts(running).is_empty()).then_some(()));
         migrator.cancel(&mut database.connect()).unwrap_or_else(|error| panic!("{error}"));
