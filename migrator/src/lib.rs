@@ -88,6 +88,7 @@ mod session;
 mod source;
 mod stale;
 mod status;
+pub mod testing;
 mod turns;
 mod url;
 

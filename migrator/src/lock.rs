@@ -33,7 +33,7 @@ impl LockKey {
 }
 
 /// How long a verb waits for the lock, who is told about it, and what ends it before.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Wait {
     pub(crate) timeout: Duration,
     pub(crate) hook: Hook,

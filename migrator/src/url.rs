@@ -115,6 +115,16 @@ impl Url {
         &self.text
     }
 
+    /// The URL of another database on the same server.
+    pub(crate) fn with_database(&self, name: &str) -> Result<Self, Error> {
+        let text = self.text.as_str();
+        let (place, query) =
+            text.split_once('?').map_or((text, String::new()), |(place, query)| (place, format!("?{query}")));
+        let begin = place.find("://").map_or(0, |at| at + 3);
+        let server = begin + place[begin..].find('/').unwrap_or(place.len() - begin);
+        Self::parse(&format!("{}/{name}{query}", &place[..server]))
+    }
+
     /// Whether each connection would open a database of its own, gone with it.
     pub(crate) fn is_in_memory(&self) -> bool {
         let (path, query) = self.text.split_once('?').unwrap_or((&self.text, ""));

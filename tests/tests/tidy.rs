@@ -25,7 +25,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
     ("databases", &["dialect"]),
     ("state", &["history", "lock", "session", "ledgers", "source"]),
     ("actions", &["apply", "backup", "seeding"]),
-    ("facade", &["migrator", "interop", "provider", "seal", "stale"]),
+    ("facade", &["migrator", "interop", "provider", "seal", "stale", "testing"]),
     ("edges", &["cli", "lib", "main"]),
 ];
 

@@ -77,6 +77,9 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// What stands behind an INSERT so that it changes these columns where a row with its key is there already.
     #[doc(hidden)]
     fn upsert(key: &[&str], columns: &[&str]) -> String;
+    /// An expression that gives a column of any type as text; equal texts are equal values.
+    #[doc(hidden)]
+    fn shown(column: &str) -> String;
     /// The schema that the history lives in, as an expression.
     #[doc(hidden)]
     fn here() -> &'static str;

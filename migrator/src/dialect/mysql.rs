@@ -76,6 +76,13 @@ impl Dialect for Mysql {
         format!(" ON DUPLICATE KEY UPDATE {}", columns.join(", "))
     }
 
+    fn shown(column: &str) -> String {
+        // What is no text, byte for byte, as digits: `CONVERT` would make a `?` of each byte that it does not know.
+        let bytes = format!("CAST({} AS BINARY)", Self::ident(column));
+        let text = format!("CONVERT({bytes} USING utf8mb4)");
+        format!("IF(CAST({text} AS BINARY) = {bytes}, {text}, CONCAT('0x', HEX({bytes})))")
+    }
+
     fn here() -> &'static str {
         "CAST(DATABASE() AS CHAR CHARACTER SET utf8mb4)"
     }

@@ -67,6 +67,10 @@ impl Dialect for Pg {
         on_conflict::<Self>(key, columns)
     }
 
+    fn shown(column: &str) -> String {
+        format!("{}::text", Self::ident(column))
+    }
+
     fn here() -> &'static str {
         // As a function it would be looked up.
         "CURRENT_SCHEMA"

@@ -60,6 +60,10 @@ impl Dialect for Sqlite {
         on_conflict::<Self>(key, columns)
     }
 
+    fn shown(column: &str) -> String {
+        format!("quote({})", Self::ident(column))
+    }
+
     fn here() -> &'static str {
         "'main'"
     }

@@ -93,7 +93,7 @@ impl<C> Migrator<C> {
             fault: None,
             schema: None,
             set_name: String::new(),
-            wait: Wait { timeout: Duration::from_secs(5 * 60), hook: Hook::default(), interrupt: Interrupt::default() },
+            wait: Wait { timeout: Duration::from_secs(5 * 60), ..Wait::default() },
             statement_lock_timeout: Duration::from_secs(5),
             policies: Policies::default(),
             non_empty: Policy::Refuse,
@@ -341,6 +341,13 @@ impl<C> Migrator<C> {
                 before(event);
             }
         })
+    }
+}
+
+impl<C> Migrator<C> {
+    /// What a database that it brought up to date has: two with the same are the same.
+    pub(crate) fn identity(&self) -> String {
+        format!("{} {:?} {}", self.set.fingerprint(), self.schema, self.set_name)
     }
 }
 

@@ -37,5 +37,6 @@ mod session;
 mod sqlite;
 mod sqlite_locks;
 mod states;
+mod testing;
 mod turns;
 mod unchanged;
