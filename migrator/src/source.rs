@@ -12,7 +12,7 @@ use migrator_source::pack::Packed;
 use migrator_source::sql::Mode;
 
 use crate::dialect::Dialect;
-use crate::error::Error;
+use crate::error::{Error, panic_text};
 use crate::migration::MigrationSet;
 
 /// What a foreign migration, or its source, says went wrong.
@@ -82,11 +82,8 @@ impl<C: LoadConnection<Backend: Dialect> + 'static> Source<C> {
 
 /// A panic is an error of the migration, and no reason for the process to end.
 pub(crate) fn caught(run: impl FnOnce() -> Result<(), Words>) -> Result<(), Words> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it did not say why");
-        Err(format!("it panicked: {text}").into())
-    })
+    catch_unwind(AssertUnwindSafe(run))
+        .unwrap_or_else(|panic| Err(format!("it panicked: {}", panic_text(panic.as_ref())).into()))
 }
 
 /// The set that a source's names are, in the order in which diesel's own runner takes them.

@@ -294,6 +294,16 @@ fn what_is_sealed_cannot_be_edited() {
         let expected = format!("{}/up.sql: was edited, and it is sealed (migrations.seal:3)", FIRST.0);
         assert!(refused.err().contains(&expected), "{command}: {}", refused.err());
     }
+    let accept = |reason: &str| project.with_env(&[], &["accept", FIRST.0, "--reason", reason]);
+    assert!(accept(" ").exits(1).err().contains("no reason is given"));
+    accept("SQLite knows one kind of integer").exits(0);
+    project.with_env(&[], &["check"]).exits(0);
+    let changed = project.migrator("app.db", &["run"]).exits(1);
+    assert!(
+        changed.err().contains("edited after it was applied"),
+        "the database has run the old text: {}",
+        changed.err()
+    );
 }
 
 #[test]

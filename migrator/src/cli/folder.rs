@@ -134,6 +134,16 @@ fn warnings(folder: &Folder) -> Vec<Finding> {
     said.chain(names).map(of).collect()
 }
 
+/// Seals the text that a sealed migration has now.
+pub(super) fn accept(global: &Global, version: &str, reason: &str) -> Result<ExitCode, Error> {
+    let name = MigrationSet::accept(global.dir(), version, reason)?;
+    match global.json {
+        true => output::json(&json!({ "accepted": name })),
+        false => output::answer(&format_args!("{name} is sealed with its new text")),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Seals what is a draft. The dialect is the stated one, else the folder's own, else that of the database that is named.
 pub(super) fn seal(global: &Global) -> Result<ExitCode, Error> {
     let dir = global.dir();

@@ -96,6 +96,18 @@ enum Command {
     /// Writes `migrations.seal` beside them, to be committed. A migration that is added later is a draft until it is sealed.
     #[command(after_help = "Example:\n  migrator seal --dir migrations --dialect postgres")]
     Seal,
+    /// Take the edited text of one sealed migration for the right one, for an edit that changes nothing that runs.
+    ///
+    /// The seal keeps the checksum of the old text, and the reason. A database that ran the old text reports it as `changed`.
+    #[command(after_help = "Example:\n  migrator accept 20240131120000 --reason \"a comment was misspelt\"")]
+    Accept {
+        /// Its version, its full name, or a prefix that fits one.
+        #[arg(value_name = "V")]
+        version: String,
+        /// Why it was edited.
+        #[arg(long)]
+        reason: String,
+    },
     /// List the backups of a folder, verify them, or delete old ones. Exits 2 when one is damaged.
     #[command(after_help = "Example:\n  migrator backups --verify\n  migrator backups --keep 5 --older-than 30days")]
     Backups(BackupsArgs),
@@ -209,6 +221,7 @@ impl Cli {
             Command::New { name } => folder::new(&self.global, name),
             Command::Check { deny } => folder::check(&self.global, deny.is_some()),
             Command::Seal => folder::seal(&self.global),
+            Command::Accept { version, reason } => folder::accept(&self.global, version, reason),
             Command::Backups(backups) => backups.answer(&self.global),
             Command::Restore(restore) => restore.answer(&self.global),
         }

@@ -12,6 +12,7 @@ use crate::dialect::{Class, Dialect, Facts, class, depth, refused};
 use crate::error::Error;
 use crate::history::{Home, LEDGER};
 use crate::interrupt::Interrupt;
+use crate::plan::{self as migrations, Target};
 use crate::seed::{Pass, Seed, SeedReport, SeedState, SeedStatus};
 use crate::seeding::plan::{self, Call, Row, Standing};
 use crate::seeding::{self, Critical, Ground, Host, Pause, Seeding, ledger};
@@ -215,7 +216,18 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         }
         let database = seen.facts.database.clone();
         let status = status::status(&self.set, seen.known().as_ref(), C::Backend::SQL.name(), database);
-        if !matches!(status.state(), DatabaseState::UpToDate | DatabaseState::Ahead) {
+        let is_there = match status.state() {
+            DatabaseState::UpToDate | DatabaseState::Ahead => true,
+            // What a run would go on with, since a policy allows it, keeps no seed back.
+            DatabaseState::Blocked => {
+                let known = seen.known().unwrap_or_default();
+                let given = self.given(conn, &seen.facts, &known)?;
+                let plan = migrations::plan(&self.set, &known, &Target::Latest, given);
+                plan.is_ok_and(|plan| plan.is_empty())
+            }
+            _ => false,
+        };
+        if !is_there {
             let message =
                 format!("the database is not where the migrations are ({}), so no seed runs", status.state().name());
             return Err(Error::new("migrations_pending", message, "run the migrations first"));

@@ -12,7 +12,6 @@ mod properties;
 mod seeding;
 mod worker;
 
-use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
@@ -25,7 +24,7 @@ pub use self::config::Config;
 use self::flight::{Entry, Flight};
 use self::init::Init;
 use crate::dialect::Dialect;
-use crate::error::Error;
+use crate::error::{Error, panic_text};
 use crate::migration::MigrationSet;
 use crate::migrator::Migrator;
 use crate::mode::ServiceMode;
@@ -280,21 +279,6 @@ where
         worker::start(flight, &seeder, Pass::Due)?;
     }
     Ok(report)
-}
-
-/// What a panic said.
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it did not say why")
-}
-
-/// Interrupts what runs, and waits for nothing.
-impl<C: R2D2Connection + 'static> Drop for DbProvider<C> {
-    fn drop(&mut self) {
-        if let Some(flight) = self.flight.get() {
-            flight.interrupt.stop();
-        }
-    }
 }
 
 impl<C: R2D2Connection + 'static> fmt::Debug for DbProvider<C> {

@@ -44,8 +44,8 @@ impl<C: R2D2Connection + LoadConnection<Backend: Dialect> + 'static> Serving<C> 
         let url = Arc::new(url);
         let mut builder = Pool::builder()
             .max_size(size)
-            // Made when they are asked for, and never behind the service's back: a process that ends while a thread of the pool is
-            // inside of libpq's TLS set-up crashes (seen: SIGSEGV in OpenSSL's clean-up).
+            // Made when they are asked for, and never behind the service's back: processes that ended while a thread of the pool
+            // connected to PostgreSQL crashed now and then.
             .min_idle(Some(0))
             .connection_timeout(timeout)
             .connection_customizer(Box::new(SetUp { busy_timeout, on_connect }))

@@ -10,10 +10,9 @@ use diesel::r2d2::R2D2Connection;
 
 use super::connect::connect;
 use super::flight::Flight;
-use super::panic_text;
 use super::pool::Serving;
 use crate::dialect::Dialect;
-use crate::error::Error;
+use crate::error::{Error, panic_text};
 use crate::migrator::Migrator;
 use crate::seed::{Pass, Seed, SeedReport};
 use crate::url::Url;
@@ -77,7 +76,7 @@ where
     let body = move || {
         let _works = theirs.works();
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(&theirs, &seeder, pass))) {
-            tracing::error!(target: "migrator", panic = panic_text(&panic), "the worker for background seeds panicked");
+            tracing::error!(target: "migrator", panic = panic_text(panic.as_ref()), "the worker for background seeds panicked");
             theirs.worker_died();
         }
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use diesel::result::Error as DatabaseError;
 
 use crate::dialect::{Class, Dialect, class};
-use crate::error::words;
+use crate::error::{panic_text, words};
 use crate::seed::SeedError;
 
 /// Why an attempt failed.
@@ -49,9 +49,7 @@ impl From<SeedError> for Failure {
 impl Failure {
     /// The text of a panic.
     pub(super) fn panicked(panic: &(dyn Any + Send)) -> Self {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        Self::Panicked(text.unwrap_or_else(|| "a panic without a text".to_owned()))
+        Self::Panicked(panic_text(panic).to_owned())
     }
 
     fn database(&self) -> Option<&DatabaseError> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use migrator::seed::{Mode, Pass, Phase, Skip};
-use migrator::{Environment, Migrator, Seed, SeedOutcome};
+use migrator::{Environment, Migrator, Policy, Seed, SeedOutcome};
 use migrator_tests::Database;
 
 use super::*;
@@ -19,6 +19,7 @@ on_each_dialect!(
     order_is_that_of_dependencies,
     environments_must_fit_process_and_database,
     refuses_while_migrations_are_pending,
+    runs_where_a_policy_lets_the_run_go_on,
     refuses_an_unsound_list,
     background_seeds_wait_for_the_worker,
     report_prints_and_serialises,
@@ -189,6 +190,20 @@ fn refuses_while_migrations_are_pending<S: Subject>() {
     applies::<S>(&database, &folder.set());
     folder.remove("02_more");
     assert_eq!(seeds::<S>(&database, &folder.set(), all), "second applied 1");
+}
+
+fn runs_where_a_policy_lets_the_run_go_on<S: Subject>() {
+    let database = S::fresh();
+    let folder = Folder::of(&[("01_tables", TABLES)]);
+    applies::<S>(&database, &folder.set());
+    folder.write("01_tables/up.sql", format!("-- edited\n{TABLES}"));
+    let seeds = [Seed::new("roles", roles)];
+    let refused = Migrator::new(&folder.set()).seed(&mut database.connect(), &seeds).expect_err("it was edited");
+    assert_eq!(refused.code(), "migrations_pending");
+    let allowing = Migrator::new(&folder.set()).changed(Policy::Warn);
+    allowing.run(&mut database.connect()).unwrap_or_else(|error| panic!("{error}"));
+    let report = allowing.seed(&mut database.connect(), &seeds).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(report.outcome("roles"), Some(&SeedOutcome::Applied { rows: 2 }));
 }
 
 fn refuses_an_unsound_list<S: Subject>() {
