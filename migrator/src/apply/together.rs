@@ -74,9 +74,8 @@ impl Company {
 
     /// Takes note of a step that went alone: it may have made a function.
     pub(super) fn went_alone(&mut self, migration: &Migration<'_>, script: &Script<'_>) {
-        let quiet = !migration.is_called()
-            && script.statements().iter().all(|statement| migrator_source::sql::is_quiet(statement.text));
-        if !quiet && matches!(self.answer, Some(Some(_))) {
+        // Where nothing was answered there is nothing to ask again, and nothing to read the script for.
+        if matches!(self.answer, Some(Some(_))) && !is_quiet(migration, script) {
             self.answer = None;
         }
     }
@@ -138,6 +137,12 @@ where
         run.writer.settle(conn)?;
     }
     Ok(took)
+}
+
+/// Whether a migration surely made no function.
+fn is_quiet(migration: &Migration<'_>, script: &Script<'_>) -> bool {
+    let statements = script.statements();
+    !migration.is_called() && statements.iter().all(|statement| migrator_source::sql::is_quiet(statement.text))
 }
 
 /// A step's migration and script, if it can travel.
