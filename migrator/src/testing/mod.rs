@@ -17,8 +17,8 @@
 //!
 //! | database | how | takes |
 //! |---|---|---|
-//! | SQLite | a file is migrated and seeded once for each test binary, and copied | a millisecond |
-//! | PostgreSQL | a template database is, and cloned (`CREATE DATABASE … TEMPLATE`) | some tens of milliseconds |
+//! | SQLite | a file is migrated and seeded once for each test binary, and copied | less than a millisecond with 100 tables |
+//! | PostgreSQL | a template database is, and cloned (`CREATE DATABASE … TEMPLATE`) | what copying its files takes: 0.2 s with 100 tables |
 //! | MySQL, MariaDB | has no templates: each test's database is migrated and seeded | what that takes |
 //!
 //! What is migrated once belongs to one build of one test binary: with another build it is made anew, and that of
