@@ -59,6 +59,7 @@
 //! | `session_setup`, `database` | the session's set-up failed; the database refused something else |
 //! | `backup_failed`, `program` | the backup before a run could not be made, and nothing was changed; a database's own program is missing or too old |
 //! | `backup_damaged`, `restore_refused`, `restore_failed` | a backup is not what its manifest says; a restore would hurt somebody; a restore did not come to its end |
+//! | `test_database` | a database for a host's test could not be made |
 //!
 //! The command line adds `no_database_url` and `dialect_not_built`.
 

@@ -5,9 +5,9 @@ use diesel::connection::LoadConnection;
 use super::Migrator;
 use super::job::Job;
 use crate::backup::{self, Backup};
-use crate::dialect::{Dialect, LockKey, depth};
+use crate::dialect::{Dialect, LockKey};
 use crate::error::Error;
-use crate::lock::{self, FileLock, Keep};
+use crate::lock::{self, Keep};
 use crate::record::History;
 use crate::report::Report;
 
@@ -19,20 +19,9 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// # Errors
     /// When the lock is not to be had, or as [`backup_before`](Self::backup_before).
     pub fn backup(&self, conn: &mut C, backup: &Backup) -> Result<String, Error> {
-        self.check_set()?;
-        if depth(conn) > 0 {
-            return Err(Error::open_transaction());
-        }
-        let seen = self.read(conn)?;
-        if seen.facts.in_transaction {
-            return Err(Error::open_transaction());
-        }
+        let seen = self.read_for_the_lock(conn)?;
         let key = LockKey::new(&seen.facts, &seen.home);
-        // Whoever runs statements outside of the transaction that is the lock holds the file instead.
-        let _until_made = match C::Backend::LOCK_IS_TRANSACTION && FileLock::is_there(&seen.facts) {
-            true => Some(FileLock::acquire(conn, &key, &seen.facts, &self.wait)?),
-            false => None,
-        };
+        let _until_made = self.lock_file(conn, &seen, &key)?;
         lock::with_lock(conn, &key, &seen.facts, &self.wait, |conn, _| {
             let now = self.look(conn, Some(&seen));
             let made =

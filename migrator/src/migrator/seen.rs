@@ -3,11 +3,12 @@
 use diesel::connection::LoadConnection;
 
 use super::Migrator;
-use crate::dialect::{Dialect, Facts, refused};
+use crate::dialect::{Dialect, Facts, LockKey, depth, refused};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::history::{self, Home};
 use crate::ledgers::{self, Ledger};
+use crate::lock::FileLock;
 use crate::record::{History, Record};
 use crate::session;
 use crate::turns;
@@ -69,6 +70,27 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// Reads what there is to know.
     pub(super) fn read(&self, conn: &mut C) -> Result<Seen, Error> {
         self.patiently(conn, |conn| self.read_now(conn))
+    }
+
+    /// Reads what there is to know, for a verb that goes on under the lock whatever is pending.
+    pub(super) fn read_for_the_lock(&self, conn: &mut C) -> Result<Seen, Error> {
+        self.check_set()?;
+        if depth(conn) > 0 {
+            return Err(Error::open_transaction());
+        }
+        let seen = self.read(conn)?;
+        if seen.facts.in_transaction {
+            return Err(Error::open_transaction());
+        }
+        Ok(seen)
+    }
+
+    /// Whoever runs statements outside of the transaction that is the lock holds the file instead: it is waited for.
+    pub(super) fn lock_file(&self, conn: &mut C, seen: &Seen, key: &LockKey) -> Result<Option<FileLock>, Error> {
+        match C::Backend::LOCK_IS_TRANSACTION && FileLock::is_there(&seen.facts) {
+            true => FileLock::acquire(conn, key, &seen.facts, &self.wait).map(Some),
+            false => Ok(None),
+        }
     }
 
     /// Reads; a writer that keeps readers out for a moment is waited for.

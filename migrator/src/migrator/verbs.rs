@@ -126,22 +126,11 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// When the migration is applied already, when it is not [failed](crate::State::Failed) and is declared rolled back or to be
     /// resumed, when it has no statement with that number, or when the lock is not to be had.
     pub fn resolve(&self, conn: &mut C, version: &str, resolution: Resolution) -> Result<(), Error> {
-        self.check_set()?;
-        if depth(conn) > 0 {
-            return Err(Error::open_transaction());
-        }
-        let seen = self.read(conn)?;
-        if seen.facts.in_transaction {
-            return Err(Error::open_transaction());
-        }
+        let seen = self.read_for_the_lock(conn)?;
         self.check_place(conn, &seen)?;
         check_writable(&seen.facts, "there is an answer to record")?;
         let key = LockKey::new(&seen.facts, &seen.home);
-        // Whoever runs statements outside of the transaction that is the lock holds the file instead.
-        let _until_settled = match C::Backend::LOCK_IS_TRANSACTION && FileLock::is_there(&seen.facts) {
-            true => Some(FileLock::acquire(conn, &key, &seen.facts, &self.wait)?),
-            false => None,
-        };
+        let _until_settled = self.lock_file(conn, &seen, &key)?;
         lock::with_lock(conn, &key, &seen.facts, &self.wait, |conn, _| {
             let settled = self.settle(conn, &seen, &key, version, resolution);
             (if settled.is_ok() { Keep::All } else { Keep::Nothing }, settled)
