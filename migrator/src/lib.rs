@@ -69,6 +69,7 @@ mod dialect;
 mod environment;
 mod error;
 mod event;
+pub mod health;
 mod history;
 mod interop;
 mod interrupt;
@@ -97,6 +98,8 @@ mod url;
 compile_error!("a command line that can connect to nothing: add the feature sqlite, postgres or mysql");
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "http")]
+pub mod http;
 
 pub use dialect::Dialect;
 pub use environment::Environment;

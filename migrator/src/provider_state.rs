@@ -107,6 +107,8 @@ pub struct MissingSeed {
     pub seed: String,
     /// How often it was tried.
     pub attempts: u32,
+    /// Whether the service cannot do without it, and is known to need it.
+    pub critical: bool,
     /// What happens next.
     pub standing: SeedStanding,
 }
@@ -125,6 +127,18 @@ pub enum SeedStanding {
     Exhausted,
     /// It was not run, for this reason. That is no success.
     Skipped(String),
+}
+
+impl SeedStanding {
+    /// The word for it in text and JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Retrying => "retrying",
+            Self::Exhausted => "exhausted",
+            Self::Skipped(_) => "skipped",
+        }
+    }
 }
 
 /// What can happen to a provider.

@@ -148,6 +148,20 @@ impl Backup {
         self
     }
 
+    /// How long ago the newest copy of a database was made, by the manifests where this one would go; `None` when nobody knows.
+    /// `file` is that of SQLite, for which no URL is asked.
+    pub(crate) fn age(&self, file: Option<&str>) -> Option<Duration> {
+        let How::Copy(spot) = &self.how else { return None };
+        let database = Place::parse(file.or(self.url.as_deref())?).ok()?.to_string();
+        let manifests = match spot {
+            Spot::Folder(folder) => Backups::in_folder(folder).list().ok()?.backups,
+            Spot::File(file) => Manifest::of(file).into_iter().collect(),
+        };
+        let made = manifests.into_iter().filter(|manifest| manifest.database == database);
+        let newest = made.map(|manifest| manifest.created_at).max()?;
+        humantime::parse_rfc3339(&newest).ok()?.elapsed().ok()
+    }
+
     /// The folder of `pg_dump`, `pg_restore`, `mariadb-dump` or `mysqldump`. Default: the `PATH`.
     #[must_use]
     pub fn programs(mut self, folder: impl Into<PathBuf>) -> Self {

@@ -1,6 +1,7 @@
 //! The facade: options, then a verb.
 
 mod back_up;
+mod health;
 mod job;
 mod reconnect;
 mod seeding;
@@ -345,6 +346,11 @@ impl<C> Migrator<C> {
 }
 
 impl<C> Migrator<C> {
+    /// The age of the newest backup, where it makes backups and somebody knows it.
+    pub(crate) fn backup_age(&self, file: Option<&str>) -> Option<Duration> {
+        self.backup.as_ref()?.age(file)
+    }
+
     /// What a database that it brought up to date has: two with the same are the same.
     pub(crate) fn identity(&self) -> String {
         format!("{} {:?} {}", self.set.fingerprint(), self.schema, self.set_name)

@@ -185,27 +185,39 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
 
     /// One query: whether the database carries the fingerprint of the set, and the tool's table, which is kept in step, its versions.
     fn is_unchanged(&self, conn: &mut C, report: &mut Report) -> Result<bool, Error> {
-        let ledger = ledgers::keeps(&self.set, &self.set_name).then_some(Ledger::NAME);
-        let glance = match history::glance(conn, self.schema.as_deref(), &self.set_name, ledger) {
-            Ok(glance) => glance,
-            // Whether the table is missing, or what else it is, the catalogue says: in the run that follows.
-            Err(error) if C::Backend::class(&error.to_string()) != Class::Connection => return Ok(false),
-            Err(error) => {
-                return Err(
-                    refused::<C::Backend>("answer the first query", error).with_remedy("check that the database is up")
-                );
-            }
-        };
-        let Some(Glance { fingerprint, environment, versions }) = glance else {
+        let Some(glance) = self.glimpse(conn)? else {
             return Ok(false);
         };
-        self.check_environment(environment.as_deref(), report);
-        let in_step = |versions: Option<&str>| versions.is_some_and(|versions| ledgers::versions(&self.set, versions));
-        if fingerprint != Some(self.set.fingerprint()) || ledger.is_some() && !in_step(versions.as_deref()) {
+        self.check_environment(glance.environment.as_deref(), report);
+        if !self.is_proven(&glance) {
             return Ok(false);
         }
         self.wait.hook.emit(Event::Unchanged { applied: self.set.len() });
         Ok(true)
+    }
+
+    /// What one query tells. `None` when our tables are not there, or cannot be read.
+    pub(super) fn glimpse(&self, conn: &mut C) -> Result<Option<Glance>, Error> {
+        let ledger = self.keeps_ledger().then_some(Ledger::NAME);
+        match history::glance(conn, self.schema.as_deref(), &self.set_name, ledger) {
+            Ok(glance) => Ok(glance),
+            // Whether the table is missing, or what else it is, the catalogue says: to whoever reads on.
+            Err(error) if C::Backend::class(&error.to_string()) != Class::Connection => Ok(None),
+            Err(error) => {
+                Err(refused::<C::Backend>("answer the first query", error).with_remedy("check that the database is up"))
+            }
+        }
+    }
+
+    /// Whether the database is exactly where the set is, and so is the tool's table that is kept in step.
+    pub(super) fn is_proven(&self, glance: &Glance) -> bool {
+        let in_step = |versions: &str| ledgers::versions(&self.set, versions);
+        glance.fingerprint == Some(self.set.fingerprint())
+            && (!self.keeps_ledger() || glance.versions.as_deref().is_some_and(in_step))
+    }
+
+    fn keeps_ledger(&self) -> bool {
+        ledgers::keeps(&self.set, &self.set_name)
     }
 
     fn check_environment(&self, marked: Option<&str>, report: &mut Report) {
@@ -226,7 +238,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
 
     /// Who holds the lock while a script is unfinished: without the lock nobody can tell a script that runs from one that was left
     /// behind.
-    fn running(&self, conn: &mut C, seen: &Seen, known: &History) -> Option<String> {
+    pub(super) fn running(&self, conn: &mut C, seen: &Seen, known: &History) -> Option<String> {
         let unfinished = known.pasts(self.set.layout()).values().any(|past| past.standing.is_in_doubt());
         let key = LockKey::new(&seen.facts, &seen.home);
         unfinished.then(|| C::Backend::holder(conn, &key, &seen.facts)).flatten()
