@@ -208,6 +208,7 @@ impl Error {
                 | "connection_lost"
                 | "database_unavailable"
                 | "pool_timeout"
+                | "pool_exhausted"
                 | "pending"
                 | "seeds_missing"
                 | "initializing"

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::metrics;
 use crate::provider_state::ProviderState;
 use crate::report::Report;
 use crate::seed::SeedOutcome;
@@ -107,6 +108,8 @@ pub enum Event<'a> {
         attempt: u32,
         /// How long it pauses before.
         pause: Duration,
+        /// Why: `busy` (others hold what it needs) or `conflict` (a deadlock, a serialization failure).
+        class: &'static str,
     },
     /// A [`DbProvider`](crate::DbProvider) is in another state.
     State {
@@ -159,6 +162,7 @@ pub(crate) type Listener = dyn Fn(Event<'_>) + Send + Sync;
 
 impl Hook {
     pub(crate) fn emit(&self, event: Event<'_>) {
+        metrics::event(&event);
         match event {
             Event::Warning { message } => tracing::warn!(target: "migrator", "{message}"),
             Event::Statement { number, of } => tracing::debug!(target: "migrator", number, of, "statement"),

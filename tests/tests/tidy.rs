@@ -15,6 +15,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
             "event",
             "environment",
             "interrupt",
+            "metrics",
             "mode",
             "provider_state",
             "seed",

@@ -34,7 +34,8 @@ use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
 pub use self::snapshot::Snapshot;
-use crate::health::{Details, Health, HealthReport, Verdict};
+use crate::health::{Details, Health, HealthReport, Schema, Verdict};
+use crate::metrics;
 
 /// The pages, by the last part of their paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,20 +44,24 @@ enum Page {
     Liveness,
     Readiness,
     Health,
+    /// The document; the HTML page belongs beside it.
     Status,
+    Metrics,
 }
 
-const PAGES: [(&str, Page); 5] = [
+const PAGES: [(&str, Page); 6] = [
     ("/startupz", Page::Startup),
     ("/livez", Page::Liveness),
     ("/readyz", Page::Readiness),
     ("/health", Page::Health),
     ("/status.json", Page::Status),
+    ("/metrics", Page::Metrics),
 ];
 
 const HEALTH: &str = "application/health+json";
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The pages for axum. What waits for the database does so on threads of its own: none of the runtime's is blocked.
 pub fn router<S: Clone + Send + Sync + 'static>(health: Health) -> Router<S> {
@@ -97,6 +102,7 @@ impl Page {
             Self::Readiness => verdict(&health.readiness()),
             Self::Health => report(health, health.report()),
             Self::Status => status(health, Snapshot::of(health)),
+            Self::Metrics => metrics(&health.report()),
         }
     }
 
@@ -107,6 +113,7 @@ impl Page {
             Self::Readiness => verdict(&health.readiness_async().await),
             Self::Health => report(health, health.report_async().await),
             Self::Status => status(health, Snapshot::of_async(health).await),
+            Self::Metrics => metrics(&health.report_async().await),
         }
     }
 }
@@ -127,6 +134,16 @@ fn report(health: &Health, report: HealthReport) -> Response<String> {
 fn status(health: &Health, snapshot: Snapshot) -> Response<String> {
     let snapshot = if health.shows() == Details::Shown { snapshot } else { snapshot.without_details() };
     json(200, JSON, &snapshot)
+}
+
+/// What was counted so far, with how it is now.
+fn metrics(report: &HealthReport) -> Response<String> {
+    report.state.iter().for_each(|state| metrics::standing(state, &report.missing_seeds));
+    if let Some(Schema { applied, pending, state, .. }) = report.schema {
+        metrics::migrations(applied, pending, state == "ahead");
+    }
+    report.pool.iter().for_each(|pool| metrics::pool(pool.in_use, pool.idle, pool.waiting));
+    metrics::page().map_or_else(nothing, |text| plain(200, PROMETHEUS, text))
 }
 
 fn json(status: u16, form: &'static str, body: &impl Serialize) -> Response<String> {

@@ -13,6 +13,7 @@ use crate::event::Event;
 use crate::history::{self, Glance, Writer};
 use crate::ledgers::{self, Ledger};
 use crate::lock::{self, FileLock, Keep, check_writable};
+use crate::metrics;
 use crate::plan::{self, Given, Plan, Policy, Resolution, Target};
 use crate::record::{History, RecordKind};
 use crate::report::Report;
@@ -52,11 +53,13 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         if target == Target::Latest && self.is_unchanged(conn, &mut report)? {
             (report.skipped, report.proven) = (self.set.len(), true);
             report.duration = start.elapsed();
+            metrics::run(&Ok(()), &report, Some(0));
             return Ok(report);
         }
         let result = self.run_pending(conn, &target, &mut report);
         let result = result.or_else(|error| self.go_on(conn, &target, &mut report, error));
         report.duration = start.elapsed();
+        metrics::run(&result, &report, (target == Target::Latest).then_some(0));
         match result {
             Ok(()) => Ok(report),
             Err(error) if report.run_id.is_empty() => Err(error),

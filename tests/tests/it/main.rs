@@ -22,6 +22,7 @@ mod events;
 mod failures;
 mod foreign;
 mod guards;
+mod health;
 mod history;
 mod mariadb;
 mod names;
