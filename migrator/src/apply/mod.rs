@@ -22,8 +22,8 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::history::Writer;
 use crate::lock::{Wait, jitter};
-use crate::migration::{Migration, MigrationSet};
-use crate::plan::{self, Plan};
+use crate::migration::Migration;
+use crate::plan::{Plan, Scripts};
 use crate::record::{Record, RecordKind};
 use crate::report::{Applied, Report};
 use crate::source::Opened;
@@ -56,7 +56,7 @@ pub(crate) enum Stop {
 
 /// Everything that carrying out a plan needs.
 pub(crate) struct Run<'a> {
-    pub(crate) set: &'a MigrationSet,
+    pub(crate) scripts: &'a Scripts<'a>,
     pub(crate) facts: &'a Facts,
     pub(crate) key: &'a LockKey,
     pub(crate) wait: &'a Wait,
@@ -74,6 +74,7 @@ pub(crate) fn apply<C>(conn: &mut C, run: &mut Run<'_>, plan: &Plan, source: Opt
 where
     C: LoadConnection<Backend: Dialect>,
 {
+    let scripts = run.scripts;
     let mut keys = Keys { before: violations(conn)?, broken_since: None };
     let (steps, mut company) = (plan.steps.len(), Company::default());
     let mut at = 0;
@@ -84,20 +85,20 @@ where
             at += company.travel(conn, run, &travellers, [at, steps])?;
             continue;
         }
-        let migration = run.set.at(step.position);
+        let migration = scripts.set.at(step.position);
         let span = tracing::info_span!(target: "migrator", "migrator.migration", version = migration.version());
         let _in_migration = span.enter();
         let (version, name) = (migration.version(), migration.name());
         run.wait.hook.emit(Event::Started { version, name, step: at + 1, steps });
-        let script = plan::script(&migration, C::Backend::SQL).map_err(Stop::Error)?;
+        let script = scripts.of(step);
         let source = source.filter(|_| migration.is_called());
         if step.transaction && step.resume_at.is_none() {
             if run.grouping == Grouping::Verdict(step.position) {
                 renew(conn, run)?;
             }
-            in_transaction(conn, run, &migration, &script, &keys.before, |conn, run, begin| match source {
+            in_transaction(conn, run, &migration, script, &keys.before, |conn, run, begin| match source {
                 Some(source) => whole(conn, &migration, source),
-                None => statements(conn, run, &script, begin),
+                None => statements(conn, run, script, begin),
             })?;
             if run.grouping == Grouping::Watched {
                 keys.look(conn, step.position)?;
@@ -105,15 +106,15 @@ where
         } else {
             keys.hold(conn, run.grouping)?;
             match source {
-                Some(source) => opaque(conn, run, &migration, &script, source)?,
-                None => one_by_one(conn, run, &migration, &script, step)?,
+                Some(source) => opaque(conn, run, &migration, script, source)?,
+                None => one_by_one(conn, run, &migration, script, step)?,
             }
             if let Some(message) = keys.accept(conn, name)? {
                 run.wait.hook.emit(Event::Warning { message: &message });
                 run.report.warnings.push(message);
             }
         }
-        company.went_alone(&migration, &script);
+        company.went_alone(&migration, script);
         at += 1;
     }
     keys.hold(conn, run.grouping)

@@ -28,7 +28,7 @@ pub(super) struct Company {
 }
 
 /// One migration that travels.
-type Traveller<'a> = (Migration<'a>, Script<'a>);
+type Traveller<'a> = (Migration<'a>, &'a Script<'a>);
 
 impl Company {
     /// Those that travel together from this step on; none, when it goes alone.
@@ -46,7 +46,7 @@ impl Company {
             return Ok(Vec::new());
         }
         let Some(together) = self.ask(conn, run)? else { return Ok(Vec::new()) };
-        let newest = run.set.at(plan.steps[at].position);
+        let newest = run.scripts.set.at(plan.steps[at].position);
         if !run.writer.is_newest(newest.canonical()) {
             return Ok(Vec::new());
         }
@@ -150,13 +150,12 @@ fn traveller<'a, C>(run: &Run<'a>, step: &Step, quiet: bool) -> Option<Traveller
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    let migration = run.set.at(step.position);
+    let migration = run.scripts.set.at(step.position);
     if migration.is_called() {
         return None;
     }
-    // A fault of the script is told at its turn.
-    let script = plan::script(&migration, C::Backend::SQL).ok()?;
-    plan::travels(step, &script, quiet).then_some((migration, script))
+    let script = run.scripts.of(step);
+    plan::travels(step, script, quiet).then_some((migration, script))
 }
 
 /// The message. No commit waits for the disk but the last, which takes the others along; it also restores the session, and where a

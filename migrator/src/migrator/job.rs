@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::history::Writer;
 use crate::lock::{self, FileLock, Keep};
-use crate::plan::{self, Target};
+use crate::plan::{self, Scripts, Target};
 use crate::report::Report;
 use crate::source::Source;
 
@@ -34,7 +34,13 @@ enum Turn {
 
 impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
     /// Takes the lock, as often as it needs to, and does the work under it.
-    pub(super) fn run(&self, conn: &mut C, needs_file: bool, report: &mut Report) -> Result<(), Error> {
+    pub(super) fn run(
+        &self,
+        conn: &mut C,
+        scripts: &mut Scripts<'_>,
+        needs_file: bool,
+        report: &mut Report,
+    ) -> Result<(), Error> {
         let (mut grouping, mut needs_file) = (Grouping::All, needs_file);
         let mut file = None;
         let wait = &self.migrator.wait;
@@ -47,7 +53,7 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
                 lock::with_lock(conn, self.key, &self.seen.facts, wait, |conn, waited| {
                     report.lock_wait += waited;
                     wait.hook.emit(Event::Locked { waited });
-                    match self.turn(conn, grouping, file.is_some(), report) {
+                    match self.turn(conn, scripts, grouping, file.is_some(), report) {
                         // What the run did before it stopped is kept; it is recorded.
                         Ok(turn @ (Turn::Done | Turn::Stopped(_))) => (Keep::All, Ok(turn)),
                         Ok(turn) => (Keep::Nothing, Ok(turn)),
@@ -76,12 +82,19 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
     }
 
     /// Reads the history again, decides again, and carries the decision out.
-    fn turn(&self, conn: &mut C, grouping: Grouping, has_file: bool, report: &mut Report) -> Result<Turn, Error> {
+    fn turn(
+        &self,
+        conn: &mut C,
+        scripts: &mut Scripts<'_>,
+        grouping: Grouping,
+        has_file: bool,
+        report: &mut Report,
+    ) -> Result<Turn, Error> {
         let migrator = self.migrator;
         let mut seen = migrator.look(conn, Some(self.seen))?;
         let known = seen.known().unwrap_or_default();
         let given = migrator.given(conn, &seen.facts, &known)?;
-        let plan = plan::plan(&migrator.set, &known, self.target, given)?;
+        let plan = plan::plan(scripts, &known, self.target, given)?;
         if !has_file && migrator.needs_file(&known, &plan) {
             return Ok(Turn::Again(grouping, true));
         }
@@ -118,7 +131,7 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             return Ok(Turn::Done);
         }
         let mut run = Run {
-            set: &migrator.set,
+            scripts,
             facts: &self.seen.facts,
             key: self.key,
             wait: &migrator.wait,
