@@ -20,7 +20,7 @@ use self::together::Company;
 use crate::dialect::{Dialect, Facts, LockKey, Violations, depth, refused};
 use crate::error::Error;
 use crate::event::Event;
-use crate::history::Writer;
+use crate::history::{Writer, Written};
 use crate::lock::{Wait, jitter};
 use crate::migration::Migration;
 use crate::plan::{Plan, Scripts};
@@ -50,6 +50,8 @@ pub(crate) enum Grouping {
 pub(crate) enum Stop {
     /// With this error; what the report names is kept.
     Error(Error),
+    /// With this error; what was done cannot be recorded, so that none of it that is not committed may be kept.
+    Undone(Error),
     /// The transaction that holds the run is worth nothing: it has to be done again, in this way.
     Again(Grouping),
 }
@@ -71,6 +73,25 @@ pub(crate) struct Run<'a> {
 
 /// Carries out a plan. `source` runs the migrations that are opaque.
 pub(crate) fn apply<C>(conn: &mut C, run: &mut Run<'_>, plan: &Plan, source: Option<&Opened<C>>) -> Result<(), Stop>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let result = steps(conn, run, plan, source);
+    if matches!(result, Ok(()) | Err(Stop::Error(_))) {
+        catch_up(conn, run)?;
+    }
+    result
+}
+
+/// Writes the records that wait, before what they record is committed.
+fn catch_up<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    run.writer.catch_up(conn).map_err(|error| Stop::Undone(refused::<C::Backend>("write the migration history", error)))
+}
+
+fn steps<C>(conn: &mut C, run: &mut Run<'_>, plan: &Plan, source: Option<&Opened<C>>) -> Result<(), Stop>
 where
     C: LoadConnection<Backend: Dialect>,
 {
@@ -186,6 +207,14 @@ impl Run<'_> {
     }
 }
 
+/// When a script is recorded that took.
+enum Recorded {
+    /// In its own transaction.
+    Now(Written),
+    /// In the transaction that is the lock, with all the others.
+    Later(Record),
+}
+
 /// A script and its record in one transaction (a savepoint, where the lock is a transaction): all or nothing.
 fn in_transaction<C>(
     conn: &mut C,
@@ -200,9 +229,14 @@ where
 {
     let start = Instant::now();
     let bounds = if migration.is_called() { Bounds::Counted } else { Bounds::of_script::<C>() };
+    // Who may look into the history finds it complete, and what cannot be recorded beside it names it.
+    let waits = C::Backend::LOCK_IS_TRANSACTION && !migration.is_called() && !run.writer.is_named_in(migration.up());
+    if !waits {
+        catch_up(conn, run)?;
+    }
     let failure = retrying::<C, _>(conn, run, |conn, run| {
         let mut begin = bounds.begin(conn)?;
-        let mut body = || -> Result<_, Failure> {
+        let mut body = || -> Result<Recorded, Failure> {
             statements(conn, run, &mut begin)?;
             if run.grouping == Grouping::Verdict(migration.position()) {
                 let after = C::Backend::violations(conn)?;
@@ -211,13 +245,22 @@ where
                 }
             }
             let restore = if migration.is_called() { run.restore } else { restore::<C>(run, script) };
-            let (sql, written) = run.writer.sql::<C::Backend>(&applied_since(run, migration, script, start));
+            let record = applied_since(run, migration, script, start);
+            if waits {
+                bounds.commit(conn, restore)?;
+                return Ok(Recorded::Later(record));
+            }
+            let (sql, written) = run.writer.sql::<C::Backend>(&record);
             bounds.commit(conn, &format!("{begin}{restore}\n{sql}"))?;
-            Ok(written)
+            Ok(Recorded::Now(written))
         };
         match body() {
-            Ok(written) => {
+            Ok(Recorded::Now(written)) => {
                 run.writer.wrote(written);
+                Ok(())
+            }
+            Ok(Recorded::Later(record)) => {
+                run.writer.later::<C::Backend>(record);
                 Ok(())
             }
             Err(failure) => {

@@ -7,6 +7,7 @@ use super::seen::Seen;
 use super::verbs::run_id;
 use crate::apply::{self, Grouping, Run, Stop};
 use crate::dialect::{Dialect, LockKey, Session, refused};
+use crate::environment::Environment;
 use crate::error::Error;
 use crate::event::Event;
 use crate::history::Writer;
@@ -102,7 +103,10 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             self.back_up(conn, seen.known().as_ref(), report)?;
         }
         let told = seen.told(true);
-        migrator.prepare(conn, &mut seen, migrator.environment)?;
+        let makes_tables = C::Backend::LOCK_IS_TRANSACTION && seen.is_bare() && !plan.is_empty();
+        if !makes_tables {
+            migrator.prepare(conn, &mut seen, migrator.environment)?;
+        }
         plan.warnings.iter().for_each(|warning| migrator.warn(report, warning.clone()));
         report.forget();
         if report.run_id.is_empty() {
@@ -121,6 +125,9 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             let settling = |error| refused::<C::Backend>("have what took on disk", error);
             writer.settle(conn).map_err(settling)?;
             report.flush(&migrator.wait.hook);
+        }
+        if makes_tables {
+            writer = writer.making_tables(migrator.environment.map(Environment::name));
         }
         if !seen.turns.is_empty() {
             let adopting = |error| refused::<C::Backend>("record what another tool did", error);
@@ -145,6 +152,10 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         match apply::apply(conn, &mut run, &plan, source.as_deref()) {
             Ok(()) => Ok(Turn::Done),
             Err(Stop::Error(error)) => Ok(Turn::Stopped(error)),
+            Err(Stop::Undone(error)) => {
+                report.forget();
+                Err(error)
+            }
             Err(Stop::Again(grouping)) => Ok(Turn::Again(grouping, false)),
         }
     }
