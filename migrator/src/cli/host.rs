@@ -1,0 +1,85 @@
+//! Where the commands get what they work with: a program's migrations, its seeds, and a connection to the database.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use diesel::connection::LoadConnection;
+
+use super::global::{Directory, Global};
+use super::output;
+use crate::url::Url;
+use crate::{Dialect, Error, MigrationSet, Migrator, Seed, SqlDialect};
+
+/// A program that has the commands.
+pub(super) trait Host {
+    /// The database that is named.
+    fn url(&self, global: &Global) -> Result<Url, Error>;
+    /// The migrations directory.
+    fn directory(&self, global: &Global) -> Directory;
+    /// Connects, and carries out a verb.
+    fn on(&self, global: &Global, verb: impl Verb) -> Result<ExitCode, Error>;
+}
+
+/// What a connection is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Nothing is written; not even an empty SQLite file is made.
+    Read,
+    /// The database may be changed.
+    Write,
+}
+
+/// Something to do on a database, whatever database it is.
+pub(super) trait Verb {
+    fn purpose(&self) -> Purpose;
+    fn call<C>(self, on: On<'_, C>) -> Result<ExitCode, Error>
+    where
+        C: LoadConnection<Backend: Dialect> + Send + 'static;
+}
+
+/// What a verb works with.
+pub(super) struct On<'a, C: 'static> {
+    pub(super) global: &'a Global,
+    pub(super) url: &'a Url,
+    pub(super) set: &'a MigrationSet,
+    /// With every option that was asked for.
+    pub(super) migrator: Migrator<C>,
+    pub(super) conn: C,
+    /// Empty in the tool: a directory holds none.
+    pub(super) seeds: &'a [Seed<C>],
+}
+
+/// Connects to a database of this kind, and carries out a verb.
+pub(super) fn connect<C, V>(
+    global: &Global,
+    url: &Url,
+    migrator: Migrator<C>,
+    seeds: &[Seed<C>],
+    verb: V,
+) -> Result<ExitCode, Error>
+where
+    C: LoadConnection<Backend: Dialect> + Send + 'static,
+    V: Verb,
+{
+    let set = migrator.set().clone();
+    if !global.quiet {
+        set.warnings().for_each(|warning| output::note(&format!("warning: {warning}")));
+        if verb.purpose() == Purpose::Write {
+            output::note(&format!("database: {url}"));
+        }
+    }
+    let conn = match url.dialect() {
+        SqlDialect::Sqlite if verb.purpose() == Purpose::Read && is_missing(url) => {
+            Url::parse(":memory:")?.establish()?
+        }
+        _ => url.establish::<C>()?,
+    };
+    let text = url.text().to_owned();
+    let migrator = global.adapt(migrator).reconnect(move || C::establish(&text));
+    verb.call(On { global, url, set: &set, migrator, conn, seeds })
+}
+
+/// Whether the file would be made by connecting to it.
+fn is_missing(url: &Url) -> bool {
+    !url.is_in_memory() && !url.text().starts_with("file:") && !Path::new(url.text()).exists()
+}
