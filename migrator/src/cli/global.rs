@@ -6,7 +6,6 @@ use std::time::Duration;
 use clap::Args;
 use diesel::connection::LoadConnection;
 
-use super::output;
 use crate::url::Url;
 use crate::{Dialect, Environment, Error, Layout, Migrator, SqlDialect};
 
@@ -62,7 +61,7 @@ impl Global {
         }
     }
 
-    /// Gives a migrator what was asked for, and tells what it does.
+    /// Gives a migrator what was asked for.
     pub(super) fn adapt<C>(&self, mut migrator: Migrator<C>) -> Migrator<C>
     where
         C: LoadConnection<Backend: Dialect> + 'static,
@@ -75,9 +74,6 @@ impl Global {
         }
         if let Some(environment) = self.env {
             migrator = migrator.environment(environment);
-        }
-        if !self.quiet {
-            migrator = migrator.also_on_event(|event| output::event(&event));
         }
         migrator
     }

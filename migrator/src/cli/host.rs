@@ -2,13 +2,18 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use diesel::connection::LoadConnection;
 
 use super::global::{Directory, Global};
-use super::output;
+use super::progress::Progress;
+use super::{output, signals};
 use crate::url::Url;
-use crate::{Dialect, Error, MigrationSet, Migrator, Seed, SqlDialect};
+use crate::{Dialect, Error, Event, Interrupt, MigrationSet, Migrator, Seed, SqlDialect};
 
 /// A program that has the commands.
 pub(super) trait Host {
@@ -68,15 +73,47 @@ where
             output::note(&format!("database: {url}"));
         }
     }
+    signals::watch();
     let conn = match url.dialect() {
         SqlDialect::Sqlite if verb.purpose() == Purpose::Read && is_missing(url) => {
             Url::parse(":memory:")?.establish()?
         }
         _ => url.establish::<C>()?,
     };
-    let text = url.text().to_owned();
-    let migrator = global.adapt(migrator).reconnect(move || C::establish(&text));
+    let (text, interrupt) = (url.text().to_owned(), Interrupt::new());
+    let mut migrator = global.adapt(migrator).reconnect(move || C::establish(&text)).interrupt(&interrupt);
+    migrator = migrator.pausing_with(&interrupt);
+    let followed = (!global.quiet).then(|| Progress::of::<C>(url, &interrupt));
+    if let Some(progress) = &followed {
+        migrator = migrator.also_on_event(progress.hear());
+    }
+    let failed = Arc::new(AtomicBool::new(false));
+    let hears = Arc::clone(&failed);
+    migrator = migrator.also_on_event(move |event| {
+        if matches!(event, Event::Failed { .. }) {
+            hears.store(true, Ordering::SeqCst);
+        }
+    });
+    let (theirs, canceller) = (url.clone(), Migrator::<C>::new(&set).interrupt(&interrupt));
+    let writes = verb.purpose() == Purpose::Write;
+    let _working = writes.then(|| signals::working(move || end(&theirs, &canceller, &interrupt, &failed)));
     verb.call(On { global, url, set: &set, migrator, conn, seeds })
+}
+
+/// Ends a run: before its next statement, and where the database can, in the middle of one.
+fn end<C>(url: &Url, migrator: &Migrator<C>, interrupt: &Interrupt, failed: &AtomicBool)
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    interrupt.stop();
+    // A statement that starts at this very moment is not met the first time. One that failed is being recorded: that is left alone.
+    while C::Backend::SQL != SqlDialect::Sqlite && interrupt.has_sessions() && !failed.load(Ordering::SeqCst) {
+        let cancelled = url.establish::<C>().and_then(|mut conn| migrator.cancel(&mut conn));
+        if let Err(error) = cancelled {
+            output::note(&format!("warning: the statement is not cancelled, and is waited for: {error}"));
+        }
+        thread::sleep(Duration::from_secs(1));
+    }
 }
 
 /// Whether the file would be made by connecting to it.

@@ -31,14 +31,18 @@
 mod backups;
 mod command;
 mod embedded;
+mod error;
 mod folder;
 mod global;
 mod host;
+mod index;
 mod output;
 mod plan;
+mod progress;
 mod resolve;
 mod run;
 mod seed;
+mod signals;
 mod standalone;
 mod status;
 

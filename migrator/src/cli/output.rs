@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::embedded::DbCommand;
 use super::global::Global;
+use super::{error, progress, signals};
 use crate::backup::Size;
 use crate::{Error, Event, Report};
 
@@ -35,12 +36,16 @@ pub(super) fn as_called(text: &str) -> Cow<'_, str> {
 
 /// Prints the answer. A reader that went away is no failure.
 pub(super) fn answer(answer: &impl Display) {
-    let _reader_gone = writeln!(std::io::stdout(), "{answer}");
+    progress::around(|| {
+        let _reader_gone = writeln!(anstream::stdout(), "{answer}");
+    });
 }
 
 /// Prints something besides the answer.
 pub(super) fn note(text: &str) {
-    let _reader_gone = writeln!(std::io::stderr(), "{text}");
+    progress::around(|| {
+        let _reader_gone = writeln!(anstream::stderr(), "{text}");
+    });
 }
 
 /// Prints one JSON document.
@@ -54,13 +59,14 @@ pub(super) fn ended(
     global: &Global,
     refusal: impl FnOnce(&Error) -> Value,
 ) -> ExitCode {
-    result.unwrap_or_else(|error| {
+    let code = result.unwrap_or_else(|error| {
         if global.json {
             json(&refusal(&error));
         }
-        note(&as_called(&format!("error: {error}")));
+        note(&as_called(&error::rendered(&error)));
         ExitCode::FAILURE
-    })
+    });
+    signals::exit_code().unwrap_or(code)
 }
 
 /// The document of a command that could not be carried out.
