@@ -14,6 +14,7 @@ use super::plan::PlanArgs;
 use super::resolve::ResolveArgs;
 use super::run::RunArgs;
 use super::status::StatusArgs;
+use super::wait::WaitArgs;
 use crate::Error;
 
 /// What each of them does, and an example, stands at its arguments.
@@ -32,6 +33,7 @@ pub(super) enum Command {
     Backup(BackupArgs),
     Backups(BackupsArgs),
     Restore(RestoreArgs),
+    Wait(WaitArgs),
 }
 
 impl Command {
@@ -49,6 +51,7 @@ impl Command {
             Self::Backup(backup) => host.on(global, backup),
             Self::Backups(backups) => backups.answer(global),
             Self::Restore(restore) => restore.answer(global, &host.url(global)?),
+            Self::Wait(wait) => host.on(global, wait),
         }
     }
 

@@ -32,6 +32,7 @@ mod backups;
 mod command;
 mod embedded;
 mod error;
+mod fold;
 mod folder;
 mod global;
 mod host;
@@ -45,6 +46,7 @@ mod seed;
 mod signals;
 mod standalone;
 mod status;
+mod wait;
 
 pub use self::embedded::{Db, Embedded};
 pub use self::standalone::main;
