@@ -52,7 +52,7 @@ impl Company {
         }
         let mut travellers = Vec::new();
         let count = plan::together(plan.steps[at..].iter().map(|step| {
-            let traveller = traveller::<C>(run, step, together.quiet)?;
+            let traveller = traveller(run, step, together.quiet)?;
             let length = traveller.0.up().len();
             travellers.push(traveller);
             Some(length)
@@ -146,10 +146,7 @@ fn is_quiet(migration: &Migration<'_>, script: &Script<'_>) -> bool {
 }
 
 /// A step's migration and script, if it can travel.
-fn traveller<'a, C>(run: &Run<'a>, step: &Step, quiet: bool) -> Option<Traveller<'a>>
-where
-    C: LoadConnection<Backend: Dialect>,
-{
+fn traveller<'a>(run: &Run<'a>, step: &Step, quiet: bool) -> Option<Traveller<'a>> {
     let migration = run.scripts.set.at(step.position);
     if migration.is_called() {
         return None;
