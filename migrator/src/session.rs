@@ -85,7 +85,6 @@ impl<C> fmt::Debug for Step<C> {
 
 impl<C: LoadConnection> Step<C> {
     /// Both, one after the other.
-    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the command line asks"))]
     pub(crate) fn and(self, next: Self) -> Self
     where
         C: 'static,
