@@ -44,7 +44,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             if self.running(conn, &seen, &known).is_some() {
                 given.policies.failed = Policy::Warn;
             }
-            plan::plan(&self.set, &known, &Target::Latest, given)
+            plan::plan(&mut self.scripts(), &known, &Target::Latest, given)
         };
         Ok(migrations(self.set.fingerprint(), &status, plan))
     }
