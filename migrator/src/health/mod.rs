@@ -5,6 +5,7 @@
 
 #[cfg(feature = "serde")]
 mod document;
+mod progress;
 mod reading;
 mod report;
 #[cfg(test)]
@@ -20,6 +21,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use self::progress::Track;
+pub use self::progress::{Progress, Step, StepState};
 pub use self::reading::Pool;
 pub(crate) use self::reading::{Migrations, Reading, Stand, migrations};
 pub use self::report::{Fault, HealthReport, Schema};
@@ -95,6 +98,8 @@ pub(crate) trait Subject: Send + Sync {
     fn read(&self, bound: Duration) -> Reading;
     /// Reads where each migration and each seed stands, as [`read`](Self::read).
     fn list(&self, bound: Duration) -> Result<Overview, Error>;
+    /// What the last init did. Asks nobody.
+    fn progress(&self) -> Progress;
     /// Looks how old the newest backup is, where somebody knows it. A folder can be on a disk that does not answer.
     fn backup_age(&self) -> Option<Duration>;
     /// Who sees to it that nothing is read twice at the same time.
@@ -184,6 +189,11 @@ impl Health {
     /// Where the provider stands. Asks nobody and never waits.
     pub fn state(&self) -> ProviderState {
         self.subject.stand().state
+    }
+
+    /// What the last init did to the migrations so far, as its run told. Asks nobody and never waits.
+    pub fn progress(&self) -> Progress {
+        self.subject.progress()
     }
 
     /// Whether the service has come up: no until an init succeeded. Asks nobody and never waits.

@@ -6,6 +6,7 @@
 //! | `/livez` | 200; 503 when the worker for background seeds died or hangs. Asks no database | [`Verdict`](crate::health::Verdict) |
 //! | `/readyz` | 200 when the service can be given requests, else 503 with the reason and `Retry-After` | [`Verdict`](crate::health::Verdict) |
 //! | `/health` | everything; 503 when something fails | [`HealthReport`] |
+//! | `/status` | the same as a page for people, which asks for itself again while something runs | HTML |
 //! | `/status.json` | where each migration and each seed stands; always 200 | [`Snapshot`] |
 //! | `/metrics` | Prometheus text (feature `metrics`) | |
 //!
@@ -25,11 +26,14 @@
 //!
 //! With anything else, [`answer_async`] or [`answer`] is the whole of it.
 
+mod page;
 mod snapshot;
 
 use axum::Router;
 use axum::routing::get;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
@@ -44,24 +48,32 @@ enum Page {
     Liveness,
     Readiness,
     Health,
-    /// The document; the HTML page belongs beside it.
+    /// For people.
     Status,
+    /// The same for programs.
+    Document,
     Metrics,
 }
 
-const PAGES: [(&str, Page); 6] = [
+const PAGES: [(&str, Page); 7] = [
     ("/startupz", Page::Startup),
     ("/livez", Page::Liveness),
     ("/readyz", Page::Readiness),
     ("/health", Page::Health),
-    ("/status.json", Page::Status),
+    ("/status", Page::Status),
+    ("/status.json", Page::Document),
     ("/metrics", Page::Metrics),
 ];
 
 const HEALTH: &str = "application/health+json";
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The page holds its style and its icon, and nothing else that a browser would load or run.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; \
+                      frame-ancestors 'none'";
 
 /// The pages for axum. What waits for the database does so on threads of its own: none of the runtime's is blocked.
 pub fn router<S: Clone + Send + Sync + 'static>(health: Health) -> Router<S> {
@@ -101,7 +113,8 @@ impl Page {
             Self::Liveness => verdict(&health.liveness()),
             Self::Readiness => verdict(&health.readiness()),
             Self::Health => report(health, health.report()),
-            Self::Status => status(health, Snapshot::of(health)),
+            Self::Status => page(health, Snapshot::of(health)),
+            Self::Document => document(health, Snapshot::of(health)),
             Self::Metrics => metrics(&health.report()),
         }
     }
@@ -112,7 +125,8 @@ impl Page {
             Self::Liveness => verdict(&health.liveness()),
             Self::Readiness => verdict(&health.readiness_async().await),
             Self::Health => report(health, health.report_async().await),
-            Self::Status => status(health, Snapshot::of_async(health).await),
+            Self::Status => page(health, Snapshot::of_async(health).await),
+            Self::Document => document(health, Snapshot::of_async(health).await),
             Self::Metrics => metrics(&health.report_async().await),
         }
     }
@@ -131,9 +145,27 @@ fn report(health: &Health, report: HealthReport) -> Response<String> {
     json(report.http_status(), HEALTH, &report)
 }
 
-fn status(health: &Health, snapshot: Snapshot) -> Response<String> {
-    let snapshot = if health.shows() == Details::Shown { snapshot } else { snapshot.without_details() };
-    json(200, JSON, &snapshot)
+fn document(health: &Health, snapshot: Snapshot) -> Response<String> {
+    json(200, JSON, &told(health, snapshot))
+}
+
+fn page(health: &Health, snapshot: Snapshot) -> Response<String> {
+    let page = match page::render(&told(health, snapshot), health.shows()) {
+        Ok(page) => page,
+        Err(error) => return unwritten(&error),
+    };
+    let mut response = plain(200, HTML, page);
+    for (name, value) in
+        [(CONTENT_SECURITY_POLICY, POLICY), (X_CONTENT_TYPE_OPTIONS, "nosniff"), (REFERRER_POLICY, "no-referrer")]
+    {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// What may be told of it.
+fn told(health: &Health, snapshot: Snapshot) -> Snapshot {
+    if health.shows() == Details::Shown { snapshot } else { snapshot.without_details() }
 }
 
 /// What was counted so far, with how it is now.
@@ -149,8 +181,12 @@ fn metrics(report: &HealthReport) -> Response<String> {
 fn json(status: u16, form: &'static str, body: &impl Serialize) -> Response<String> {
     match serde_json::to_string(body) {
         Ok(text) => plain(status, form, text),
-        Err(error) => plain(500, TEXT, format!("the answer cannot be written: {error}\n")),
+        Err(error) => unwritten(&error),
     }
+}
+
+fn unwritten(error: &dyn std::error::Error) -> Response<String> {
+    plain(500, TEXT, format!("the answer cannot be written: {error}\n"))
 }
 
 fn nothing() -> Response<String> {

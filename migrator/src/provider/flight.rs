@@ -13,7 +13,7 @@ use super::seeding::Seeding;
 use super::worker::Seeder;
 use crate::error::Error;
 use crate::event::{Event, Hook};
-use crate::health::{Pulse, Stand, Watches};
+use crate::health::{Pulse, Stand, Track, Watches};
 use crate::interrupt::Interrupt;
 use crate::migrator::Migrator;
 use crate::provider_state::{Move, ProviderState};
@@ -33,6 +33,8 @@ pub(super) struct Flight<C: R2D2Connection + 'static> {
     seeding_turn: Mutex<()>,
     /// What the worker tells of itself.
     pub(super) pulse: Pulse,
+    /// What the run of the last init tells.
+    pub(super) track: Track,
     /// What is read for the sake of probes.
     pub(super) watches: Watches,
 }
@@ -111,6 +113,7 @@ impl<C: R2D2Connection + 'static> Flight<C> {
             interrupt: Interrupt::new(),
             seeding_turn: Mutex::new(()),
             pulse: Pulse::new(),
+            track: Track::default(),
             watches: Watches::new(),
         }
     }
@@ -139,6 +142,7 @@ impl<C: R2D2Connection + 'static> Flight<C> {
         let outcome = Outcome::default();
         seat.outcome = Some(Arc::clone(&outcome));
         (seat.hook, seat.shutdown_timeout) = (hook.clone(), shutdown_timeout);
+        self.track.begin();
         seat.go(Move::Begin);
         Entry::Work(self.work(&mut seat), outcome)
     }
@@ -146,6 +150,7 @@ impl<C: R2D2Connection + 'static> Flight<C> {
     /// Ends an init, for all who wait.
     pub(super) fn finish(&self, mine: &Outcome, outcome: &Result<InitReport, Error>) {
         let _seat = self.seat();
+        self.track.end();
         // Only the call that does the work comes here.
         let _it_is_empty = mine.set(outcome.clone());
         self.changed.notify_all();

@@ -11,7 +11,7 @@ use super::flight::Flight;
 use super::seeding;
 use crate::dialect::Dialect;
 use crate::error::Error;
-use crate::health::{Health, Overview, Reading, Stand, Subject, Watches};
+use crate::health::{Health, Overview, Progress, Reading, Stand, Subject, Watches};
 use crate::migration::MigrationSet;
 use crate::migrator::Migrator;
 use crate::provider_state::ProviderState;
@@ -79,6 +79,10 @@ where
         let migrations = migrator.status(&mut *conn)?;
         let seeds = if self.seeds.is_empty() { Vec::new() } else { migrator.seed_status(&mut *conn, self.seeds)? };
         Ok(Overview { migrations, seeds })
+    }
+
+    fn progress(&self) -> Progress {
+        self.flight.track.progress()
     }
 
     fn backup_age(&self) -> Option<Duration> {

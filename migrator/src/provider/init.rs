@@ -79,6 +79,7 @@ where
         let listen = move |event: Event<'_>| {
             if let Some(flight) = theirs.upgrade() {
                 flight.pulse.beat(Duration::ZERO);
+                flight.track.take(&event);
                 if let Some(step) = step(&event, start) {
                     flight.go(step);
                 }

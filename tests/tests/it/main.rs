@@ -27,6 +27,7 @@ mod history;
 mod mariadb;
 mod names;
 mod outcome;
+mod page;
 mod panics;
 mod postgres;
 mod provider;

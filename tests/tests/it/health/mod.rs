@@ -10,7 +10,7 @@ use migrator::health::{Health, Verdict};
 use migrator_tests::wait;
 
 /// Asks for readiness until it has this code, past what is cached.
-fn becomes(health: &Health, code: &str) -> Verdict {
+pub(crate) fn becomes(health: &Health, code: &str) -> Verdict {
     let mut last = None;
     let found = wait::within(wait::DEADLINE, || {
         let verdict = health.readiness();
