@@ -6,6 +6,7 @@
 
 mod accounts;
 mod asynchronous;
+mod axum_service;
 mod crash;
 #[macro_use]
 mod dialects;

@@ -1,6 +1,7 @@
 //! What to do about each thing that is wrong, with the command to type.
 
-use crate::health::{HealthReport, Outcome, Overview};
+use super::words::sentence;
+use crate::health::{HealthReport, Outcome, Overview, Progress, StepState};
 use crate::provider_state::SeedStanding;
 use crate::status::{Problem, State};
 
@@ -17,12 +18,16 @@ pub(super) struct Advice<'a> {
 }
 
 /// Everything that somebody has to do; nothing while all is well, or works by itself.
-pub(super) fn of<'a>(report: &'a HealthReport, overview: Option<&'a Overview>) -> Vec<Advice<'a>> {
+pub(super) fn of<'a>(
+    report: &'a HealthReport,
+    progress: &'a Progress,
+    overview: Option<&'a Overview>,
+) -> Vec<Advice<'a>> {
     let mut all = Vec::new();
     if report.liveness.status == Outcome::Fail {
         all.push(Advice::new(
             report.liveness.code,
-            &report.liveness.message,
+            &sentence(&report.liveness.message),
             "restart this process; the log says what the worker panicked with",
         ));
     }
@@ -34,10 +39,16 @@ pub(super) fn of<'a>(report: &'a HealthReport, overview: Option<&'a Overview>) -
     if let Some(code) = code {
         let (next, commands) = known(code);
         let remedy = fault.and_then(|fault| fault.remedy.as_deref()).filter(|remedy| !remedy.is_empty());
+        let failed = progress.migrations.iter().find(|step| overview.is_none() && step.state == StepState::Failed);
+        let what = match failed {
+            Some(step) => format!("{} failed", step.name),
+            None => sentence(&report.readiness.message),
+        };
+        let words = fault.and_then(|fault| fault.words.as_deref());
         all.push(Advice {
-            words: fault.and_then(|fault| fault.words.as_deref()),
+            words: words.or(failed.and_then(|step| step.error.as_deref())),
             commands: commands.iter().map(|command| (*command).to_owned()).collect(),
-            ..Advice::new(code, &report.readiness.message, remedy.unwrap_or(next))
+            ..Advice::new(code, &what, remedy.unwrap_or(next))
         });
     }
     // Ahead is no reason to do anything while a deploy rolls, and the headline says it.
@@ -45,7 +56,7 @@ pub(super) fn of<'a>(report: &'a HealthReport, overview: Option<&'a Overview>) -
     all.extend(problems.iter().filter(|problem| problem.code != "ahead").map(of_problem));
     let given_up = report.missing_seeds.iter().filter(|seed| seed.standing == SeedStanding::Exhausted);
     all.extend(given_up.map(|missing| {
-        let what = format!("the seed {} failed, and nobody tries it again by himself", missing.seed);
+        let what = format!("The seed {} failed, and nobody tries it again by himself", missing.seed);
         let next = "correct what its error names, then restart this process, call DbProvider::retry_seeding, or seed by the \
                     command line that the service embeds";
         Advice { commands: vec![format!("myapp db seed {}", missing.seed)], ..Advice::new("seed_exhausted", &what, next) }
@@ -55,7 +66,7 @@ pub(super) fn of<'a>(report: &'a HealthReport, overview: Option<&'a Overview>) -
 
 impl Advice<'_> {
     fn new(code: &'static str, what: &str, next: &str) -> Self {
-        Self { code, what: what.to_owned(), words: None, next: next.to_owned(), commands: Vec::new() }
+        Self { code, what: what.to_owned(), words: None, next: sentence(next), commands: Vec::new() }
     }
 }
 
@@ -88,6 +99,7 @@ fn problem_of<'a>(problem: &'a Problem, overview: Option<&'a Overview>) -> Advic
     let rows = overview.map(|overview| overview.migrations.migrations()).unwrap_or_default();
     let names = rows.iter().filter(|row| row.state.name() == problem.code).map(|row| row.name.as_str());
     let what = match problem.message.as_str() {
+        "" if problem.version.is_none() => "The history is not as this crate wrote it".to_owned(),
         "" => crate::status::list(names),
         message => message.to_owned(),
     };

@@ -36,16 +36,16 @@ impl Drawn {
 
 /// More bars are put together, the longest of each few: a telephone has 360 points.
 const MOST: usize = 100;
-const LEAST: usize = 24;
+const LEAST: usize = 16;
 
 /// What is told beside a line of the scale, from 1 ms up.
 const POWERS: [&str; 8] = ["1 ms", "10 ms", "100 ms", "1 s", "10 s", "100 s", "17 min", "2.8 h"];
 
-/// The chart; `None` when nothing ran yet.
+/// The chart; `None` when nothing ran yet, or nothing took any time.
 pub(super) fn of<'a>(bars: impl Iterator<Item = Bar<'a>>) -> Option<Chart> {
     let bars: Vec<Bar<'a>> = bars.collect();
     let longest = bars.iter().max_by_key(|bar| bar.ms)?;
-    let most = longest.ms?;
+    let most = longest.ms.filter(|most| *most > 0)?;
     let decades = (most.max(1).ilog10() as usize + 1).clamp(2, POWERS.len() - 1);
     let each = bars.len().div_ceil(MOST);
     let drawn: Vec<Drawn> = bars.chunks(each).map(|few| draw(few, decades)).collect();
@@ -108,6 +108,7 @@ mod tests {
     fn what_did_not_run_has_no_chart() {
         assert!(bars(0, |_| Some(1)).is_none());
         assert!(bars(3, |_| None).is_none());
+        assert!(bars(3, |_| Some(0)).is_none());
     }
 
     #[test]

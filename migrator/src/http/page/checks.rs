@@ -2,6 +2,7 @@
 
 use super::words::{Tone, coarse, spaced};
 use crate::health::{HealthReport, Verdict, Worker};
+use crate::provider_state::ProviderState;
 
 pub(super) struct Check<'a> {
     pub(super) name: &'static str,
@@ -15,8 +16,9 @@ pub(super) struct Check<'a> {
 pub(super) fn of(report: &HealthReport) -> Vec<Check<'_>> {
     let check = |name, tone, word: String, note| Check { name, tone, word, note, digest: None };
     let verdict = |name, verdict: &Verdict| {
-        let word = format!("{}, {}", verdict.http_status(), spaced(verdict.code));
-        check(name, Tone::of(verdict.status), word, Some(verdict.message.clone()))
+        let works = report.state.as_ref().is_some_and(ProviderState::is_in_flight);
+        let tone = if works && !verdict.is_positive() { Tone::Busy } else { Tone::of(verdict.status) };
+        check(name, tone, format!("{}, {}", verdict.http_status(), spaced(verdict.code)), None)
     };
     let mut checks = vec![verdict("Readiness", &report.readiness), verdict("Liveness", &report.liveness)];
     checks.push(match report.latency {

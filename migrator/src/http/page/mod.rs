@@ -12,7 +12,7 @@ use self::advice::Advice;
 use self::chart::Chart;
 use self::checks::Check;
 use self::rows::{Group, SeedRow};
-use self::words::{Tone, headline, instant, tone};
+use self::words::{Tone, headline, instant, message, tone};
 use super::Snapshot;
 use crate::health::{Details, HealthReport, Outcome};
 use crate::provider_state::{ProviderState, SeedStanding};
@@ -27,6 +27,7 @@ const LATER: u64 = 10;
 struct Page<'a> {
     tone: Tone,
     headline: &'static str,
+    message: String,
     report: &'a HealthReport,
     at: String,
     refresh: Option<u64>,
@@ -88,11 +89,12 @@ pub(super) fn render(snapshot: &Snapshot, details: Details) -> Result<String, as
     Page {
         tone: tone(report),
         headline: headline(report),
+        message: message(report),
         report,
         at: instant(report.at),
         refresh: refresh(report),
         steps,
-        advice: advice::of(report, overview.ok()),
+        advice: advice::of(report, progress, overview.ok()),
         chart,
         run: run.then(|| rows::of_run(progress)),
         migrations,

@@ -29,8 +29,8 @@ pub(super) struct SeedRow<'a> {
     pub(super) name: &'a str,
     pub(super) critical: bool,
     pub(super) attempts: u32,
-    /// When it is tried again, or was applied.
-    pub(super) next: String,
+    /// When it is tried again.
+    pub(super) next: Option<String>,
     pub(super) note: Option<&'a str>,
 }
 
@@ -143,7 +143,7 @@ pub(super) fn seeds<'a>(seeds: &'a [SeedStatus], report: &'a HealthReport) -> Ve
         name: &missing.seed,
         critical: missing.critical,
         attempts: missing.attempts,
-        next: String::new(),
+        next: None,
         note: None,
     });
     missing.collect()
@@ -157,10 +157,10 @@ fn seed(seed: &SeedStatus) -> SeedRow<'_> {
         SeedState::Failed | SeedState::Exhausted => Tone::Bad,
     };
     let next = match (seed.state, seed.next_in) {
-        (SeedState::Retrying, Some(next)) if next.as_secs() == 0 => "now".to_owned(),
-        (SeedState::Retrying, Some(next)) => format!("in {}", coarse(next)),
-        (SeedState::Failed | SeedState::Exhausted, _) => "not by itself".to_owned(),
-        _ => String::new(),
+        (SeedState::Retrying, Some(next)) if next.as_secs() == 0 => Some("again now".to_owned()),
+        (SeedState::Retrying, Some(next)) => Some(format!("again in {}", coarse(next))),
+        (SeedState::Failed | SeedState::Exhausted, _) => Some("not again by itself".to_owned()),
+        _ => None,
     };
     SeedRow {
         tone,

@@ -87,6 +87,23 @@ pub(super) fn headline(report: &HealthReport) -> &'static str {
     }
 }
 
+/// Why, as a sentence.
+pub(super) fn message(report: &HealthReport) -> String {
+    let text = match &report.state {
+        Some(ProviderState::Migrating { name, statement: 0, .. }) => format!("{name} begins"),
+        Some(ProviderState::Migrating { name, statement, .. }) => format!("statement {statement} of {name}"),
+        Some(ProviderState::Seeding { seed, attempt }) => format!("{seed}, try {attempt}"),
+        _ => report.readiness.message.clone(),
+    };
+    sentence(&text)
+}
+
+/// With a capital at its beginning.
+pub(super) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
 /// A word of the code as a word for people.
 pub(super) fn spaced(word: &str) -> String {
     word.replace('_', " ")

@@ -91,7 +91,7 @@ const PALE: &str = r"() => {
 
 /// The text of the page as it is seen.
 fn text(browser: &mut Browser) -> String {
-    browser.evaluate("document.body.innerText").as_str().expect("text").to_owned()
+    browser.evaluate("document.body?.innerText ?? ''").as_str().expect("text").to_owned()
 }
 
 /// After how many seconds the page asks for itself again.
