@@ -26,7 +26,7 @@ pub(super) fn of(report: &HealthReport) -> Vec<Check<'_>> {
             check("Database", Tone::Good, format!("answers in {:.1} ms", latency.as_secs_f64() * 1000.0), None)
         }
         None if report.pool.is_some() => check("Database", Tone::Bad, "does not answer".to_owned(), None),
-        None => check("Database", Tone::Calm, "is not asked yet".to_owned(), None),
+        None => check("Database", Tone::Calm, "is not asked".to_owned(), None),
     });
     if let Some(schema) = &report.schema {
         let tone = match schema.state {

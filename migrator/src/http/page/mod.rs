@@ -46,8 +46,8 @@ struct Page<'a> {
 
 /// How far the run is.
 struct Steps {
-    /// How many migrations are behind it.
-    done: usize,
+    /// The migration that runs, from 1.
+    at: usize,
     all: usize,
 }
 
@@ -70,7 +70,7 @@ impl Page<'_> {
 pub(super) fn render(snapshot: &Snapshot, details: Details) -> Result<String, askama::Error> {
     let Snapshot { report, progress, overview } = snapshot;
     let steps = match &report.state {
-        Some(ProviderState::Migrating { step, steps, .. }) => Some(Steps { done: step.saturating_sub(1), all: *steps }),
+        Some(ProviderState::Migrating { step, steps, .. }) => Some(Steps { at: (*step).max(1), all: *steps }),
         _ => None,
     };
     let overview = overview.as_ref();

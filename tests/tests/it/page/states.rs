@@ -114,7 +114,7 @@ fn migrating_and_it_shows_the_end_by_itself() {
         look(&mut browser, "migrating", &url);
         let told = text(&mut browser);
         for expected in
-            ["Migrating", "Statement 1 of", "5 of 9 done", "running", NAMES[5], NAMES[0], "is not asked yet"]
+            ["Migrating", "Statement 1 of", "6 of 9", "running", NAMES[5], NAMES[0], "is not asked"]
         {
             assert!(told.contains(expected), "{expected}: {told}");
         }
