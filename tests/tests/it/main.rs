@@ -41,3 +41,4 @@ mod states;
 mod testing;
 mod turns;
 mod unchanged;
+mod values;
