@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::backups::{BackupArgs, BackupsArgs, RestoreArgs};
 use super::folder::{AcceptArgs, CheckArgs, NewArgs, SealArgs};
 use super::global::Global;
+use super::health::HealthArgs;
 use super::host::Host;
 use super::output;
 use super::plan::PlanArgs;
@@ -34,6 +35,7 @@ pub(super) enum Command {
     Backups(BackupsArgs),
     Restore(RestoreArgs),
     Wait(WaitArgs),
+    Health(HealthArgs),
 }
 
 impl Command {
@@ -52,6 +54,7 @@ impl Command {
             Self::Backups(backups) => backups.answer(global),
             Self::Restore(restore) => restore.answer(global, &host.url(global)?),
             Self::Wait(wait) => host.on(global, wait),
+            Self::Health(health) => host.on(global, health),
         }
     }
 

@@ -35,6 +35,7 @@ mod error;
 mod fold;
 mod folder;
 mod global;
+mod health;
 mod host;
 mod index;
 mod output;
