@@ -43,6 +43,8 @@
 //! | `history_tampered` | the history was not written by this crate alone |
 //! | `lock_timeout`, `lock_lost`, `lock_file` | another process held the lock for too long; the lock is gone; its file cannot be made |
 //! | `open_transaction`, `no_schema`, `unsupported`, `dialect_mismatch` | the connection or the server is none that can be migrated |
+//! | `environment_mismatch`, `not_confirmed` | a verb that destroys is refused: the database is marked as something else; its name was not typed back |
+//! | `development_only`, `reset_refused` | `reset` and `setup` are for development and test; a reset would take what is not in the schema |
 //! | `not_empty`, `foreign_history` | the database belongs to somebody else, or to another tool |
 //! | `target_unknown`, `target_ambiguous`, `resolve_refused` | what was asked for is not there |
 //! | `folder`, `stale` | the migrations directory has a fault; the binary does not hold what the directory holds |
@@ -69,6 +71,7 @@ mod dialect;
 mod environment;
 mod error;
 mod event;
+mod guard;
 mod history;
 mod interop;
 mod interrupt;

@@ -171,6 +171,29 @@ where
     Ok(Some(History { records, meta, turns: Vec::new() }))
 }
 
+/// What the database is marked as, by any set, also where the history is not whole.
+pub(crate) fn marks<C>(conn: &mut C, facts: &Facts) -> Result<Vec<String>, Error>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    if !facts.has_table(META) {
+        return Ok(Vec::new());
+    }
+    let (mark, meta) = (C::Backend::text("environment", false), table::<C::Backend>(&facts.schema, META));
+    let rows = C::Backend::rows(conn, &format!("SELECT {mark} FROM {meta}"))
+        .map_err(|error| refused::<C::Backend>("tell what it is marked as", error))?;
+    Ok(rows.iter().filter_map(|row| row.optional(0)).map(str::to_owned).collect())
+}
+
+/// Marks the database, for every set that has its history here.
+pub(crate) fn mark<C>(conn: &mut C, home: &Home, environment: &str) -> diesel::QueryResult<()>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let (mark, meta) = (C::Backend::ident("environment"), table::<C::Backend>(&home.schema, META));
+    conn.batch_execute(&format!("UPDATE {meta} SET {mark} = {}", C::Backend::literal(environment)))
+}
+
 /// Whether no set has a row in the meta table.
 fn is_empty<C>(conn: &mut C, home: &Home) -> diesel::QueryResult<bool>
 where
