@@ -95,8 +95,12 @@ fn needs_name(act: Act, is: Option<&str>) -> bool {
 
 fn for_development(verb: &str, name: &str, said: &str, nobody_says: bool) -> Error {
     let remedy = match nobody_says {
-        true => "if it is a developer's own, say so: --env development (MIGRATOR_ENV, Migrator::environment)".to_owned(),
-        false => "if it is a developer's own after all, change the mark on purpose: `migrator mark development`".to_owned(),
+        true => {
+            "if it is a developer's own, say so: --env development (MIGRATOR_ENV, Migrator::environment)".to_owned()
+        }
+        false => {
+            "if it is a developer's own after all, change the mark on purpose: `migrator mark development`".to_owned()
+        }
     };
     let message = format!("{verb} is for development and test, and {name} {said}");
     Error::new("development_only", message, remedy)

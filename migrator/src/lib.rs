@@ -45,7 +45,7 @@
 //! | `open_transaction`, `no_schema`, `unsupported`, `dialect_mismatch` | the connection or the server is none that can be migrated |
 //! | `environment_mismatch`, `not_confirmed` | a verb that destroys is refused: the database is marked as something else; its name was not typed back |
 //! | `development_only`, `reset_refused` | `reset` and `setup` are for development and test; a reset would take what is not in the schema |
-//! | `not_empty`, `foreign_history` | the database belongs to somebody else, or to another tool |
+//! | `not_empty`, `foreign_history`, `system_database` | the database belongs to somebody else, to another tool, or to the server itself |
 //! | `target_unknown`, `target_ambiguous`, `resolve_refused` | what was asked for is not there |
 //! | `folder`, `stale` | the migrations directory has a fault; the binary does not hold what the directory holds |
 //! | `dialect_unknown` | a directory is to be sealed, and nothing says which SQL it is written in |
@@ -67,6 +67,7 @@
 
 mod apply;
 pub mod backup;
+mod contents;
 mod dialect;
 mod environment;
 mod error;
@@ -101,13 +102,14 @@ compile_error!("a command line that can connect to nothing: add the feature sqli
 #[cfg(feature = "cli")]
 pub mod cli;
 
+pub use contents::Contents;
 pub use dialect::Dialect;
 pub use environment::Environment;
 pub use error::{Error, Place};
 pub use event::Event;
 pub use interrupt::Interrupt;
 pub use migration::{Checksum, Migration, MigrationSet, Version};
-pub use migrator::Migrator;
+pub use migrator::{Migrator, Setup};
 pub use migrator_source::layout::Layout;
 pub use migrator_source::sql::SqlDialect;
 pub use mode::ServiceMode;

@@ -8,6 +8,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
     (
         "values",
         &[
+            "contents",
             "error",
             "migration",
             "record",

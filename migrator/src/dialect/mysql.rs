@@ -1,5 +1,7 @@
 //! MySQL and MariaDB: DDL commits by itself, named locks belong to the session.
 
+mod contents;
+
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use migrator_source::checksum::hex;
 use migrator_source::sql::SqlDialect;
 
 use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, quoted};
+use crate::contents::Contents;
 
 impl Dialect for Mysql {
     const SQL: SqlDialect = SqlDialect::Mysql;
@@ -142,6 +145,19 @@ impl Dialect for Mysql {
             started: Some(second(&rows, 1) - second(&uptime, 1)),
             tables: rows.iter().filter_map(|row| row.optional(2)).map(str::to_owned).collect(),
         })
+    }
+
+    fn is_system(facts: &Facts) -> bool {
+        let schema = facts.schema.to_lowercase();
+        matches!(schema.as_str(), "mysql" | "information_schema" | "performance_schema" | "sys")
+    }
+
+    fn contents<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: &str) -> QueryResult<Contents> {
+        contents::contents(conn, schema)
+    }
+
+    fn count(table: &str) -> String {
+        format!("SELECT CAST(COUNT(*) AS CHAR) FROM {table}")
     }
 
     fn columns(schema: &str, table: &str) -> String {

@@ -1,5 +1,7 @@
 //! PostgreSQL: transactional DDL, session-level advisory locks.
 
+mod contents;
+
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::sql::{Effect, SqlDialect, effect};
 
 use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, on_conflict, quoted};
+use crate::contents::Contents;
 
 impl Dialect for Pg {
     const SQL: SqlDialect = SqlDialect::Postgres;
@@ -123,6 +126,21 @@ impl Dialect for Pg {
         }
         facts.tables = rows.iter().filter_map(|row| row.optional(6)).map(str::to_owned).collect();
         Ok(facts)
+    }
+
+    fn is_system(facts: &Facts) -> bool {
+        facts.schema.starts_with("pg_")
+            || facts.schema == "information_schema"
+            || matches!(facts.database.as_str(), "template0" | "template1")
+    }
+
+    fn contents<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: &str) -> QueryResult<Contents> {
+        contents::contents(conn, schema)
+    }
+
+    fn count(table: &str) -> String {
+        // The rows of a partition are its own.
+        format!("SELECT count(*)::text FROM ONLY {table}")
     }
 
     fn columns(schema: &str, table: &str) -> String {

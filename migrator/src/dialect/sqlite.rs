@@ -1,5 +1,7 @@
 //! SQLite: one file, transactional DDL, and no lock but the transaction.
 
+mod contents;
+
 use std::time::Duration;
 
 use diesel::connection::{LoadConnection, TransactionManager};
@@ -10,6 +12,7 @@ use migrator_source::sql::SqlDialect;
 use super::{
     Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, depth, on_conflict, quoted,
 };
+use crate::contents::Contents;
 
 impl Dialect for Sqlite {
     const SQL: SqlDialect = SqlDialect::Sqlite;
@@ -90,6 +93,18 @@ impl Dialect for Sqlite {
             tables: tables.iter().map(|row| row.text(0).to_owned()).collect(),
             ..Facts::default()
         })
+    }
+
+    fn is_system(_facts: &Facts) -> bool {
+        false
+    }
+
+    fn contents<C: LoadConnection<Backend = Self>>(conn: &mut C, _schema: &str) -> QueryResult<Contents> {
+        contents::contents(conn)
+    }
+
+    fn count(table: &str) -> String {
+        format!("SELECT CAST(count(*) AS TEXT) FROM {table}")
     }
 
     fn columns(schema: &str, table: &str) -> String {

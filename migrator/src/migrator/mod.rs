@@ -4,8 +4,10 @@ mod back_up;
 mod guarding;
 mod job;
 mod reconnect;
+mod reset;
 mod seeding;
 mod seen;
+mod setup;
 mod verbs;
 
 use std::fmt;
@@ -17,6 +19,7 @@ use diesel::connection::LoadConnection;
 use diesel::migration::MigrationSource;
 
 use self::reconnect::Connect;
+pub use self::setup::Setup;
 use crate::backup::Backup;
 use crate::dialect::Dialect;
 use crate::environment::Environment;
