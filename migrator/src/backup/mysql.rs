@@ -164,6 +164,18 @@ pub(super) fn restore(bringing: &mut Bringing<'_>) -> Result<Vec<String>, Error>
     Ok(warnings)
 }
 
+/// What the database is marked as; `None` when there is none.
+pub(super) fn marks(place: &Place) -> Result<Option<Vec<String>>, Error> {
+    let server = server(place)?;
+    let name = server.database();
+    let mut conn = connect(server, &server.url_of("information_schema", true))?;
+    let sql = format!("SELECT '1' FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {}", Mysql::literal(&name));
+    match rows(&mut conn, &sql)?.is_empty() {
+        true => Ok(None),
+        false => super::marks(&mut conn, Some(&name)).map(Some),
+    }
+}
+
 fn fill(
     bringing: &Bringing<'_>,
     server: &Server,

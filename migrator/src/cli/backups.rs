@@ -9,7 +9,7 @@ use diesel::connection::LoadConnection;
 use serde_json::json;
 
 use super::connect::Verb;
-use super::{Cli, FINDINGS, Global, output};
+use super::{Cli, FINDINGS, Global, ask, output};
 use crate::backup::{Backup, Backups, Listing, Manifest, Restore};
 use crate::url::Url;
 use crate::{Dialect, Error, MigrationSet, Policy};
@@ -122,18 +122,27 @@ impl BackupsArgs {
 impl RestoreArgs {
     pub(super) fn answer(&self, global: &Global) -> Result<ExitCode, Error> {
         let policy = |allow| if allow { Policy::Allow } else { Policy::Refuse };
-        let mut restore = Restore::of(&self.file)
-            .while_connected(policy(self.while_connected))
-            .other_database(if self.other_database { Policy::Warn } else { Policy::Refuse });
-        if let Some(folder) = &self.programs.programs {
-            restore = restore.programs(folder);
-        }
         let url = global.url()?;
-        if !global.quiet {
-            output::note(&format!("database: {}", Url::parse(&url)?));
-            restore = restore.on_event(|event| output::event(&event));
-        }
-        let restored = restore.into(&url)?;
+        output::note(&format!("database: {}", Url::parse(&url)?));
+        let restore = |name: Option<&str>| {
+            let mut restore = Restore::of(&self.file)
+                .while_connected(policy(self.while_connected))
+                .other_database(if self.other_database { Policy::Warn } else { Policy::Refuse });
+            if let Some(folder) = &self.programs.programs {
+                restore = restore.programs(folder);
+            }
+            if let Some(environment) = global.env {
+                restore = restore.environment(environment);
+            }
+            if let Some(name) = name {
+                restore = restore.confirm(name);
+            }
+            if !global.quiet {
+                restore = restore.on_event(|event| output::event(&event));
+            }
+            restore.into(&url)
+        };
+        let restored = ask::named(global, restore)?;
         if global.json {
             output::json(&json!({ "restored": restored }));
         } else {

@@ -21,7 +21,29 @@ pub(super) trait Verb {
     fn call<C: LoadConnection<Backend: Dialect>>(self, conn: &mut C) -> Result<ExitCode, Error>;
 }
 
+/// Something to do with whatever kind of database the URL names, which connects by itself.
+pub(super) trait Deed {
+    fn call<C: LoadConnection<Backend: Dialect> + 'static>(self) -> Result<ExitCode, Error>;
+}
+
 impl Url {
+    /// Does something with the kind of database that it names.
+    pub(super) fn dispatch(&self, deed: impl Deed) -> Result<ExitCode, Error> {
+        match self.dialect() {
+            #[cfg(feature = "sqlite")]
+            SqlDialect::Sqlite => deed.call::<diesel::SqliteConnection>(),
+            #[cfg(feature = "postgres")]
+            SqlDialect::Postgres => deed.call::<diesel::PgConnection>(),
+            #[cfg(feature = "mysql")]
+            SqlDialect::Mysql => deed.call::<diesel::MysqlConnection>(),
+            #[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "mysql")))]
+            other => {
+                let _ = deed;
+                Err(not_built(other))
+            }
+        }
+    }
+
     /// Connects, and does something on the connection.
     pub(super) fn connect(&self, purpose: Purpose, verb: impl Verb) -> Result<ExitCode, Error> {
         match self.dialect() {
@@ -41,10 +63,15 @@ impl Url {
             #[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "mysql")))]
             other => {
                 let _ = (purpose, verb);
-                let message = format!("this build of migrator does not speak {other}");
-                let features = "cargo build -p migrator --features cli,postgres,mysql --bin migrator";
-                Err(Error::new("dialect_not_built", message, features))
+                Err(not_built(other))
             }
         }
     }
+}
+
+#[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "mysql")))]
+fn not_built(dialect: SqlDialect) -> Error {
+    let message = format!("this build of migrator does not speak {dialect}");
+    let features = "cargo build -p migrator --features cli,postgres,mysql --bin migrator";
+    Error::new("dialect_not_built", message, features)
 }

@@ -1,9 +1,13 @@
 //! The command line. The only module that prints or exits.
 
+mod ask;
 mod backups;
 mod connect;
 mod folder;
+mod mark;
 mod output;
+mod reset;
+mod setup;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,6 +20,9 @@ use migrator_source::layout::Options;
 use crate::backup::Backup;
 use crate::cli::backups::{BackupArgs, BackupVerb, BackupsArgs, RestoreArgs};
 use crate::cli::connect::{Purpose, Verb};
+use crate::cli::mark::{MarkArgs, MarkVerb};
+use crate::cli::reset::ResetVerb;
+use crate::cli::setup::{SetupArgs, SetupDeed};
 use crate::url::Url;
 use crate::{
     Dialect, Environment, Error, Layout, MigrationSet, Migrator, Policy, Resolution, SqlDialect, Status, Target,
@@ -67,9 +74,12 @@ struct Global {
     /// Say nothing but the answer.
     #[arg(long, global = true)]
     quiet: bool,
-    /// Answer yes to every question.
+    /// Answer yes to every question; production wants --confirm.
     #[arg(long, global = true)]
     yes: bool,
+    /// The database's name (of SQLite the file's), which production wants before anything that can destroy.
+    #[arg(long, global = true, value_name = "NAME")]
+    confirm: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -142,6 +152,15 @@ enum DatabaseCommand {
     /// Copy the database now, under the migration lock, and verify the copy. PostgreSQL needs pg_dump, MySQL and MariaDB their own.
     #[command(after_help = "Example:\n  migrator backup --out before-upgrade.sqlite --database-url sqlite:app.db")]
     Backup(BackupArgs),
+    /// Say what the database is for. To take the mark of production or staging away its name has to be typed back.
+    #[command(after_help = "Example:\n  migrator mark production --confirm app")]
+    Mark(MarkArgs),
+    /// Drop everything in the schema of the history, after a question. For development and test only.
+    #[command(after_help = "Example:\n  migrator reset --env development --yes")]
+    Reset,
+    /// Make the database when it is missing, apply what is pending, and seed it. For development and test only.
+    #[command(after_help = "Example:\n  migrator setup --env development --database-url postgres://me@localhost/app")]
+    Setup(SetupArgs),
 }
 
 #[derive(Debug, Args)]
@@ -253,8 +272,18 @@ impl Cli {
                 url.connect(Purpose::Write, ResolveVerb { cli: self, set: &set, resolve, url: &url })
             }
             DatabaseCommand::Backup(backup) => url.connect(Purpose::Read, BackupVerb { cli: self, set: &set, backup }),
+            DatabaseCommand::Mark(mark) => {
+                url.connect(Purpose::Write, MarkVerb { cli: self, set: &set, mark, url: &url })
+            }
+            DatabaseCommand::Reset => url.connect(Purpose::Read, ResetVerb { cli: self, set: &set, url: &url }),
+            DatabaseCommand::Setup(setup) => url.dispatch(SetupDeed { cli: self, set: &set, setup, url: &url }),
             DatabaseCommand::Status => url.connect(Purpose::Read, StatusVerb { cli: self, set: &set, url: &url }),
         }
+    }
+
+    fn confirmed<C: LoadConnection<Backend: Dialect>>(&self, set: &MigrationSet, name: Option<&str>) -> Migrator<C> {
+        let migrator = self.migrator(set);
+        if let Some(name) = name { migrator.confirm(name) } else { migrator }
     }
 
     fn migrator<C: LoadConnection<Backend: Dialect>>(&self, set: &MigrationSet) -> Migrator<C> {
@@ -387,7 +416,7 @@ impl Verb for ResolveVerb<'_> {
         if !self.cli.global.quiet {
             output::note(&format!("database: {}", self.url));
         }
-        self.cli.migrator::<C>(self.set).resolve(conn, version, resolution)?;
+        ask::named(&self.cli.global, |name| self.cli.confirmed(self.set, name).resolve(conn, version, resolution))?;
         if self.cli.global.json {
             output::json(&serde_json::json!({ "resolved": { "version": version, "as": said } }));
         } else {
