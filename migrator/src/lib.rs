@@ -67,6 +67,7 @@
 
 mod apply;
 pub mod backup;
+mod checkup;
 mod contents;
 mod dialect;
 mod environment;
@@ -102,6 +103,7 @@ compile_error!("a command line that can connect to nothing: add the feature sqli
 #[cfg(feature = "cli")]
 pub mod cli;
 
+pub use checkup::{Check, Checkup, Verdict};
 pub use contents::Contents;
 pub use dialect::Dialect;
 pub use environment::Environment;

@@ -8,6 +8,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
     (
         "values",
         &[
+            "checkup",
             "contents",
             "error",
             "migration",

@@ -12,6 +12,7 @@ use migrator_source::checksum::hex;
 use migrator_source::sql::SqlDialect;
 
 use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, quoted};
+use crate::checkup::Setting;
 use crate::contents::Contents;
 
 impl Dialect for Mysql {
@@ -154,6 +155,28 @@ impl Dialect for Mysql {
 
     fn contents<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: &str) -> QueryResult<Contents> {
         contents::contents(conn, schema)
+    }
+
+    fn others<C: LoadConnection<Backend = Self>>(_conn: &mut C, _schema: &str) -> QueryResult<Option<Vec<String>>> {
+        Ok(None)
+    }
+
+    fn settings<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Vec<Setting>> {
+        let rows = Self::rows(
+            conn,
+            "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_flush_log_at_trx_commit', 'innodb_doublewrite', 'sync_binlog', \
+             'log_bin')",
+        )?;
+        let logs = rows.iter().any(|row| row.text(0) == "log_bin" && row.holds(1));
+        let wrong = |row: &Cells| match (row.text(0), row.text(1)) {
+            ("innodb_flush_log_at_trx_commit", "0" | "2") => {
+                Some("innodb_flush_log_at_trx_commit = 1, or the last transactions before a crash are gone")
+            }
+            ("innodb_doublewrite", "OFF") => Some("innodb_doublewrite = ON, or a crash can destroy a page"),
+            ("sync_binlog", "0") if logs => Some("sync_binlog = 1, or a replica can differ after a crash"),
+            _ => None,
+        };
+        Ok(rows.iter().map(|row| Setting::new(row.text(0), row.text(1), wrong(row))).collect())
     }
 
     fn count(table: &str) -> String {

@@ -3,6 +3,7 @@
 use diesel::connection::LoadConnection;
 
 use super::Migrator;
+use crate::checkup::Check;
 use crate::dialect::{Dialect, Facts, LockKey, refused};
 use crate::environment::Environment;
 use crate::error::Error;
@@ -55,5 +56,26 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             let marked = mark();
             (if marked.is_ok() { Keep::All } else { Keep::Nothing }, marked)
         })?
+    }
+}
+
+/// Whether the mark says what this process is told.
+pub(super) fn environment(declared: Option<Environment>, marks: &[String]) -> Check {
+    const NAME: &str = "environment";
+    match (declared, guard::strictest(marks)) {
+        (Some(mine), Some(marked)) if mine.name() != marked => Check::fail(
+            NAME,
+            format!("the database is marked {marked}, and this process is told that it is {mine}"),
+            format!("check that it is the right database; `migrator mark {mine}` changes the mark on purpose"),
+        ),
+        (_, Some(marked)) => Check::pass(NAME, format!("the database is marked {marked}")),
+        (Some(mine), None) => {
+            Check::pass(NAME, format!("not marked yet; the next run that applies something marks it {mine}"))
+        }
+        (None, None) => Check::warn(
+            NAME,
+            "nobody says what the database is for, so nothing that can destroy is refused but a reset",
+            "say it once: `migrator mark ENV`, or set MIGRATOR_ENV",
+        ),
     }
 }

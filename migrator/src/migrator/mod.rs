@@ -1,6 +1,7 @@
 //! The facade: options, then a verb.
 
 mod back_up;
+mod doctor;
 mod guarding;
 mod job;
 mod reconnect;
