@@ -2,8 +2,11 @@
 
 use std::io::{IsTerminal, stderr, stdin};
 
-use super::{Global, output};
-use crate::Error;
+use diesel::connection::LoadConnection;
+
+use super::global::Global;
+use super::output;
+use crate::{Dialect, Error, Migrator};
 
 /// Asks for a yes. `--yes` gives it beforehand; where nobody sits, that is the only way.
 pub(super) fn agreed(global: &Global, question: &str) -> Result<(), Error> {
@@ -20,12 +23,26 @@ pub(super) fn agreed(global: &Global, question: &str) -> Result<(), Error> {
     }
 }
 
-/// Does something that may want the database's name typed back, which `--confirm` gives beforehand. `--yes` is no name.
-pub(super) fn named<T>(global: &Global, mut verb: impl FnMut(Option<&str>) -> Result<T, Error>) -> Result<T, Error> {
-    let confirmed = global.confirm.as_deref();
-    match verb(confirmed) {
-        // It was refused before anything was changed, so it can be asked for again.
-        Err(error) if error.code() == "not_confirmed" && confirmed.is_none() && somebody_is_there() => {
+/// Does something that production wants the database's name for; asks for it when it is missing and somebody is there.
+pub(super) fn named<C, T>(
+    global: &Global,
+    migrator: &Migrator<C>,
+    mut verb: impl FnMut(&Migrator<C>) -> Result<T, Error>,
+) -> Result<T, Error>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    name(global, |name| match name {
+        Some(name) => verb(&migrator.clone().confirm(name)),
+        None => verb(migrator),
+    })
+}
+
+/// As [`named`], for what is no verb of a migrator. The name is that which is typed now; `--confirm` gives it beforehand.
+pub(super) fn name<T>(global: &Global, mut verb: impl FnMut(Option<&str>) -> Result<T, Error>) -> Result<T, Error> {
+    match verb(None) {
+        // It was refused before anything was changed, so it can be tried again.
+        Err(error) if error.code() == "not_confirmed" && global.confirm.is_none() && somebody_is_there() => {
             output::note(error.message());
             verb(Some(&line("the database's name: ")))
         }

@@ -6,35 +6,37 @@ use clap::Args;
 use diesel::connection::LoadConnection;
 use serde_json::json;
 
-use super::connect::Verb;
-use super::{Cli, ask, output};
-use crate::url::Url;
-use crate::{Dialect, Environment, Error, MigrationSet};
+use super::host::{On, Purpose, Verb};
+use super::{ask, output};
+use crate::{Dialect, Environment, Error};
 
+/// Say what the database is for: a process that is told otherwise is refused what can destroy.
+///
+/// To take the mark of production or staging away, the database's name has to be typed back.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  migrator mark production")]
 pub(super) struct MarkArgs {
     /// development, test, staging or production.
     #[arg(value_name = "ENV")]
     environment: Environment,
 }
 
-pub(super) struct MarkVerb<'a> {
-    pub(super) cli: &'a Cli,
-    pub(super) set: &'a MigrationSet,
-    pub(super) mark: &'a MarkArgs,
-    pub(super) url: &'a Url,
-}
+impl Verb for &MarkArgs {
+    fn purpose(&self) -> Purpose {
+        Purpose::Write
+    }
 
-impl Verb for MarkVerb<'_> {
-    fn call<C: LoadConnection<Backend: Dialect>>(self, conn: &mut C) -> Result<ExitCode, Error> {
-        let (global, environment) = (&self.cli.global, self.mark.environment);
-        output::note(&format!("database: {}", self.url));
-        let before = ask::named(global, |name| self.cli.confirmed(self.set, name).mark(conn, environment))?;
-        if global.json {
+    fn call<C>(self, mut on: On<'_, C>) -> Result<ExitCode, Error>
+    where
+        C: LoadConnection<Backend: Dialect> + Send + 'static,
+    {
+        let environment = self.environment;
+        let before = ask::named(on.global, &on.migrator, |migrator| migrator.mark(&mut on.conn, environment))?;
+        if on.global.json {
             output::json(&json!({ "marked": environment, "before": before }));
         } else {
-            let before = before.unwrap_or_else(|| "nothing".to_owned());
-            output::answer(&format_args!("marked as {environment}; before that as {before}"));
+            let before = before.map_or_else(String::new, |before| format!("; before that as {before}"));
+            output::answer(&format_args!("marked as {environment}{before}"));
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -2,41 +2,44 @@
 
 use std::process::ExitCode;
 
+use clap::Args;
 use diesel::connection::LoadConnection;
 use serde_json::json;
 
-use super::connect::Verb;
-use super::{Cli, ask, output};
-use crate::url::Url;
-use crate::{Contents, Dialect, Error, MigrationSet};
+use super::host::{On, Purpose, Verb};
+use super::{ask, output};
+use crate::{Contents, Dialect, Error};
 
-pub(super) struct ResetVerb<'a> {
-    pub(super) cli: &'a Cli,
-    pub(super) set: &'a MigrationSet,
-    pub(super) url: &'a Url,
-}
+/// Drop everything in the schema of the history, after a question. For development and test only.
+///
+/// Tables with their rows, views, sequences, routines, types, the history and the mark go. PostgreSQL's extensions and other schemas stay.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  migrator reset --env development --yes")]
+pub(super) struct ResetArgs {}
 
-impl Verb for ResetVerb<'_> {
-    fn call<C: LoadConnection<Backend: Dialect>>(self, conn: &mut C) -> Result<ExitCode, Error> {
-        let global = &self.cli.global;
-        // Also with --quiet: nobody should drop what he does not see.
-        output::note(&format!("database: {}", self.url));
-        let migrator = self.cli.migrator::<C>(self.set);
-        let contents = migrator.contents(conn)?;
+impl Verb for &ResetArgs {
+    fn purpose(&self) -> Purpose {
+        Purpose::Write
+    }
+
+    fn call<C>(self, mut on: On<'_, C>) -> Result<ExitCode, Error>
+    where
+        C: LoadConnection<Backend: Dialect> + Send + 'static,
+    {
+        let contents = on.migrator.contents(&mut on.conn)?;
         if !contents.is_empty() {
-            output::note(&format!("this drops {contents}:"));
+            output::note(&format!("this drops {contents}, of {}:", on.url));
             tell(&contents);
-            ask::agreed(global, "drop all of it?")?;
+            ask::agreed(on.global, "drop all of it?")?;
+            on.migrator.reset(&mut on.conn)?;
         }
-        let dropped = if contents.is_empty() { contents.clone() } else { migrator.reset(conn)? };
-        if global.json {
+        if on.global.json {
             let (counts, rows, stays) = (contents.counts(), contents.rows(), contents.stays());
             output::json(&json!({ "dropped": counts, "rows": rows, "stays": stays }));
-        } else if dropped.is_empty() {
+        } else if contents.is_empty() {
             output::answer(&"nothing was there to drop");
         } else {
-            let counts = dropped.counts().values().sum::<usize>();
-            output::answer(&format_args!("dropped {counts} objects; next: migrator setup"));
+            output::answer(&format_args!("dropped {contents}"));
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -7,35 +7,35 @@ use clap::Args;
 use diesel::connection::LoadConnection;
 use serde_json::json;
 
-use super::connect::Deed;
-use super::{Cli, output};
+use super::host::{On, Purpose, Verb};
+use super::output;
 use crate::seed::Seed;
-use crate::url::Url;
-use crate::{Dialect, Error, MigrationSet};
+use crate::{Dialect, Error, Setup};
 
+/// Make the database when it is missing, apply what is pending, and seed it. For development and test only.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  migrator setup --env development --database-url postgres://me@localhost/app")]
 pub(super) struct SetupArgs {
-    /// A folder of seeds: SQL, CSV and JSON files, in the order of their names [default: `seeds`, when it is there].
+    /// A folder of seeds instead of the program's own: SQL, CSV and JSON files, in the order of their names.
     #[arg(long, value_name = "DIR")]
     seeds: Option<PathBuf>,
 }
 
-pub(super) struct SetupDeed<'a> {
-    pub(super) cli: &'a Cli,
-    pub(super) set: &'a MigrationSet,
-    pub(super) setup: &'a SetupArgs,
-    pub(super) url: &'a Url,
-}
+impl Verb for &SetupArgs {
+    fn purpose(&self) -> Purpose {
+        Purpose::Make
+    }
 
-impl Deed for SetupDeed<'_> {
-    fn call<C: LoadConnection<Backend: Dialect> + 'static>(self) -> Result<ExitCode, Error> {
-        let global = &self.cli.global;
-        output::note(&format!("database: {}", self.url));
-        let usual = PathBuf::from("seeds");
-        let folder = self.setup.seeds.clone().or_else(|| usual.is_dir().then_some(usual));
-        let seeds = folder.map_or_else(|| Ok(Vec::new()), Seed::<C>::from_path)?;
-        let setup = self.cli.migrator::<C>(self.set).setup(&global.url()?, &seeds)?;
-        if global.json {
+    fn call<C>(self, on: On<'_, C>) -> Result<ExitCode, Error>
+    where
+        C: LoadConnection<Backend: Dialect> + Send + 'static,
+    {
+        // It has a connection of its own.
+        drop(on.conn);
+        let read = self.seeds.as_ref().map(Seed::<C>::from_path).transpose()?;
+        let setup = on.migrator.setup(on.url.text(), read.as_deref().unwrap_or(on.seeds))?;
+        let setup = Setup { made: on.made, ..setup };
+        if on.global.json {
             output::json(&json!(setup));
         } else {
             output::answer(&setup);

@@ -42,57 +42,63 @@ impl fmt::Display for Setup {
 impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// Makes the database that this URL names when it is missing, applies what is pending, and seeds it. For development and test.
     ///
-    /// PostgreSQL is asked over its database `postgres` or `template1`, MySQL and MariaDB (which get `utf8mb4`) over
-    /// `information_schema`; SQLite's file comes with the first connection, and its folder has to be there.
-    ///
     /// # Errors
-    /// `development_only` when the process or the database says that it is neither development nor test; and as [`run`](Self::run) and
-    /// [`seed`](Self::seed). A database that was made before the error stays.
+    /// `development_only` when the process or the database says that it is neither development nor test; and as
+    /// [`create`](Self::create), [`run`](Self::run) and [`seed`](Self::seed). A database that was made before the error stays.
     pub fn setup(&self, url: &str, seeds: &[Seed<C>]) -> Result<Setup, Error> {
-        let url = Url::parse(url)?;
-        self.check_set()?;
-        let name = url.database();
-        guard::allow(SETUP, Facing { database: &name, declared: self.environment, marked: None, confirmed: None })?;
-        let (mut conn, is_new) = open::<C>(&url)?;
+        let made = self.create(url)?;
+        let mut conn = Url::parse(url)?.establish()?;
         let seen = self.read(&mut conn)?;
         self.guard(&mut conn, &seen.facts, SETUP)?;
         let run = self.run(&mut conn)?;
         let seeds = if seeds.is_empty() { None } else { Some(self.seed(&mut conn, seeds)?) };
-        Ok(Setup { made: is_new.then_some(name), run, seeds })
+        Ok(Setup { made, run, seeds })
+    }
+
+    /// Makes the database that this URL names, and returns its name; `None` when it is there. For development and test.
+    ///
+    /// PostgreSQL is asked over its database `postgres` or `template1`, MySQL and MariaDB (which get `utf8mb4`) over
+    /// `information_schema`; SQLite's file comes with the first connection, and its folder has to be there.
+    ///
+    /// # Errors
+    /// `development_only` when the process says that it is for neither; when the server is not to be reached, or refuses.
+    pub fn create(&self, url: &str) -> Result<Option<String>, Error> {
+        let url = Url::parse(url)?;
+        self.check_set()?;
+        let name = url.database();
+        let facing = Facing { database: &name, declared: self.environment, marked: None, confirmed: None };
+        guard::allow(SETUP, facing)?;
+        Ok(is_made::<C>(&url, &name)?.then_some(name))
     }
 }
 
 /// Connects to the database, which is made when it is missing; and says whether it was.
-fn open<C: LoadConnection<Backend: Dialect>>(url: &Url) -> Result<(C, bool), Error> {
-    let name = url.database();
+fn is_made<C: LoadConnection<Backend: Dialect>>(url: &Url, name: &str) -> Result<bool, Error> {
     if C::Backend::SQL == SqlDialect::Sqlite {
-        let is_new = !url.is_in_memory() && !Path::new(&name).exists();
-        return url.establish().map(|conn| (conn, is_new));
+        let is_new = !url.is_in_memory() && !Path::new(name).exists();
+        return url.establish::<C>().map(|_| is_new);
     }
-    let refusal = match url.establish() {
-        Ok(conn) => return Ok((conn, false)),
-        Err(error) => error,
-    };
+    let Err(refusal) = url.establish::<C>() else { return Ok(false) };
     // Whether it is missing the catalogue says, over a database that every server has; not the words of the refusal.
-    let homes: &[&str] =
-        if C::Backend::SQL == SqlDialect::Postgres { &["postgres", "template1"] } else { &["information_schema"] };
+    let homes: &[&str] = match C::Backend::SQL {
+        SqlDialect::Postgres => &["postgres", "template1"],
+        _ => &["information_schema"],
+    };
     let home = homes.iter().find_map(|home| url.with_database(home).ok()?.establish::<C>().ok());
     let Some(mut home) = home.filter(|_| !name.is_empty()) else { return Err(refusal) };
-    if is_there(&mut home, &name)? {
+    if is_there(&mut home, name)? {
         return Err(refusal);
     }
     let options = if C::Backend::SQL == SqlDialect::Mysql { " CHARACTER SET utf8mb4" } else { "" };
-    let made = home.batch_execute(&format!("CREATE DATABASE {}{options}", C::Backend::ident(&name)));
-    match made {
-        Ok(()) => {}
+    match home.batch_execute(&format!("CREATE DATABASE {}{options}", C::Backend::ident(name))) {
+        Ok(()) => Ok(true),
         // Another setup was faster.
-        Err(_) if is_there(&mut home, &name)? => return url.establish().map(|conn| (conn, false)),
+        Err(_) if is_there(&mut home, name)? => Ok(false),
         Err(error) => {
             let remedy = "name a role that may create databases, or have the database made";
-            return Err(refused::<C::Backend>(&format!("make the database {name}"), error).with_remedy(remedy));
+            Err(refused::<C::Backend>(&format!("make the database {name}"), error).with_remedy(remedy))
         }
     }
-    url.establish().map(|conn| (conn, true))
 }
 
 fn is_there<C: LoadConnection<Backend: Dialect>>(home: &mut C, name: &str) -> Result<bool, Error> {
