@@ -248,6 +248,9 @@ fn privileges<C: LoadConnection<Backend: Dialect>>(conn: &mut C, facts: &Facts) 
         (Class::Permission, SqlDialect::Postgres) => {
             "GRANT USAGE, CREATE ON SCHEMA … TO the role, which must own what it alters; or migrate as the owner"
         }
+        (Class::Permission | Class::ReadOnly, SqlDialect::Sqlite) => {
+            "give the process write permission on the file and on its folder"
+        }
         (Class::Permission, _) => {
             "GRANT SELECT, INSERT, UPDATE, CREATE, ALTER, DROP, INDEX, REFERENCES ON the database TO the role, or ALL"
         }

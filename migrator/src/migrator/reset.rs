@@ -80,14 +80,15 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
                 .with_remedy("see what it says; the role must own what is dropped. Then reset again"));
         }
         let left = held::<C>(conn, &facts)?;
-        match left.is_empty() {
-            true => Ok(contents),
-            false => {
-                let names = status::list(left.names().map(|(_, name)| name));
-                let message = format!("the database has dropped what was there, and this is there now: {names}");
-                Err(Error::new("reset_refused", message, "stop what makes it, then reset again"))
-            }
+        let tables = C::Backend::facts(conn, Some(&before.schema)).map(|facts| facts.tables);
+        let tables = tables.map_err(|error| refused::<C::Backend>("tell what is left", error))?;
+        if left.is_empty() && tables.is_empty() {
+            return Ok(contents);
         }
+        // Two ways of asking: what the one overlooks the other one sees.
+        let names = left.names().map(|(_, name)| name).chain(tables.iter().map(String::as_str));
+        let message = format!("what was there is dropped, and this is there now: {}", status::list(names));
+        Err(Error::new("reset_refused", message, "stop what makes it, then reset again"))
     }
 
     /// What the database is, when a reset may begin in it. It does not read the history, which may be broken.

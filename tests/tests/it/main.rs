@@ -17,6 +17,7 @@ mod backup;
 mod code;
 mod connections;
 mod convoy;
+mod doctor;
 mod embedded;
 mod events;
 mod failures;

@@ -12,7 +12,7 @@ use crate::dialect::Dialect;
 const HELD: &str = "SELECT d.classid, d.objid FROM pg_catalog.pg_depend d WHERE d.refclassid = 'pg_catalog.pg_namespace'::regclass AND \
                     d.refobjid = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = SCHEMA) AND d.deptype = 'n' AND d.classid <> \
                     'pg_catalog.pg_extension'::regclass AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = d.classid \
-                    AND e.objid = d.objid AND e.deptype IN ('e', 'i'))";
+                    AND e.objid = d.objid AND e.objsubid = 0 AND e.deptype IN ('e', 'i'))";
 
 pub(super) fn contents<C: LoadConnection<Backend = Pg>>(conn: &mut C, schema: &str) -> QueryResult<Contents> {
     let schema = Pg::literal(schema);
