@@ -18,6 +18,7 @@ use super::resolve::ResolveArgs;
 use super::run::RunArgs;
 use super::setup::SetupArgs;
 use super::status::StatusArgs;
+use super::wait::WaitArgs;
 use crate::Error;
 
 /// What each of them does, and an example, stands at its arguments.
@@ -40,6 +41,7 @@ pub(super) enum Command {
     Reset(ResetArgs),
     Setup(SetupArgs),
     Doctor(DoctorArgs),
+    Wait(WaitArgs),
 }
 
 impl Command {
@@ -61,6 +63,7 @@ impl Command {
             Self::Reset(reset) => host.on(global, reset),
             Self::Setup(setup) => host.on(global, setup),
             Self::Doctor(doctor) => host.on(global, doctor),
+            Self::Wait(wait) => host.on(global, wait),
         }
     }
 

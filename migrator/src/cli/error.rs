@@ -1,7 +1,11 @@
 //! An error as a person reads it: the place in the script, the database's words, and what to type next.
 
-use annotate_snippets::{AnnotationKind, Element, Group, Level, Renderer, Snippet};
+use std::ops::Range;
 
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use anstyle::Style;
+
+use super::{output, run};
 use crate::Error;
 use crate::error::Place;
 
@@ -10,33 +14,46 @@ const LINES: usize = 6;
 
 /// The error with colours, which whoever prints it takes away where there is no terminal.
 pub(super) fn rendered(error: &Error) -> String {
-    let shown = error.place().map(shown);
-    let title = Level::ERROR.primary_title(error.message()).id(error.code());
-    let mut elements: Vec<Element<'_>> = Vec::new();
-    if let (Some(place), Some((source, first))) = (error.place(), &shown) {
-        let label = format!("statement {}", place.number);
-        let snippet = Snippet::source(source.as_str()).path(place.file.as_str()).line_start(place.line).fold(false);
-        elements.push(snippet.annotation(AnnotationKind::Primary.span(first.clone()).label(label)).into());
-    }
-    let told =
-        [(error.speaker(), error.database_words()), ("next", Some(error.remedy()).filter(|next| !next.is_empty()))];
-    for (who, words) in told {
-        if let Some(words) = words {
-            elements.push(Level::NOTE.with_name(who).message(words.trim_end()).into());
+    let mut text = match error.place() {
+        Some(place) => snippet(error, place),
+        // A directory's faults are a list, each with its place.
+        None => {
+            Renderer::styled().render(&[Group::with_title(title(error, error.message().lines().next().unwrap_or("")))])
         }
+    };
+    let rest = error.message().lines().skip(1).filter(|_| error.place().is_none());
+    rest.for_each(|line| text.push_str(&format!("\n{line}")));
+    let bold = Style::new().bold();
+    if let Some(words) = error.database_words() {
+        text.push_str(&format!("\n{bold}{}{bold:#}: {}", error.speaker(), words.trim_end()));
     }
-    let text = Renderer::styled().render(&[Group::with_title(title).elements(elements)]);
+    if !error.remedy().is_empty() {
+        text.push_str(&format!("\n{bold}next{bold:#}: {}", output::as_called(error.remedy())));
+    }
     match error.report() {
-        Some(report) if !report.applied().is_empty() => format!("{text}\nbefore that: {report}"),
+        Some(report) if !report.applied().is_empty() => text.push_str(&format!("\nbefore that: {}", run::text(report))),
         Some(report) => {
-            report.backup().iter().fold(text, |text, backup| format!("{text}\nthe state before is in {backup}"))
+            report.backup().iter().for_each(|backup| text.push_str(&format!("\nthe state before is in {backup}")))
         }
-        None => text,
+        None => {}
     }
+    text
+}
+
+fn title<'a>(error: &'a Error, line: &'a str) -> annotate_snippets::Title<'a> {
+    Level::ERROR.primary_title(line).id(error.code())
+}
+
+fn snippet(error: &Error, place: &Place) -> String {
+    let (source, first) = shown(place);
+    let label = format!("statement {}", place.number);
+    let snippet = Snippet::source(source.as_str()).path(place.file.as_str()).line_start(place.line).fold(false);
+    let snippet = snippet.annotation(AnnotationKind::Primary.span(first).label(label));
+    Renderer::styled().render(&[title(error, error.message()).element(snippet)])
 }
 
 /// The first lines of the statement as they stand in their file, and where its first line is in that text.
-fn shown(place: &Place) -> (String, std::ops::Range<usize>) {
+fn shown(place: &Place) -> (String, Range<usize>) {
     let lines: Vec<&str> = place.statement.lines().collect();
     let indent = place.column - 1;
     let first = indent..indent + lines.first().map_or(0, |line| line.trim_end().len());

@@ -39,6 +39,20 @@ pub(super) enum Purpose {
 /// Something to do on a database, whatever database it is.
 pub(super) trait Verb {
     fn purpose(&self) -> Purpose;
+    /// Whether it looks at the migrations at all.
+    fn reads_the_set(&self) -> bool {
+        true
+    }
+    /// Connects. What only reads makes no file.
+    fn connect<C>(&self, url: &Url) -> Result<C, Error>
+    where
+        C: LoadConnection<Backend: Dialect> + Send + 'static,
+    {
+        match self.purpose() {
+            Purpose::Read if is_missing(url) => Url::parse(":memory:")?.establish(),
+            _ => url.establish(),
+        }
+    }
     fn call<C>(self, on: On<'_, C>) -> Result<ExitCode, Error>
     where
         C: LoadConnection<Backend: Dialect> + Send + 'static;
@@ -80,12 +94,7 @@ where
     signals::watch();
     let migrator = global.adapt(migrator);
     let made = if verb.purpose() == Purpose::Make { migrator.create(url.text())? } else { None };
-    let conn = match url.dialect() {
-        SqlDialect::Sqlite if verb.purpose() == Purpose::Read && is_missing(url) => {
-            Url::parse(":memory:")?.establish()?
-        }
-        _ => url.establish::<C>()?,
-    };
+    let conn = verb.connect::<C>(url)?;
     let (text, interrupt) = (url.text().to_owned(), Interrupt::new());
     let mut migrator = migrator.reconnect(move || C::establish(&text)).interrupt(&interrupt);
     migrator = migrator.pausing_with(&interrupt);
@@ -122,7 +131,8 @@ where
     }
 }
 
-/// Whether the file would be made by connecting to it.
-fn is_missing(url: &Url) -> bool {
-    !url.is_in_memory() && !url.text().starts_with("file:") && !Path::new(url.text()).exists()
+/// Whether it is a file of SQLite that connecting would make.
+pub(super) fn is_missing(url: &Url) -> bool {
+    let is_file = url.dialect() == SqlDialect::Sqlite && !url.is_in_memory() && !url.text().starts_with("file:");
+    is_file && !Path::new(url.text()).exists()
 }

@@ -34,6 +34,7 @@ mod command;
 mod doctor;
 mod embedded;
 mod error;
+mod fold;
 mod folder;
 mod global;
 mod host;
@@ -50,6 +51,7 @@ mod setup;
 mod signals;
 mod standalone;
 mod status;
+mod wait;
 
 pub use self::embedded::{Db, Embedded};
 pub use self::standalone::main;

@@ -68,7 +68,7 @@ pub(super) fn ended(
         if global.json {
             json(&refusal(&error));
         }
-        note(&as_called(&error::rendered(&error)));
+        note(&error::rendered(&error));
         ExitCode::FAILURE
     });
     signals::exit_code().unwrap_or(code)

@@ -2,14 +2,17 @@
 
 use std::process::ExitCode;
 
+use anstyle::{AnsiColor, Style};
 use clap::Args;
 use diesel::connection::LoadConnection;
 use migrator_source::sql::{Risk, position};
 use serde_json::{Value, json};
 
+use super::fold::{Shown, fold};
 use super::host::{On, Purpose, Verb};
 use super::{FINDINGS, output};
 use crate::plan::script;
+use crate::url::Url;
 use crate::{Dialect, Error, MigrationSet, Plan, Policy, SqlDialect, Step, Target};
 
 /// Show what `run` would do, with the risk of each statement, and change nothing. Exits 2 when something is pending.
@@ -18,14 +21,17 @@ use crate::{Dialect, Error, MigrationSet, Plan, Policy, SqlDialect, Step, Target
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  migrator plan --sql")]
 pub(super) struct PlanArgs {
-    /// Print the statements too.
+    /// Print the statements too, each with its risk.
     #[arg(long)]
     sql: bool,
+    /// Show each migration, however many they are.
+    #[arg(long)]
+    all: bool,
 }
 
 impl PlanArgs {
     pub(super) fn verb(&self) -> PlanVerb {
-        PlanVerb { target: Target::Latest, sql: self.sql, non_empty: Policy::Refuse }
+        PlanVerb { target: Target::Latest, sql: self.sql, all: self.all, non_empty: Policy::Refuse }
     }
 }
 
@@ -33,6 +39,7 @@ impl PlanArgs {
 pub(super) struct PlanVerb {
     pub(super) target: Target,
     pub(super) sql: bool,
+    pub(super) all: bool,
     pub(super) non_empty: Policy,
 }
 
@@ -52,8 +59,7 @@ impl Verb for PlanVerb {
         if on.global.json {
             output::json(&document(&plan, &scripts, self.sql));
         } else {
-            output::answer(&plan);
-            scripts.iter().for_each(|script| script.print(self.sql));
+            output::answer(&text(&plan, &scripts, on.url, self.sql, self.all));
         }
         Ok(if plan.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FINDINGS) })
     }
@@ -88,19 +94,49 @@ impl Statements {
     }
 
     /// Each statement with its risk: all of it, or without `sql` only those that can hurt, by their first line.
-    fn print(&self, sql: bool) {
-        for Line { number, line, risk, sql: text } in &self.statements {
-            let place = format_args!("{}:{line}, statement {number}", self.file);
-            match (sql, risk) {
-                (true, risk) => output::answer(&format_args!("\n-- {place}, risk: {}\n{text};", risk.name())),
-                (false, Risk::None) => {}
-                (false, risk) => {
+    fn lines(&self, sql: bool) -> impl Iterator<Item = String> {
+        let shown = self.statements.iter().filter(move |statement| sql || statement.risk != Risk::None);
+        shown.map(move |Line { number, line, risk, sql: text }| {
+            let style = Style::new().fg_color(match risk {
+                Risk::None => None,
+                Risk::Locks => Some(AnsiColor::Yellow.into()),
+                Risk::Destroys => Some(AnsiColor::Red.into()),
+            });
+            let place = format!("{}:{line}, statement {number}", self.file);
+            match sql {
+                true => format!("\n-- {place}, risk: {style}{}{style:#}\n{text};", risk.name()),
+                false => {
                     let first = text.lines().next().unwrap_or("");
-                    output::answer(&format_args!("  {:<8}  {place}: {first}", risk.name()));
+                    format!("    {style}{:<8}{style:#}  {place}: {first}", risk.name())
                 }
             }
+        })
+    }
+
+    fn is_harmless(&self) -> bool {
+        self.statements.iter().all(|statement| statement.risk == Risk::None)
+    }
+}
+
+/// How much there is to do, then each migration with what can hurt in it.
+fn text(plan: &Plan, scripts: &[Statements], url: &Url, sql: bool, all: bool) -> String {
+    let mut lines = vec![format!("{url}: {}", plan.head())];
+    let word = |script: &Statements| (script.is_harmless()).then_some("pending");
+    let shown = fold(&scripts.iter().map(word).collect::<Vec<_>>(), all || sql);
+    for shown in &shown {
+        match shown {
+            Shown::Row(at) => {
+                lines.push(format!("  {}", plan.steps()[*at]));
+                lines.extend(scripts[*at].lines(sql));
+            }
+            Shown::More(count) => lines.push(format!("  ⋮  {count} more")),
         }
     }
+    if shown.len() < scripts.len() {
+        lines.push(output::as_called("  migrator plan --all shows each of them").into_owned());
+    }
+    lines.extend(plan.warnings().iter().map(|warning| format!("  warning: {warning}")));
+    lines.join("\n")
 }
 
 /// The document of `plan` and of `run --dry-run`.

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use clap::Args;
 use diesel::connection::LoadConnection;
 
+use super::fold::{Shown, fold};
 use super::host::{On, Purpose, Verb};
 use super::plan::PlanVerb;
 use super::{backups, output};
 use crate::backup::Backup;
-use crate::{Dialect, Error, Policy, Target};
+use crate::{Dialect, Error, Policy, Report, Target};
 
 /// Apply what is pending. Exits 0 when it is done or nothing was to do, else 1.
 #[derive(Debug, Args)]
@@ -36,7 +37,7 @@ pub(super) struct RunArgs {
 impl RunArgs {
     /// What it would do.
     pub(super) fn plan(&self) -> PlanVerb {
-        PlanVerb { target: self.target(), sql: false, non_empty: self.non_empty() }
+        PlanVerb { target: self.target(), sql: false, all: false, non_empty: self.non_empty() }
     }
 
     fn target(&self) -> Target {
@@ -69,8 +70,27 @@ impl Verb for &RunArgs {
         if on.global.json {
             output::json(&output::run(Some(&report), None));
         } else {
-            output::answer(&report);
+            output::answer(&text(&report));
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What the run did: its report, in which many migrations are folded.
+pub(super) fn text(report: &Report) -> String {
+    let words = vec![Some("applied"); report.applied().len()];
+    let shown = fold(&words, false);
+    if shown.len() == words.len() {
+        return report.to_string();
+    }
+    let report = report.to_string();
+    // Behind the first line there is one for each migration.
+    let lines: Vec<&str> = report.lines().collect();
+    let mut told = vec![lines[0].to_owned()];
+    told.extend(shown.iter().map(|shown| match shown {
+        Shown::Row(at) => lines[at + 1].to_owned(),
+        Shown::More(count) => format!("  ⋮  {count} more"),
+    }));
+    told.extend(lines.iter().skip(words.len() + 1).map(|line| (*line).to_owned()));
+    told.join("\n")
 }

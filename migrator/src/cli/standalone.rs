@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use migrator_source::layout::Options;
+use migrator_source::pack::Packed;
 
 use super::command::Command;
 use super::global::{Directory, Global};
@@ -33,6 +35,15 @@ struct Cli {
 enum ToolCommand {
     #[command(flatten)]
     Shared(Command),
+    Completions(CompletionsArgs),
+}
+
+/// Print the completions of a shell, for its start-up file.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  migrator completions bash > ~/.local/share/bash-completion/completions/migrator")]
+struct CompletionsArgs {
+    /// The shell.
+    shell: Shell,
 }
 
 /// Reads the arguments of the tool `migrator`, does what they say, and returns the exit code.
@@ -46,9 +57,21 @@ pub fn main() -> ExitCode {
             return if asked_for { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
     };
-    let ToolCommand::Shared(command) = &cli.command;
-    output::ended(command.answer(&cli.global, &Standalone), &cli.global, |error| command.refusal(error))
+    match &cli.command {
+        ToolCommand::Shared(command) => {
+            output::ended(command.answer(&cli.global, &Standalone), &cli.global, |error| command.refusal(error))
+        }
+        ToolCommand::Completions(CompletionsArgs { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "migrator", &mut script);
+            output::answer(&String::from_utf8_lossy(&script).trim_end());
+            ExitCode::SUCCESS
+        }
+    }
 }
+
+/// The set of a verb that looks at none.
+static NOTHING: Packed = Packed::EMPTY;
 
 /// The tool as a host: it has no migrations of its own.
 struct Standalone;
@@ -73,7 +96,10 @@ impl Host for Standalone {
         let Directory { path, layout, dialect } = self.directory(global);
         // Checked in the dialect of the database unless another one is stated.
         let options = Options { layout, dialect, possible: &[database], ..Options::default() };
-        let set = MigrationSet::from_path_for(&path, options)?;
+        let set = match verb.reads_the_set() {
+            true => MigrationSet::from_path_for(&path, options)?,
+            false => MigrationSet::embedded(&NOTHING),
+        };
         match database {
             #[cfg(feature = "sqlite")]
             SqlDialect::Sqlite => {

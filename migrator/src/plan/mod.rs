@@ -129,24 +129,31 @@ impl Plan {
     pub fn skipped(&self) -> usize {
         self.skipped
     }
+
+    /// How much there is to do, in one line.
+    pub(crate) fn head(&self) -> String {
+        match self.steps.len() {
+            0 => format!("nothing pending, {} applied before", migrations(self.skipped)),
+            count => format!("would apply {}, {} applied before", migrations(count), self.skipped),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.statements;
+        write!(f, "{}  {count} statement{}", self.name, if count == 1 { "" } else { "s" })?;
+        if !self.transaction {
+            f.write_str(", without a transaction")?;
+        }
+        self.resume_at.iter().try_for_each(|at| write!(f, ", resumes at statement {at}"))
+    }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.steps.len() {
-            0 => write!(f, "nothing pending, {} applied before", migrations(self.skipped))?,
-            count => write!(f, "would apply {}, {} applied before", migrations(count), self.skipped)?,
-        }
-        for step in &self.steps {
-            let count = step.statements;
-            write!(f, "\n  {}  {count} statement{}", step.name, if count == 1 { "" } else { "s" })?;
-            if !step.transaction {
-                f.write_str(", without a transaction")?;
-            }
-            if let Some(at) = step.resume_at {
-                write!(f, ", resumes at statement {at}")?;
-            }
-        }
+        f.write_str(&self.head())?;
+        self.steps.iter().try_for_each(|step| write!(f, "\n  {step}"))?;
         self.warnings.iter().try_for_each(|warning| write!(f, "\n  warning: {warning}"))
     }
 }
