@@ -6,6 +6,7 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::backups::{BackupArgs, BackupsArgs, RestoreArgs};
+use super::deploy_check::DeployCheckArgs;
 use super::doctor::DoctorArgs;
 use super::folder::{AcceptArgs, CheckArgs, NewArgs, SealArgs};
 use super::global::Global;
@@ -41,6 +42,7 @@ pub(super) enum Command {
     Reset(ResetArgs),
     Setup(SetupArgs),
     Doctor(DoctorArgs),
+    DeployCheck(DeployCheckArgs),
     Wait(WaitArgs),
 }
 
@@ -63,6 +65,7 @@ impl Command {
             Self::Reset(reset) => host.on(global, reset),
             Self::Setup(setup) => host.on(global, setup),
             Self::Doctor(doctor) => host.on(global, doctor),
+            Self::DeployCheck(check) => host.on(global, check),
             Self::Wait(wait) => host.on(global, wait),
         }
     }

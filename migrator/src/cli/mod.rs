@@ -31,6 +31,7 @@
 mod ask;
 mod backups;
 mod command;
+mod deploy_check;
 mod doctor;
 mod embedded;
 mod error;

@@ -5,13 +5,13 @@ use std::fs;
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use migrator::backup::{Backup, Restore};
-use migrator::{Migrator, Policy};
+use migrator::{Environment, Migrator, Policy};
 use migrator_tests::Database;
 
 use super::{Case, names_of, programs};
 use crate::dialects::{Mariadb, Postgres, Sqlite, Subject, as_role, tables};
 
-on_each_dialect!(is_refused_while_a_session_is_open, of_another_kind_is_refused);
+on_each_dialect!(is_refused_while_a_session_is_open, of_another_kind_is_refused, of_production_wants_its_name);
 
 fn is_refused_while_a_session_is_open<S: Subject>() {
     let case = Case::<S>::new();
@@ -31,6 +31,24 @@ fn is_refused_while_a_session_is_open<S: Subject>() {
     if S::NAME != "sqlite" {
         open.batch_execute("INSERT INTO t1 VALUES (4)").expect_err("the session was ended");
     }
+}
+
+/// The mark of the database that is replaced counts, not that of the backup.
+fn of_production_wants_its_name<S: Subject>() {
+    let case = Case::<S>::new();
+    let backup = case.make();
+    let migrator = Migrator::new(&case.folder.set());
+    migrator.mark(&mut case.database.connect(), Environment::Production).unwrap_or_else(|error| panic!("{error}"));
+    let names = case.names();
+    let error = case.restore(&backup.file).expect_err("it is production");
+    assert_eq!(error.code(), "not_confirmed", "{error}");
+    let typed = crate::guard::typed::<S>(&case.database);
+    let restore = || Restore::of(&backup.file).confirm(&typed);
+    let error = restore().environment(Environment::Test).into(case.database.url()).expect_err("another environment");
+    assert_eq!((error.code(), case.names()), ("environment_mismatch", names));
+    let restored = restore().environment(Environment::Production).into(case.database.url());
+    let restored = restored.unwrap_or_else(|error| panic!("{error}"));
+    assert!(restored.warnings.iter().any(|warning| warning.contains("migrator mark production")), "{restored}");
 }
 
 fn of_another_kind_is_refused<S: Subject>() {
