@@ -54,6 +54,11 @@ pub(crate) fn name(database: &str) -> &str {
 pub(crate) fn allow(act: Act, facing: Facing<'_>) -> Result<(), Error> {
     let Facing { database, declared, marked, .. } = facing;
     let (verb, name) = (act.verb(), name(database));
+    // Whatever it is marked as: who types another name takes it for another database.
+    if let Some(typed) = facing.confirmed.filter(|typed| *typed != name && *typed != database) {
+        let message = format!("{verb} is refused: the database is {name}, and `{typed}` was typed back");
+        return Err(Error::new("not_confirmed", message, "check that it is the right database, then type its name"));
+    }
     if let (Some(mine), Some(marked)) = (declared, marked)
         && marked != mine.name()
         && !matches!(act, Act::Mark(_))
@@ -77,8 +82,10 @@ pub(crate) fn allow(act: Act, facing: Facing<'_>) -> Result<(), Error> {
         };
         return if fits { Ok(()) } else { Err(for_development(verb, name, &said, is.is_none())) };
     }
-    if needs_name(act, is) {
-        return confirmed(facing, verb, &said);
+    if needs_name(act, is) && facing.confirmed.is_none() {
+        let message = format!("{verb} is refused: {name} {said}, so its name has to be typed back");
+        let remedy = format!("--confirm {name} (Migrator::confirm); --yes is not enough");
+        return Err(Error::new("not_confirmed", message, remedy));
     }
     Ok(())
 }
@@ -104,17 +111,6 @@ fn for_development(verb: &str, name: &str, said: &str, nobody_says: bool) -> Err
     };
     let message = format!("{verb} is for development and test, and {name} {said}");
     Error::new("development_only", message, remedy)
-}
-
-fn confirmed(facing: Facing<'_>, verb: &str, said: &str) -> Result<(), Error> {
-    let name = name(facing.database);
-    let what = match facing.confirmed {
-        Some(typed) if typed == name || typed == facing.database => return Ok(()),
-        Some(typed) => format!("its name was to be typed back, and `{typed}` is another one"),
-        None => "its name has to be typed back".to_owned(),
-    };
-    let message = format!("{verb} is refused: {name} {said}, so {what}");
-    Err(Error::new("not_confirmed", message, format!("--confirm {name} (Migrator::confirm); --yes is not enough")))
 }
 
 #[cfg(test)]
@@ -147,6 +143,8 @@ mod tests {
             (SETUP, Some(Production), None, Some("app.db"), "development_only"),
             (REVERT, None, None, None, ""),
             (REVERT, None, Some("staging"), None, ""),
+            (REVERT, None, Some("staging"), Some("other.db"), "not_confirmed"),
+            (RESET, None, Some("test"), Some("other.db"), "not_confirmed"),
             (REVERT, Some(Production), None, None, "not_confirmed"),
             (REVERT, None, Some("production"), Some("app"), "not_confirmed"),
             (REVERT, None, Some("production"), Some("app.db"), ""),

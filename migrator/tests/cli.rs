@@ -422,11 +422,12 @@ fn is_set_up_marked_and_reset(database: &impl Database, missing: &str, name: &st
         vec!["reset", "--yes", "--env", "development"],
         vec!["reset", "--yes", "--confirm", name],
         vec!["mark", "development", "--yes"],
-        vec!["mark", "development", "--yes", "--confirm", "another"],
     ] {
         let refused = project.migrator(url, &args).exits(1);
         assert!(refused.err().contains("production"), "{args:?}: {}", refused.err());
     }
+    let another = project.migrator(url, &["mark", "development", "--yes", "--confirm", "another"]).exits(1);
+    assert!(another.err().contains("`another` was typed back"), "{}", another.err());
     project.migrator(url, &["mark", "test", "--confirm", name]).exits(0);
 
     let asked = project.migrator(url, &["reset"]).exits(1).err();

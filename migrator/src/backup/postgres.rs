@@ -149,8 +149,10 @@ impl Exchange {
 
     /// Refuses other sessions in the database, or ends them.
     fn nobody_in(&self, conn: &mut PgConnection, sessions: Policy) -> Result<(), Error> {
+        // Of other roles' sessions a role without pg_read_all_stats is not told the type.
         let of = format!(
-            "FROM pg_catalog.pg_stat_activity WHERE datname = {} AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
+            "FROM pg_catalog.pg_stat_activity WHERE datname = {} AND pid <> pg_backend_pid() AND (backend_type = 'client backend' OR \
+             backend_type IS NULL AND usesysid IS NOT NULL)",
             literal(&self.name)
         );
         let list = format!(

@@ -28,7 +28,7 @@ pub(super) struct DeployCheckArgs {
 
 impl Verb for &DeployCheckArgs {
     fn purpose(&self) -> Purpose {
-        Purpose::Read
+        Purpose::Examine
     }
 
     fn call<C>(self, mut on: On<'_, C>) -> Result<ExitCode, Error>

@@ -22,7 +22,7 @@ pub(super) struct DoctorArgs {
 
 impl Verb for &DoctorArgs {
     fn purpose(&self) -> Purpose {
-        Purpose::Read
+        Purpose::Examine
     }
 
     fn call<C>(self, mut on: On<'_, C>) -> Result<ExitCode, Error>

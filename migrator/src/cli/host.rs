@@ -30,6 +30,8 @@ pub(super) trait Host {
 pub(super) enum Purpose {
     /// Nothing is written; not even an empty SQLite file is made.
     Read,
+    /// Nothing stays of what is written, and a signal waits for that; not even an empty SQLite file is made.
+    Examine,
     /// The database may be changed.
     Write,
     /// It may be changed, and is made when it is missing.
@@ -49,7 +51,7 @@ pub(super) trait Verb {
         C: LoadConnection<Backend: Dialect> + Send + 'static,
     {
         match self.purpose() {
-            Purpose::Read if is_missing(url) => Url::parse(":memory:")?.establish(),
+            Purpose::Read | Purpose::Examine if is_missing(url) => Url::parse(":memory:")?.establish(),
             _ => url.establish(),
         }
     }

@@ -6,13 +6,17 @@ use migrator_source::sql::SqlDialect;
 
 use super::Migrator;
 use super::guarding::environment;
-use crate::checkup::{Check, Checkup};
+use crate::checkup::{Check, Checkup, Setting, Verdict};
 use crate::dialect::{Class, Dialect, Facts, LockKey, class, depth, refused, table};
 use crate::error::Error;
 use crate::history::{self, HISTORY, Home, META, PROBE};
 use crate::lock::{self, Keep};
 use crate::session;
 use crate::status;
+
+/// Names of checks that decide what else is tried.
+const SERVER: &str = "server";
+const LOCK: &str = "lock";
 
 impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// Proves what a run relies on, and says what is not so and what to do: two sessions really contend for a lock, a table is really
@@ -50,7 +54,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let mut checks = vec![server::<C>(&facts)];
         let marks = history::marks(conn, &facts)?;
         checks.push(environment(self.environment, &marks));
-        let can_write = checks.iter().all(|check| check.name != "server" || check.help.is_empty());
+        let can_write = checks.iter().all(|check| check.name != SERVER || check.verdict == Verdict::Pass);
         if can_write {
             self.with_two_sessions(conn, &facts, &mut checks)?;
         }
@@ -75,12 +79,12 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             Some(second) => sessions(conn, second)?,
             None => None,
         };
-        let is_pooled = pooled.as_ref().is_some_and(|check| !check.help.is_empty());
+        let is_pooled = pooled.as_ref().is_some_and(|check| check.verdict != Verdict::Pass);
         checks.extend(pooled);
         if is_pooled {
             // A lock that was taken there would stay with the pooler's connection, where nobody can give it back.
             let help = "connect directly, then ask again";
-            checks.push(Check::warn("lock", "not tried: behind a pooler it would be left behind", help));
+            checks.push(Check::warn(LOCK, "not tried: behind a pooler it would be left behind", help));
             checks.push(Check::warn("privileges", "not tried", help));
             return Ok(());
         }
@@ -92,7 +96,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
                 found.push(match &mut second {
                     Some(second) => contended(conn, second, &key)?,
                     None => Check::warn(
-                        "lock",
+                        LOCK,
                         "it was given; whether it keeps others out needs a second session",
                         "give Migrator::reconnect, and a database that two can connect to",
                     ),
@@ -105,16 +109,16 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         match locked {
             Ok(looked) => looked.map_err(|error| refused::<C::Backend>("be looked at", error))?,
             Err(error) if error.code() == "read_only" => {
-                found.push(Check::fail("lock", error.to_string(), error.remedy()))
+                found.push(Check::fail(LOCK, error.to_string(), error.remedy()))
             }
             Err(error) => return Err(error),
         }
         if let Some(second) = &mut second
-            && let Some(last) = found.first_mut().filter(|check| check.name == "lock" && check.help.is_empty())
+            && let Some(last) = found.first_mut().filter(|check| check.verdict == Verdict::Pass && check.name == LOCK)
             && !given_back(second, &key).map_err(|error| refused::<C::Backend>("give the lock", error))?
         {
             let help = "look for what keeps the session, or its transaction, open behind the client's back";
-            *last = Check::fail("lock", "it was given back, and another session does not get it", help);
+            *last = Check::fail(LOCK, "it was given back, and another session does not get it", help);
         }
         checks.extend(found);
         Ok(())
@@ -138,26 +142,25 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
 }
 
 fn server<C: LoadConnection<Backend: Dialect>>(facts: &Facts) -> Check {
-    const NAME: &str = "server";
     let what = format!("{}, {}, schema {}", C::Backend::SQL, facts.database, facts.schema);
     match (&facts.unsupported, &facts.read_only) {
         _ if facts.schema.is_empty() => Check::fail(
-            NAME,
+            SERVER,
             format!("{what}: there is no schema to work in"),
             "name a database, or a schema that exists",
         ),
         _ if C::Backend::is_system(facts) => {
-            Check::fail(NAME, format!("{what}: it is the server's own"), "name the application's database")
+            Check::fail(SERVER, format!("{what}: it is the server's own"), "name the application's database")
         }
         (Some(reason), _) => Check::fail(
-            NAME,
+            SERVER,
             format!("{what}: {reason}"),
             "let a single job run the migrations, on a server with a lock that holds",
         ),
         (_, Some(reason)) => {
-            Check::fail(NAME, format!("{what}: {reason}"), "connect to the primary, as a role that may write")
+            Check::fail(SERVER, format!("{what}: {reason}"), "connect to the primary, as a role that may write")
         }
-        (None, None) => Check::pass(NAME, what),
+        (None, None) => Check::pass(SERVER, what),
     }
 }
 
@@ -184,14 +187,14 @@ where
 {
     if lock::lost(conn, key).is_some() {
         let help = "connect directly to the server that the migrations run on";
-        return Ok(Check::fail("lock", "it was given, and the session that has it does not hold it", help));
+        return Ok(Check::fail(LOCK, "it was given, and the session that has it does not hold it", help));
     }
     if C::Backend::try_lock(second, key)? {
         C::Backend::unlock(second, key, false)?;
         let help = "let a single job run the migrations; here two would run at once";
-        return Ok(Check::fail("lock", "two sessions got it at once", help));
+        return Ok(Check::fail(LOCK, "two sessions got it at once", help));
     }
-    Ok(Check::pass("lock", "of two sessions one gets it, and the other one when it was given back"))
+    Ok(Check::pass(LOCK, "of two sessions one gets it, and the other one when it was given back"))
 }
 
 fn given_back<C: LoadConnection<Backend: Dialect>>(second: &mut C, key: &LockKey) -> QueryResult<bool> {
@@ -261,7 +264,7 @@ fn privileges<C: LoadConnection<Backend: Dialect>>(conn: &mut C, facts: &Facts) 
 
 fn durability<C: LoadConnection<Backend: Dialect>>(conn: &mut C) -> Result<Check, Error> {
     let settings = C::Backend::settings(conn).map_err(|error| refused::<C::Backend>("tell its settings", error))?;
-    let said = |setting: &crate::checkup::Setting| format!("{} = {}", setting.name, setting.value);
+    let said = |setting: &Setting| format!("{} = {}", setting.name, setting.value);
     let wrong: Vec<_> = settings.iter().filter_map(|setting| Some((said(setting), setting.wrong?))).collect();
     if wrong.is_empty() {
         let all: Vec<String> = settings.iter().map(said).collect();

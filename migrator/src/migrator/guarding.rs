@@ -1,6 +1,7 @@
 //! Where a verb that can destroy begins, and the mark that it asks for.
 
 use diesel::connection::LoadConnection;
+use migrator_source::sql::SqlDialect;
 
 use super::Migrator;
 use crate::checkup::Check;
@@ -20,7 +21,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
 
     fn facing<'a>(&'a self, facts: &'a Facts, marks: &'a [String]) -> Facing<'a> {
         Facing {
-            database: &facts.database,
+            // MySQL calls a database what the others call a schema.
+            database: if C::Backend::SQL == SqlDialect::Mysql { &facts.schema } else { &facts.database },
             declared: self.environment,
             marked: guard::strictest(marks),
             confirmed: self.confirmed.as_deref(),

@@ -188,6 +188,25 @@ fn a_foreign_key_of_another_database_stops_a_reset_of_mariadb() {
     migrator.reset(&mut database.connect()).unwrap_or_else(|error| panic!("{error}"));
 }
 
+/// There each object goes by itself: what is left is refused by a run, keeps its mark, and goes with the next reset.
+#[test]
+fn a_reset_of_mariadb_that_stops_half_way_can_be_ended() {
+    let (database, (_folder, set)) = (Mariadb::fresh(), set());
+    let migrator = Migrator::new(&set).environment(Environment::Development);
+    migrator.run(&mut database.connect()).unwrap_or_else(|error| panic!("{error}"));
+    let mut reader = database.connect();
+    reader.batch_execute("LOCK TABLES t2 READ").expect("hold a table");
+    let impatient = migrator.clone().statement_lock_timeout(std::time::Duration::from_secs(1));
+    let error = impatient.reset(&mut database.connect()).expect_err("one table is held");
+    assert!(error.database_words().is_some_and(|words| words.contains("Lock wait timeout")), "{error}");
+    assert_eq!(tables(&database), ["t2"], "it did stop half-way");
+    let error = Migrator::new(&set).run(&mut database.connect()).expect_err("it is no empty database");
+    assert_eq!(error.code(), "history_tampered", "{error}");
+    reader.batch_execute("UNLOCK TABLES").expect("let it go");
+    Migrator::new(&set).reset(&mut database.connect()).unwrap_or_else(|error| panic!("the mark still stands: {error}"));
+    assert_eq!(applies::<Mariadb>(&database, &set).applied().len(), 2);
+}
+
 /// Who may not drop all drops nothing.
 #[test]
 fn a_reset_of_postgres_is_all_or_nothing() {

@@ -157,6 +157,34 @@ fn a_role_of_postgres_without_createdb_is_told_so() {
     assert_eq!(case.database.row_counts()["t1"], 1);
 }
 
+/// A role that is told little of other roles' sessions refuses all the same, or says that it could not look.
+#[test]
+fn the_sessions_of_other_roles_are_not_overlooked() {
+    let case = Case::<Postgres>::new();
+    let (name, role) = (case.database.name(), format!("keeper_of_{}", case.database.name()));
+    case.database.execute(&format!(
+        "CREATE ROLE {role} LOGIN CREATEDB PASSWORD 'letter'; ALTER DATABASE {name} OWNER TO {role}"
+    ));
+    let backup = case.make();
+    let open = case.database.connect();
+    let error =
+        Restore::of(&backup.file).into(&as_role(case.database.url(), &role, "letter")).expect_err("it is in use");
+    assert!(error.code() == "restore_refused" && error.message().contains("in use"), "{error}");
+    drop(open);
+
+    let case = Case::<Mariadb>::new();
+    let (name, role) = (case.database.name(), format!("keeper_of_{}", case.database.name()));
+    case.database.execute(&format!(
+        "CREATE USER '{role}'@'127.0.0.1' IDENTIFIED BY 'letter'; GRANT ALL ON `{name}%`.* TO '{role}'@'127.0.0.1'"
+    ));
+    let backup = case.make();
+    let open = case.database.connect();
+    let restored = Restore::of(&backup.file).into(&as_role(case.database.url(), &role, "letter"));
+    let restored = restored.unwrap_or_else(|error| panic!("{error}"));
+    assert!(restored.warnings.iter().any(|warning| warning.contains("PROCESS")), "{restored}");
+    drop(open);
+}
+
 /// With another provider of collations than the server's own.
 #[test]
 fn a_database_of_postgres_comes_back_with_its_locale() {
