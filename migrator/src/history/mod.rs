@@ -197,6 +197,11 @@ where
     conn.batch_execute(&format!("UPDATE {meta} SET {mark} = {}", C::Backend::literal(environment)))
 }
 
+/// The SQL by which no set finds its fingerprint any more, so that each looks at the history itself.
+pub(crate) fn spoil<D: Dialect>(facts: &Facts) -> String {
+    format!("UPDATE {} SET {} = NULL", table::<D>(&facts.schema, META), D::ident("fingerprint"))
+}
+
 /// Whether no set has a row in the meta table.
 fn is_empty<C>(conn: &mut C, home: &Home) -> diesel::QueryResult<bool>
 where

@@ -1,13 +1,14 @@
 //! The verb `reset`: an empty schema, for development and test.
 
 use diesel::connection::LoadConnection;
+use migrator_source::sql::SqlDialect;
 
 use super::Migrator;
 use crate::contents::Contents;
 use crate::dialect::{Dialect, Facts, LockKey, Work, depth, refused};
 use crate::error::Error;
 use crate::guard::Act;
-use crate::history::Home;
+use crate::history::{self, Home, META};
 use crate::lock::{self, FileLock, Keep, check_writable};
 use crate::session::with_session;
 use crate::status;
@@ -66,9 +67,14 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             .map_err(|error| refused::<C::Backend>("tell what it is", error))?;
         self.guard(conn, &facts, RESET)?;
         let contents = held::<C>(conn, &facts)?;
-        let sql: Vec<&str> = contents.objects.iter().map(|object| object.sql.as_str()).collect();
+        let mut sql: Vec<&str> = contents.objects.iter().map(|object| object.sql.as_str()).collect();
         if sql.is_empty() {
             return Ok(contents);
+        }
+        // What is cut off there must not look like a database in which nothing is pending.
+        let spoil = history::spoil::<C::Backend>(&facts);
+        if C::Backend::SQL == SqlDialect::Mysql && facts.has_table(META) {
+            sql.insert(0, &spoil);
         }
         if let Some(error) = lock::lost(conn, key) {
             return Err(error);

@@ -163,7 +163,8 @@ fn the_sessions_of_other_roles_are_not_overlooked() {
     let case = Case::<Postgres>::new();
     let (name, role) = (case.database.name(), format!("keeper_of_{}", case.database.name()));
     case.database.execute(&format!(
-        "CREATE ROLE {role} LOGIN CREATEDB PASSWORD 'letter'; ALTER DATABASE {name} OWNER TO {role}"
+        "CREATE ROLE {role} LOGIN CREATEDB PASSWORD 'letter'; ALTER DATABASE {name} OWNER TO {role};
+         GRANT SELECT ON __migrator_meta TO {role}"
     ));
     let backup = case.make();
     let open = case.database.connect();
