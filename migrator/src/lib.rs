@@ -24,6 +24,7 @@
 //! | [`Report`] | what a run did, also when it stopped half-way |
 //! | [`backup`] | a copy of the database, made before a run changes it, with its manifest |
 //! | [`Status`] | where each migration stands |
+//! | [`Checkup`] | what was proved of a database and its surroundings, as pass, warn and fail |
 //! | [`DbProvider`] | a service's database: migrated, seeded, then a pool |
 //! | [`Seed`] | an idempotent data step that runs after the migrations; the ledger `__migrator_seeds` remembers it |
 //!
