@@ -17,9 +17,9 @@ on_each_dialect!(
     who_may_only_read_fails,
 );
 
-fn migrator<C: 'static>(url: &str) -> Migrator<C>
+fn migrator<C>(url: &str) -> Migrator<C>
 where
-    C: Connection + diesel::connection::LoadConnection<Backend: migrator::Dialect>,
+    C: diesel::connection::LoadConnection<Backend: migrator::Dialect> + 'static,
 {
     let url = url.to_owned();
     Migrator::new(&Folder::of_tables(1).set()).reconnect(move || C::establish(&url))
