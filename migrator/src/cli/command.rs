@@ -6,13 +6,18 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::backups::{BackupArgs, BackupsArgs, RestoreArgs};
+use super::deploy_check::DeployCheckArgs;
+use super::doctor::DoctorArgs;
 use super::folder::{AcceptArgs, CheckArgs, NewArgs, SealArgs};
 use super::global::Global;
 use super::host::Host;
+use super::mark::MarkArgs;
 use super::output;
 use super::plan::PlanArgs;
+use super::reset::ResetArgs;
 use super::resolve::ResolveArgs;
 use super::run::RunArgs;
+use super::setup::SetupArgs;
 use super::status::StatusArgs;
 use super::wait::WaitArgs;
 use crate::Error;
@@ -33,6 +38,11 @@ pub(super) enum Command {
     Backup(BackupArgs),
     Backups(BackupsArgs),
     Restore(RestoreArgs),
+    Mark(MarkArgs),
+    Reset(ResetArgs),
+    Setup(SetupArgs),
+    Doctor(DoctorArgs),
+    DeployCheck(DeployCheckArgs),
     Wait(WaitArgs),
 }
 
@@ -51,6 +61,11 @@ impl Command {
             Self::Backup(backup) => host.on(global, backup),
             Self::Backups(backups) => backups.answer(global),
             Self::Restore(restore) => restore.answer(global, &host.url(global)?),
+            Self::Mark(mark) => host.on(global, mark),
+            Self::Reset(reset) => host.on(global, reset),
+            Self::Setup(setup) => host.on(global, setup),
+            Self::Doctor(doctor) => host.on(global, doctor),
+            Self::DeployCheck(check) => host.on(global, check),
             Self::Wait(wait) => host.on(global, wait),
         }
     }

@@ -28,8 +28,11 @@
 //! }
 //! ```
 
+mod ask;
 mod backups;
 mod command;
+mod deploy_check;
+mod doctor;
 mod embedded;
 mod error;
 mod fold;
@@ -37,12 +40,15 @@ mod folder;
 mod global;
 mod host;
 mod index;
+mod mark;
 mod output;
 mod plan;
 mod progress;
+mod reset;
 mod resolve;
 mod run;
 mod seed;
+mod setup;
 mod signals;
 mod standalone;
 mod status;

@@ -48,6 +48,11 @@ pub(super) fn note(text: &str) {
     });
 }
 
+/// Prints a question, behind which the answer is typed.
+pub(super) fn ask(question: &str) {
+    let _reader_gone = write!(std::io::stderr(), "{question}");
+}
+
 /// Prints one JSON document.
 pub(super) fn json(document: &Value) {
     answer(&format_args!("{document:#}"));

@@ -1,10 +1,14 @@
 //! The facade: options, then a verb.
 
 mod back_up;
+mod doctor;
+mod guarding;
 mod job;
 mod reconnect;
+mod reset;
 mod seeding;
 mod seen;
+mod setup;
 mod verbs;
 
 use std::fmt;
@@ -16,6 +20,7 @@ use diesel::connection::LoadConnection;
 use diesel::migration::MigrationSource;
 
 use self::reconnect::Connect;
+pub use self::setup::Setup;
 use crate::backup::Backup;
 use crate::dialect::Dialect;
 use crate::environment::Environment;
@@ -69,6 +74,8 @@ pub struct Migrator<C> {
     policies: Policies,
     non_empty: Policy,
     environment: Option<Environment>,
+    /// The database's name, as somebody typed it back.
+    confirmed: Option<String>,
     backup: Option<Backup>,
     retry: Retry,
     pause: Pause,
@@ -98,6 +105,7 @@ impl<C> Migrator<C> {
             policies: Policies::default(),
             non_empty: Policy::Refuse,
             environment: None,
+            confirmed: None,
             backup: None,
             retry: Retry::default(),
             pause: Pause::default(),
@@ -265,11 +273,19 @@ impl<C> Migrator<C> {
         self
     }
 
-    /// What this process takes the database for. The first run that is told so marks the database; a later run that is told
-    /// otherwise says so.
+    /// What this process takes the database for. The first run that is told so marks the database. Where it is marked as something
+    /// else, a run says so, and a verb that destroys is refused; [`mark`](Self::mark) changes the mark.
     #[must_use]
     pub fn environment(mut self, environment: Environment) -> Self {
         self.environment = Some(environment);
+        self
+    }
+
+    /// The database's name, typed back: on production [`resolve`](Self::resolve) and the other verbs that destroy want it. Default:
+    /// none. For SQLite it is the name of the file.
+    #[must_use]
+    pub fn confirm(mut self, database: impl Into<String>) -> Self {
+        self.confirmed = Some(database.into());
         self
     }
 
@@ -378,6 +394,7 @@ impl<C> Clone for Migrator<C> {
             policies: self.policies,
             non_empty: self.non_empty,
             environment: self.environment,
+            confirmed: self.confirmed.clone(),
             backup: self.backup.clone(),
             source: self.source.clone(),
             files: self.files.clone(),

@@ -10,6 +10,7 @@ use super::seen::Seen;
 use crate::dialect::{Class, Dialect, Facts, LockKey, Outcome, Work, depth, refused};
 use crate::error::Error;
 use crate::event::Event;
+use crate::guard::Act;
 use crate::history::{self, Glance, Writer};
 use crate::ledgers::{self, Ledger};
 use crate::lock::{self, FileLock, Keep, check_writable};
@@ -120,15 +121,19 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// Settles what only a person can know of a migration: that it took, that it did not, or where it goes on.
     ///
     /// It adds to the history and never erases, runs nothing, and needs the lock. `version` is a version, a full name, or a
-    /// prefix that fits one.
+    /// prefix that fits one. What makes statements run that may have taken ([`RolledBack`](Resolution::RolledBack),
+    /// [`ResumeAt`](Resolution::ResumeAt)) can destroy, and is guarded: on production it wants [`confirm`](Self::confirm).
     ///
     /// # Errors
-    /// When the migration is applied already, when it is not [failed](crate::State::Failed) and is declared rolled back or to be
+    /// When the guard refuses it, when the migration is applied already, when it is not [failed](crate::State::Failed) and is declared rolled back or to be
     /// resumed, when it has no statement with that number, or when the lock is not to be had.
     pub fn resolve(&self, conn: &mut C, version: &str, resolution: Resolution) -> Result<(), Error> {
         let seen = self.read_for_the_lock(conn)?;
         self.check_place(conn, &seen)?;
         check_writable(&seen.facts, "there is an answer to record")?;
+        if resolution != Resolution::Applied {
+            self.guard(conn, &seen.facts, Act::Destroy("resolve"))?;
+        }
         let key = LockKey::new(&seen.facts, &seen.home);
         let _until_settled = self.lock_file(conn, &seen, &key)?;
         lock::with_lock(conn, &key, &seen.facts, &self.wait, |conn, _| {
@@ -250,7 +255,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// outside as a whole while its tables stand: the tool's table may have been made anew.
     ///
     /// What it returns is a warning.
-    fn check_place(&self, conn: &mut C, seen: &Seen) -> Result<Option<String>, Error> {
+    pub(super) fn check_place(&self, conn: &mut C, seen: &Seen) -> Result<Option<String>, Error> {
+        if C::Backend::is_system(&seen.facts) {
+            return Err(Error::system_database(&seen.facts.database, &seen.facts.schema));
+        }
         let (history, is_emptied) = (seen.history.as_ref(), seen.is_emptied());
         if history.is_some_and(|history| history.meta.is_some()) && !is_emptied {
             return Ok(None);
