@@ -37,6 +37,7 @@ mod folder;
 mod global;
 mod host;
 mod index;
+mod narrow;
 mod output;
 mod plan;
 mod progress;
