@@ -41,7 +41,9 @@ pub(super) fn rendered(error: &Error) -> String {
 }
 
 fn title<'a>(error: &'a Error, line: &'a str) -> annotate_snippets::Title<'a> {
-    Level::ERROR.primary_title(line).id(error.code())
+    let title = Level::ERROR.primary_title(line);
+    // Each fault of a directory has a code of its own behind it.
+    if error.is_folder_fault() { title } else { title.id(error.code()) }
 }
 
 fn snippet(error: &Error, place: &Place) -> String {

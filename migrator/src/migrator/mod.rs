@@ -333,11 +333,13 @@ impl<C> Migrator<C> {
     }
 
     /// What is migrated, code included.
+    #[cfg(feature = "cli")]
     pub(crate) fn set(&self) -> &MigrationSet {
         &self.set
     }
 
     /// SQL for the migrating connection, behind the set-up that is there.
+    #[cfg(feature = "cli")]
     pub(crate) fn also_session(mut self, sql: &str) -> Self
     where
         C: LoadConnection + 'static,
