@@ -64,7 +64,7 @@ pub(super) struct On<'a, C: 'static> {
     /// With every option that was asked for.
     pub(super) migrator: Migrator<C>,
     pub(super) conn: C,
-    /// Empty in the tool: a directory holds none.
+    /// What the program embeds; none in the tool.
     pub(super) seeds: &'a [Seed<C>],
 }
 

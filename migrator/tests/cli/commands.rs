@@ -172,7 +172,7 @@ fn another_environment_is_a_warning() {
     let project = Project::new(&[FIRST]);
     project.migrator("app.db", &["run", "--env", "production"]).exits(0);
     let answer = project.migrator("app.db", &["run", "--env", "development"]).exits(0);
-    assert!(answer.out().contains("marked production"), "{}", answer.out());
+    assert!(answer.err().contains("marked production"), "{}", answer.err());
     project.migrator("app.db", &["run", "--env", "prod"]).exits(1);
 }
 

@@ -5,3 +5,4 @@ mod project;
 mod signals;
 mod terminal;
 mod tour;
+mod transcripts;

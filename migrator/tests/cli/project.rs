@@ -12,6 +12,11 @@ pub(crate) const TOOL: &str = env!("CARGO_BIN_EXE_migrator");
 pub(crate) struct Project(tempfile::TempDir);
 
 impl Project {
+    /// Without a migrations directory.
+    pub(crate) fn empty() -> Self {
+        Self::new(&[])
+    }
+
     pub(crate) fn new(migrations: &[(&str, &str)]) -> Self {
         let project = Self(tempfile::tempdir().expect("a temporary folder can be made"));
         migrations.iter().for_each(|(name, up)| project.write(name, up));
