@@ -17,6 +17,7 @@ use super::plan::PlanArgs;
 use super::reset::ResetArgs;
 use super::resolve::ResolveArgs;
 use super::run::RunArgs;
+use super::seed::SeedArgs;
 use super::setup::SetupArgs;
 use super::status::StatusArgs;
 use super::wait::WaitArgs;
@@ -29,6 +30,7 @@ pub(super) enum Command {
     Run(RunArgs),
     Plan(PlanArgs),
     Status(StatusArgs),
+    Seed(SeedArgs),
     Resolve(ResolveArgs),
     New(NewArgs),
     #[command(visible_alias = "lint")]
@@ -53,6 +55,7 @@ impl Command {
             Self::Run(run) => host.on(global, run),
             Self::Plan(plan) => host.on(global, plan.verb()),
             Self::Status(status) => host.on(global, status),
+            Self::Seed(seed) => host.on(global, seed),
             Self::Resolve(resolve) => host.on(global, resolve),
             Self::New(new) => new.answer(global, &host.directory(global)),
             Self::Check(check) => check.answer(global, &host.directory(global), host.url(global).ok().as_ref()),
