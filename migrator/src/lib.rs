@@ -111,7 +111,7 @@ pub use mode::ServiceMode;
 pub use plan::{Plan, Policy, Resolution, Step, Target};
 pub use provider::{Config, DbProvider, InitReport};
 pub use provider_state::{MissingSeed, ProviderState, SeedStanding, Stage};
-pub use report::{Applied, Report};
+pub use report::{Applied, Report, Reverted};
 pub use seed::{Seed, SeedError, SeedOutcome, SeedReport, SeedResult};
 pub use session::SessionStep;
 pub use status::{DatabaseState, MigrationStatus, Problem, State, Status};

@@ -155,7 +155,7 @@ where
         return None;
     }
     // A fault of the script is told at its turn.
-    let script = plan::script(&migration, C::Backend::SQL).ok()?;
+    let script = plan::script(&migration, step.way, C::Backend::SQL).ok()?;
     plan::travels(step, &script, quiet).then_some((migration, script))
 }
 

@@ -38,6 +38,7 @@ pub(super) fn event(event: &Event<'_>) {
             note(&format!("waiting for the migration lock, held by {}", holder.unwrap_or("another process")));
         }
         Event::Started { name, step, steps, .. } => note(&format!("applying {name} ({step} of {steps})")),
+        Event::Reverting { name, step, steps, .. } => note(&format!("reverting {name} ({step} of {steps})")),
         Event::Together { migrations, step, steps } => {
             note(&format!("applying {step} to {} of {steps} together", step + migrations - 1));
         }
@@ -112,16 +113,16 @@ struct Line {
 impl Statements {
     pub(super) fn of(set: &MigrationSet, step: &Step, dialect: SqlDialect) -> Result<Self, Error> {
         let migration = set.at(step.position);
-        let script = script(&migration, dialect)?;
+        let script = script(&migration, step.way, dialect)?;
         let from = step.resume_at.unwrap_or(1) - 1;
         let statements = script.statements().iter().enumerate().skip(from);
         let statements = statements.map(|(at, statement)| Line {
             number: at + 1,
-            line: position(migration.up(), statement.start).line,
+            line: position(migration.text(step.way), statement.start).line,
             risk: statement.risk,
             sql: statement.text.to_owned(),
         });
-        Ok(Self { file: migration.path(), statements: statements.collect() })
+        Ok(Self { file: step.file.clone(), statements: statements.collect() })
     }
 
     /// Each statement with its risk: all of it, or without `sql` only those that can hurt, by their first line.

@@ -30,6 +30,7 @@ mod panics;
 mod postgres;
 mod provider;
 mod refusals;
+mod revert;
 mod runs;
 mod sections;
 mod seeds;
