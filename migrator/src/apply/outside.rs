@@ -10,7 +10,7 @@ use super::bounds::Bounds;
 use super::failure::{Failure, failed, lost_or};
 use super::{Grouping, Run, Stop, announce, done_since, execute, restore, retrying};
 use crate::dialect::{Dialect, Outcome, Work, refused};
-use crate::history::enclosed;
+use crate::history::{Written, enclosed};
 use crate::lock;
 use crate::migration::{Migration, Way};
 use crate::plan::{Step, leaves_remains, prefix};
@@ -208,12 +208,12 @@ where
     C: LoadConnection<Backend: Dialect>,
 {
     let mut sequence = run.writer.sequence;
-    let mut sql = |record: &Record| {
+    let mut sql = |record: &Record, before: Option<&Written>| {
         sequence += 1;
-        run.writer.sql::<C::Backend>(&Record { sequence, ..record.clone() })
+        run.writer.sql_behind::<C::Backend>(before, &Record { sequence, ..record.clone() })
     };
-    let planned = intent.as_ref().map(&mut sql);
-    let (outcome, written) = sql(record);
+    let planned = intent.as_ref().map(|intent| sql(intent, None));
+    let (outcome, written) = sql(record, planned.as_ref().map(|(_, planned)| planned));
     let before = planned.as_ref().map_or_else(String::new, |(sql, _)| enclosed(sql));
     let behind = match statement.kind {
         Kind::Plain => format!("SET @migrator_came_to = 2;{restore}\n{outcome}\nCOMMIT;"),

@@ -4,6 +4,7 @@ mod backups;
 mod connect;
 mod folder;
 mod output;
+mod revert;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ use migrator_source::layout::Options;
 use crate::backup::Backup;
 use crate::cli::backups::{BackupArgs, BackupVerb, BackupsArgs, RestoreArgs};
 use crate::cli::connect::{Purpose, Verb};
+use crate::cli::revert::{RevertArgs, RevertVerb};
 use crate::url::Url;
 use crate::{
     Dialect, Environment, Error, Layout, MigrationSet, Migrator, Policy, Resolution, SqlDialect, Status, Target,
@@ -136,7 +138,17 @@ enum DatabaseCommand {
     /// Show where each migration stands. Exits 0 only when the database is up to date.
     #[command(after_help = "Example:\n  migrator status --json")]
     Status,
-    /// Settle what only a person can know of a migration that stopped half-way.
+    /// Undo the last applied migration, or more of them, by their down scripts, newest first.
+    ///
+    /// Nothing starts when one of them has no down script. A revert that stopped half-way goes on when it is typed again.
+    #[command(after_help = "Example:\n  migrator revert --target 20240131120000")]
+    Revert(RevertArgs),
+    /// Undo the last applied migration and apply it again, with the text that it has now.
+    #[command(after_help = "Example:\n  migrator redo")]
+    Redo,
+    /// Settle what only a person can know of a migration, or of its revert, that stopped half-way.
+    ///
+    /// After a revert, `--rolled-back` says that all of it is gone, and `--applied` that all of it stands.
     #[command(after_help = "Example:\n  migrator resolve --resume-at 20240131120000:3")]
     Resolve(ResolveArgs),
     /// Copy the database now, under the migration lock, and verify the copy. PostgreSQL needs pg_dump, MySQL and MariaDB their own.
@@ -147,10 +159,10 @@ enum DatabaseCommand {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct ResolveArgs {
-    /// All of it took.
+    /// All of it is there.
     #[arg(long, value_name = "V")]
     applied: Option<String>,
-    /// Nothing of it is there: it runs from its first statement.
+    /// Nothing of it is there.
     #[arg(long, value_name = "V")]
     rolled_back: Option<String>,
     /// Its statements before number K took: it goes on at K.
@@ -202,6 +214,9 @@ pub fn main() -> ExitCode {
                     Command::Database(DatabaseCommand::Run(run)) if !run.dry_run => {
                         output::run(error.report(), Some(&error))
                     }
+                    Command::Database(DatabaseCommand::Revert(_) | DatabaseCommand::Redo) => {
+                        output::run(error.report(), Some(&error))
+                    }
                     _ => output::refusal(&error),
                 });
             }
@@ -248,6 +263,12 @@ impl Cli {
                     Purpose::Read,
                     PlanVerb { cli: self, set: &set, target, sql: *sql, non_empty: Policy::Refuse },
                 )
+            }
+            DatabaseCommand::Revert(revert) => {
+                url.connect(Purpose::Write, RevertVerb { cli: self, set: &set, revert: Some(revert), url: &url })
+            }
+            DatabaseCommand::Redo => {
+                url.connect(Purpose::Write, RevertVerb { cli: self, set: &set, revert: None, url: &url })
             }
             DatabaseCommand::Resolve(resolve) => {
                 url.connect(Purpose::Write, ResolveVerb { cli: self, set: &set, resolve, url: &url })

@@ -66,10 +66,11 @@ fn progress(bytes: u64, of: Option<u64>) {
     }
 }
 
-/// The document of `run`.
+/// The document of `run`, `revert` and `redo`.
 pub(super) fn run(report: Option<&Report>, error: Option<&Error>) -> Value {
     json!({
         "applied": report.map(Report::applied).unwrap_or_default(),
+        "reverted": report.map(Report::reverted).unwrap_or_default(),
         "skipped": report.map_or(0, Report::skipped),
         "warnings": report.map(Report::warnings).unwrap_or_default(),
         "lock_wait_ms": report.map_or(0, |report| report.lock_wait().as_millis()),

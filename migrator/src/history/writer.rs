@@ -81,9 +81,27 @@ impl Writer {
         self.sql_for::<D>(record, None)
     }
 
+    /// As [`sql`](Self::sql), behind another record that is written just before, in the same message.
+    pub(crate) fn sql_behind<D: Dialect>(&self, before: Option<&Written>, record: &Record) -> (String, Written) {
+        let Some(Written { change, .. }) = before.filter(|before| before.change != Change::Nothing) else {
+            return self.sql::<D>(record);
+        };
+        let mut tally = self.tally.clone();
+        tally.take(change.clone());
+        self.sql_moving::<D>(record, moved(&tally, record), None)
+    }
+
     /// As [`sql`](Self::sql), where the database itself may have to tell how long it took.
     pub(super) fn sql_for<D: Dialect>(&self, record: &Record, elapsed: Option<String>) -> (String, Written) {
-        let (fingerprint, written) = self.moved(record);
+        self.sql_moving::<D>(record, self.moved(record), elapsed)
+    }
+
+    fn sql_moving<D: Dialect>(
+        &self,
+        record: &Record,
+        (fingerprint, written): (Checksum, Written),
+        elapsed: Option<String>,
+    ) -> (String, Written) {
         let mut values = self.values::<D>(record);
         if let Some(elapsed) = elapsed {
             values[8] = elapsed;
@@ -100,8 +118,7 @@ impl Writer {
 
     /// What the meta row's fingerprint is with a record, and what the record changes here.
     pub(super) fn moved(&self, record: &Record) -> (Checksum, Written) {
-        let change = Change::of(record, self.tally.layout);
-        (self.tally.fingerprint_with(&change), Written { sequence: record.sequence, change })
+        moved(&self.tally, record)
     }
 
     /// The SQL that makes the tool's table say what a record says.
@@ -217,6 +234,11 @@ impl Writer {
         self.sequence = written.sequence;
         self.tally.take(written.change);
     }
+}
+
+fn moved(tally: &Tally, record: &Record) -> (Checksum, Written) {
+    let change = Change::of(record, tally.layout);
+    (tally.fingerprint_with(&change), Written { sequence: record.sequence, change })
 }
 
 /// SQL in a transaction of its own, where the lock is none.
