@@ -112,7 +112,8 @@ where
         (Failure::Intent(_) | Failure::Around(_) | Failure::Unrecorded(_), _) => class.code().unwrap_or("database"),
     };
     let took = matches!(failure, Failure::Unrecorded(_));
-    let mut record = run.writer.record(RecordKind::Failed, version, name);
+    let kind = if interrupted { RecordKind::Interrupted } else { RecordKind::Failed };
+    let mut record = run.writer.record(kind, version, name);
     if step.way == Way::Down && failure.kept_all(step) {
         (record.kind, record.checksum) = (Some(RecordKind::Kept), step.text);
     }

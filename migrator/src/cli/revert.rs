@@ -1,15 +1,19 @@
-//! The commands that undo.
+//! `revert` and `redo`.
 
 use std::process::ExitCode;
 
 use clap::Args;
 use diesel::connection::LoadConnection;
 
-use super::connect::Verb;
-use super::{Cli, Global, Url, output};
-use crate::{Dialect, Error, MigrationSet, Target};
+use super::host::{On, Purpose, Verb};
+use super::{output, run};
+use crate::{Dialect, Error, Report, Target};
 
+/// Undo the last applied migration, or more of them, by their down scripts, newest first.
+///
+/// Nothing starts when one of them has no down script. A revert that stopped half-way goes on when it is typed again.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  migrator revert --target 20240131120000")]
 pub(super) struct RevertArgs {
     /// Keep this migration and what is older: its version, its full name, or a prefix that fits one.
     #[arg(long, value_name = "V", conflicts_with = "steps")]
@@ -19,39 +23,47 @@ pub(super) struct RevertArgs {
     steps: Option<usize>,
 }
 
-impl RevertArgs {
-    fn target(&self) -> Target {
-        match &self.target {
+/// Undo the last applied migration and apply it again, with the text that it has now.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  migrator redo")]
+pub(super) struct RedoArgs {}
+
+impl Verb for &RevertArgs {
+    fn purpose(&self) -> Purpose {
+        Purpose::Write
+    }
+
+    fn call<C>(self, mut on: On<'_, C>) -> Result<ExitCode, Error>
+    where
+        C: LoadConnection<Backend: Dialect> + Send + 'static,
+    {
+        let target = match &self.target {
             Some(version) => Target::version(version),
             None => Target::Steps(self.steps.unwrap_or(1)),
-        }
+        };
+        let report = on.migrator.revert(&mut on.conn, target)?;
+        Ok(told(&report, on.global.json))
     }
 }
 
-/// `revert`, or `redo` when there is nothing to say about how far.
-pub(super) struct RevertVerb<'a> {
-    pub(super) cli: &'a Cli,
-    pub(super) set: &'a MigrationSet,
-    pub(super) revert: Option<&'a RevertArgs>,
-    pub(super) url: &'a Url,
+impl Verb for &RedoArgs {
+    fn purpose(&self) -> Purpose {
+        Purpose::Write
+    }
+
+    fn call<C>(self, mut on: On<'_, C>) -> Result<ExitCode, Error>
+    where
+        C: LoadConnection<Backend: Dialect> + Send + 'static,
+    {
+        let report = on.migrator.redo(&mut on.conn)?;
+        Ok(told(&report, on.global.json))
+    }
 }
 
-impl Verb for RevertVerb<'_> {
-    fn call<C: LoadConnection<Backend: Dialect>>(self, conn: &mut C) -> Result<ExitCode, Error> {
-        let Global { json, quiet, .. } = self.cli.global;
-        if !quiet {
-            output::note(&format!("database: {}", self.url));
-        }
-        let url = self.url.text().to_owned();
-        let migrator = self.cli.migrator::<C>(self.set).reconnect(move || C::establish(&url));
-        let report = match self.revert {
-            Some(revert) => migrator.revert(conn, revert.target()),
-            None => migrator.redo(conn),
-        }?;
-        match json {
-            true => output::json(&output::run(Some(&report), None)),
-            false => output::answer(&report),
-        }
-        Ok(ExitCode::SUCCESS)
+fn told(report: &Report, json: bool) -> ExitCode {
+    match json {
+        true => output::json(&output::run(Some(report), None)),
+        false => output::answer(&run::text(report)),
     }
+    ExitCode::SUCCESS
 }

@@ -1,6 +1,7 @@
 //! The history tables: read, created, and written under the fence.
 
 mod several;
+mod waiting;
 mod writer;
 
 use diesel::connection::LoadConnection;

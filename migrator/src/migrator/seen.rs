@@ -34,6 +34,11 @@ impl Seen {
         Some(History { turns: self.turns.clone(), ..self.history.clone().unwrap_or_default() })
     }
 
+    /// Whether there is neither our history nor a tool's table to keep in step with it.
+    pub(super) fn is_bare(&self) -> bool {
+        self.history.is_none() && self.ledger.is_none()
+    }
+
     /// What the database is marked as.
     pub(super) fn environment(&self) -> Option<String> {
         self.history.as_ref()?.meta.as_ref()?.environment.clone()

@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::history::{self, Glance};
 use crate::ledgers::{self, Ledger};
 use crate::lock::{FileLock, check_writable};
-use crate::plan::{self, Given, Goal, Plan, Policy, Target};
+use crate::plan::{self, Given, Goal, Plan, Policy, Scripts, Target};
 use crate::record::History;
 use crate::report::Report;
 use crate::session::with_session;
@@ -88,7 +88,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         if self.running(conn, &seen, &known).is_some() {
             given.policies.failed = Policy::Warn;
         }
-        let mut plan = plan::plan(&self.set, &known, &target, given)?;
+        let mut plan = plan::plan(&mut self.scripts(), &known, &target, given)?;
         plan.warnings.extend(warning.into_iter().chain(seen.told(false)));
         Ok(plan)
     }
@@ -257,10 +257,11 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let mut given = self.given(conn, &seen.facts, &known)?;
         given.policies.failed = Policy::Warn;
         let in_doubt = known.pasts(self.set.layout()).values().any(|past| past.standing.is_in_doubt());
-        let plan = match goal.plan(&self.set, &known, &mut report.chosen.clone(), &report.run_id, given) {
+        let mut scripts = self.scripts();
+        let plan = match goal.plan(&mut scripts, &known, &mut report.chosen.clone(), &report.run_id, given) {
             Err(error) if error.code() == "failed" && in_doubt => {
                 check_writable(&seen.facts, error.message())?;
-                return self.carry_out(conn, &seen, &known, &Plan::default(), goal, report);
+                return self.carry_out(conn, &seen, &known, (&mut scripts, &Plan::default()), goal, report);
             }
             plan => plan?,
         };
@@ -275,11 +276,11 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         if !plan.is_empty() {
             let verb = if matches!(goal, Goal::Apply(_)) { "apply" } else { "revert" };
             check_writable(&seen.facts, &format!("{} to {verb}", crate::report::migrations(plan.steps.len())))?;
-            return self.carry_out(conn, &seen, &known, &plan, goal, report);
+            return self.carry_out(conn, &seen, &known, (&mut scripts, &plan), goal, report);
         }
         if seen.is_out_of_step() {
             let recorded = check_writable(&seen.facts, "there is another tool's work to record")
-                .and_then(|()| self.carry_out(conn, &seen, &known, &plan, goal, report));
+                .and_then(|()| self.carry_out(conn, &seen, &known, (&mut scripts, &plan), goal, report));
             match recorded {
                 // Nothing is pending: a role that only reads serves this database as it is.
                 Err(error) if matches!(error.code(), "read_only" | "permission_denied" | "unsupported") => {
@@ -301,7 +302,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         conn: &mut C,
         seen: &Seen,
         known: &History,
-        plan: &Plan,
+        (scripts, plan): (&mut Scripts<'_>, &Plan),
         goal: &Goal,
         report: &mut Report,
     ) -> Result<(), Error> {
@@ -316,9 +317,14 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             &self.wait,
             |conn, restore| {
                 let job = Job { migrator: self, seen, key: &key, restore, goal };
-                job.run(conn, needs_file, report)
+                job.run(conn, scripts, needs_file, report)
             },
         )
+    }
+
+    /// The scripts of the set, none of them read yet.
+    pub(super) fn scripts(&self) -> Scripts<'_> {
+        Scripts::new(&self.set, C::Backend::SQL)
     }
 
     /// Whether statements will run outside of the transaction that is the lock, or another process may be at it now.

@@ -2,6 +2,7 @@
 
 mod resume;
 mod revert;
+mod scripts;
 mod together;
 
 use std::fmt;
@@ -11,6 +12,7 @@ use migrator_source::sql::{Mode, Script, SqlDialect};
 pub(crate) use self::resume::{in_doubt, leaves_remains, prefix, remains, settle};
 use self::resume::{is_in_doubt, resume, unknown};
 pub(crate) use self::revert::Goal;
+pub(crate) use self::scripts::Scripts;
 pub(crate) use self::together::{FEWEST, together, travels};
 
 use crate::error::Error;
@@ -136,24 +138,31 @@ impl Plan {
     pub fn skipped(&self) -> usize {
         self.skipped
     }
+
+    /// How much there is to do, in one line.
+    pub(crate) fn head(&self) -> String {
+        match self.steps.len() {
+            0 => format!("nothing pending, {} applied before", migrations(self.skipped)),
+            count => format!("would apply {}, {} applied before", migrations(count), self.skipped),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.statements;
+        write!(f, "{}  {count} statement{}", self.name, if count == 1 { "" } else { "s" })?;
+        if !self.transaction {
+            f.write_str(", without a transaction")?;
+        }
+        self.resume_at.iter().try_for_each(|at| write!(f, ", resumes at statement {at}"))
+    }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.steps.len() {
-            0 => write!(f, "nothing pending, {} applied before", migrations(self.skipped))?,
-            count => write!(f, "would apply {}, {} applied before", migrations(count), self.skipped)?,
-        }
-        for step in &self.steps {
-            let count = step.statements;
-            write!(f, "\n  {}  {count} statement{}", step.name, if count == 1 { "" } else { "s" })?;
-            if !step.transaction {
-                f.write_str(", without a transaction")?;
-            }
-            if let Some(at) = step.resume_at {
-                write!(f, ", resumes at statement {at}")?;
-            }
-        }
+        f.write_str(&self.head())?;
+        self.steps.iter().try_for_each(|step| write!(f, "\n  {step}"))?;
         self.warnings.iter().try_for_each(|warning| write!(f, "\n  warning: {warning}"))
     }
 }
@@ -173,7 +182,8 @@ pub(crate) struct Given {
 ///
 /// # Errors
 /// When a policy refuses what it finds, the target is unknown, or a script has a fault in this dialect.
-pub(crate) fn plan(set: &MigrationSet, history: &History, target: &Target, given: Given) -> Result<Plan, Error> {
+pub(crate) fn plan(scripts: &mut Scripts<'_>, history: &History, target: &Target, given: Given) -> Result<Plan, Error> {
+    let set = scripts.set;
     let states = status::states(set, history);
     let mut plan = Plan { skipped: states.applied(), ..Plan::default() };
     for problem in status::problems(&states, history, set.layout()) {
@@ -188,7 +198,7 @@ pub(crate) fn plan(set: &MigrationSet, history: &History, target: &Target, given
     let open = states.of_set.iter().filter(|entry| !entry.state.is_applied() && entry.position <= last);
     for entry in open.take(most) {
         let migration = set.at(entry.position);
-        let step = step(&migration, Way::Up, entry.standing, history, given, &mut plan.warnings)?;
+        let step = step(scripts, &migration, Way::Up, entry.standing, history, given, &mut plan.warnings)?;
         plan.steps.push(Step { retried: entry.retried, ..step });
     }
     let others = states.others.iter().filter(|(_, state)| *state == State::Failed);
@@ -209,15 +219,16 @@ pub(crate) fn plan(set: &MigrationSet, history: &History, target: &Target, given
 }
 
 /// One step: where its script begins, and how it runs.
-fn step(
-    migration: &Migration<'_>,
+fn step<'a>(
+    scripts: &mut Scripts<'a>,
+    migration: &Migration<'a>,
     way: Way,
     standing: Standing,
     history: &History,
     given: Given,
     warnings: &mut Vec<String>,
 ) -> Result<Step, Error> {
-    let script = script(migration, way, given.dialect)?;
+    let script = scripts.read(migration, way)?;
     let from = match standing {
         Standing::Partial(partial) if partial.way != way => 0,
         Standing::Partial(_) if migration.is_called() => {
@@ -225,9 +236,9 @@ fn step(
             0
         }
         Standing::Partial(partial) => {
-            let in_doubt = partial.in_doubt && is_in_doubt(&script, partial, history, migration, given);
+            let in_doubt = partial.in_doubt && is_in_doubt(script, partial, history, migration, given);
             let doubt = in_doubt.then_some(given.took);
-            resume(migration, &script, partial, doubt, given, warnings)?
+            resume(migration, script, partial, doubt, given, warnings)?
         }
         _ => 0,
     };

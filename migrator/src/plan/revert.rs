@@ -2,7 +2,7 @@
 
 use migrator_source::sql::Script;
 
-use super::{Given, Plan, Step, Target, find, go_on_first, plan, script, step};
+use super::{Given, Plan, Scripts, Step, Target, find, go_on_first, plan, script, step};
 use crate::error::Error;
 use crate::migration::{Migration, MigrationSet, Way};
 use crate::record::{History, Past, RecordKind, Standing};
@@ -28,22 +28,22 @@ impl Goal {
     /// As [`plan`] and [`revert`].
     pub(crate) fn plan(
         &self,
-        set: &MigrationSet,
+        scripts: &mut Scripts<'_>,
         history: &History,
         chosen: &mut Option<Vec<String>>,
         run_id: &str,
         given: Given,
     ) -> Result<Plan, Error> {
         let (target, again) = match self {
-            Self::Apply(target) => return plan(set, history, target, given),
+            Self::Apply(target) => return plan(scripts, history, target, given),
             Self::Revert(target) => (target, false),
             Self::Redo => (&Target::Steps(1), true),
         };
         let undone = match chosen.take() {
             Some(chosen) => chosen,
-            None => self::chosen(set, history, target)?,
+            None => self::chosen(scripts.set, history, target)?,
         };
-        let plan = revert(set, history, &undone, again, run_id, given);
+        let plan = revert(scripts, history, &undone, again, run_id, given);
         *chosen = Some(undone);
         plan
     }
@@ -81,13 +81,14 @@ fn chosen(set: &MigrationSet, history: &History, target: &Target) -> Result<Vec<
 /// When the history is not whole, a migration is half applied, another revert has to go on first, or one that was chosen has no
 /// way down; then it names each that has none.
 fn revert(
-    set: &MigrationSet,
+    scripts: &mut Scripts<'_>,
     history: &History,
     chosen: &[String],
     again: bool,
     run_id: &str,
     given: Given,
 ) -> Result<Plan, Error> {
+    let set = scripts.set;
     let states = status::states(set, history);
     if let Some(problem) = status::tampered(history, set.layout()) {
         return Err(Error::new(problem.code, problem.message, problem.help));
@@ -110,7 +111,7 @@ fn revert(
     let of_set = |version: &str| set.iter().find(|migration| migration.canonical() == version);
     let mut plan = Plan { skipped: states.applied().saturating_sub(open.len()), ..Plan::default() };
     for (past, migration) in with_a_way_down(open.iter().map(|(version, past)| (*past, of_set(version))), given)? {
-        let down = step(&migration, Way::Down, past.standing, history, given, &mut plan.warnings)?;
+        let down = step(scripts, &migration, Way::Down, past.standing, history, given, &mut plan.warnings)?;
         plan.steps.push(Step { text: past.text, retried: past.standing.is_half_reverted(), ..down });
     }
     for version in chosen.iter().rev().filter(|_| again) {
@@ -119,7 +120,7 @@ fn revert(
         let standing = pasts.get(version.as_str()).map_or(Standing::Pending, |past| past.standing);
         if is_open || !standing.is_applied() {
             let standing = if is_open { Standing::RolledBack } else { standing };
-            let up = step(&migration, Way::Up, standing, history, given, &mut plan.warnings)?;
+            let up = step(scripts, &migration, Way::Up, standing, history, given, &mut plan.warnings)?;
             plan.steps.push(Step { retried: true, ..up });
         }
     }
@@ -148,13 +149,10 @@ fn settled_besides(states: &status::States<'_>, open: &[(&str, &Past<'_>)]) -> R
 ///
 /// # Errors
 /// When one has none: all of those are named, and nothing was started.
-fn with_a_way_down<'a, 'b>(
-    open: impl Iterator<Item = (&'a Past<'b>, Option<Migration<'a>>)>,
+fn with_a_way_down<'past, 'set>(
+    open: impl Iterator<Item = (&'past Past<'past>, Option<Migration<'set>>)>,
     given: Given,
-) -> Result<Vec<(&'a Past<'b>, Migration<'a>)>, Error>
-where
-    'b: 'a,
-{
+) -> Result<Vec<(&'past Past<'past>, Migration<'set>)>, Error> {
     let (mut there, mut missing, mut version) = (Vec::new(), Vec::new(), None);
     for (past, migration) in open {
         let name = &past.record.name;

@@ -20,6 +20,8 @@ pub(crate) enum RecordKind {
     Applied,
     /// A migration failed; what the database rolled back whole is still pending.
     Failed,
+    /// A run was interrupted inside of a migration; all else is as if it had failed.
+    Interrupted,
     /// A down script that cannot be rolled back is about to start; from here on the migration counts as not applied.
     Reverting,
     /// A migration was undone.
@@ -35,11 +37,12 @@ pub(crate) enum RecordKind {
 }
 
 impl RecordKind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Planned,
         Self::Statement,
         Self::Applied,
         Self::Failed,
+        Self::Interrupted,
         Self::Reverting,
         Self::Reverted,
         Self::Kept,
@@ -54,6 +57,7 @@ impl RecordKind {
             Self::Statement => "statement",
             Self::Applied => "applied",
             Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
             Self::Reverting => "reverting",
             Self::Reverted => "reverted",
             Self::Kept => "kept",
@@ -99,8 +103,8 @@ pub(crate) struct Record {
     pub(crate) run_id: String,
     /// When the server had started, in seconds of its own clock, where a restart can leave a statement in doubt.
     pub(crate) started: Option<i64>,
-    /// The database's words for [`RecordKind::Failed`] and [`RecordKind::Kept`], the resolution for [`RecordKind::Resolved`], the
-    /// reason for [`RecordKind::Accepted`], or that another tool did it.
+    /// The database's words for [`RecordKind::Failed`], [`RecordKind::Interrupted`] and [`RecordKind::Kept`], the resolution for
+    /// [`RecordKind::Resolved`], the reason for [`RecordKind::Accepted`], or that another tool did it.
     pub(crate) detail: Option<String>,
     /// RFC 3339, UTC, by the database's clock. Empty in a record that is still to be written.
     pub(crate) recorded_at: String,
@@ -325,8 +329,8 @@ impl<'a> Past<'a> {
             RecordKind::Planned | RecordKind::Reverting => partial(done, prefix, true),
             RecordKind::Statement => partial(record.statement.unwrap_or(0), record.checksum, true),
             // Nobody could see how much of it took.
-            RecordKind::Failed if record.statements == Some(0) => partial(0, None, true),
-            RecordKind::Failed => match self.standing {
+            RecordKind::Failed | RecordKind::Interrupted if record.statements == Some(0) => partial(0, None, true),
+            RecordKind::Failed | RecordKind::Interrupted => match self.standing {
                 Standing::Partial(_) if done == 0 && way == Way::Up => Standing::Pending,
                 Standing::Partial(_) => partial(done, prefix, false),
                 unchanged => unchanged,
@@ -348,7 +352,8 @@ impl<'a> Past<'a> {
         };
         self.standing = standing;
         self.record = record;
-        self.error = (kind == RecordKind::Failed).then_some(record.detail.as_deref()).flatten();
+        let ended_badly = matches!(kind, RecordKind::Failed | RecordKind::Interrupted);
+        self.error = ended_badly.then_some(record.detail.as_deref()).flatten();
         match kind {
             RecordKind::Accepted => self.text = record.checksum,
             _ if standing.is_applied() && (self.applied.is_none() || kind == RecordKind::Applied) => {
