@@ -92,6 +92,7 @@ mod status;
 pub mod testing;
 mod turns;
 mod url;
+mod verify;
 
 #[cfg(all(feature = "cli", not(any(feature = "sqlite", feature = "postgres", feature = "mysql"))))]
 compile_error!("a command line that can connect to nothing: add the feature sqlite, postgres or mysql");

@@ -355,7 +355,8 @@ const PROBLEMS: [(State, &str, &str); 5] = [
     (
         State::Changed,
         "edited after it was applied",
-        "put the old text back (version control has it) and write the change as a new migration: migrator new NAME",
+        "put the old text back (version control has it) and write the change as a new migration: migrator new NAME; or, when the edit \
+         changes nothing that runs: migrator accept {version} --reason \"…\"",
     ),
     (
         State::Missing,

@@ -5,8 +5,10 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::Value;
 
+use super::accept::AcceptArgs;
 use super::backups::{BackupArgs, BackupsArgs, RestoreArgs};
-use super::folder::{AcceptArgs, CheckArgs, NewArgs, SealArgs};
+use super::baseline::BaselineArgs;
+use super::folder::{CheckArgs, NewArgs, SealArgs};
 use super::global::Global;
 use super::host::Host;
 use super::output;
@@ -15,6 +17,7 @@ use super::resolve::ResolveArgs;
 use super::revert::{RedoArgs, RevertArgs};
 use super::run::RunArgs;
 use super::status::StatusArgs;
+use super::verify::VerifyArgs;
 use super::wait::WaitArgs;
 use crate::Error;
 
@@ -25,9 +28,11 @@ pub(super) enum Command {
     Run(RunArgs),
     Plan(PlanArgs),
     Status(StatusArgs),
+    Verify(VerifyArgs),
     Revert(RevertArgs),
     Redo(RedoArgs),
     Resolve(ResolveArgs),
+    Baseline(BaselineArgs),
     New(NewArgs),
     #[command(visible_alias = "lint")]
     Check(CheckArgs),
@@ -46,13 +51,15 @@ impl Command {
             Self::Run(run) => host.on(global, run),
             Self::Plan(plan) => host.on(global, plan.verb()),
             Self::Status(status) => host.on(global, status),
+            Self::Verify(verify) => host.on(global, verify),
             Self::Revert(revert) => host.on(global, revert),
             Self::Redo(redo) => host.on(global, redo),
             Self::Resolve(resolve) => host.on(global, resolve),
+            Self::Baseline(baseline) => host.on(global, baseline),
             Self::New(new) => new.answer(global, &host.directory(global)),
             Self::Check(check) => check.answer(global, &host.directory(global), host.url(global).ok().as_ref()),
             Self::Seal(seal) => seal.answer(global, &host.directory(global), host.url(global).ok().as_ref()),
-            Self::Accept(accept) => accept.answer(global, &host.directory(global)),
+            Self::Accept(accept) => accept.answer(global, host),
             Self::Backup(backup) => host.on(global, backup),
             Self::Backups(backups) => backups.answer(global),
             Self::Restore(restore) => restore.answer(global, &host.url(global)?),

@@ -28,7 +28,9 @@
 //! }
 //! ```
 
+mod accept;
 mod backups;
+mod baseline;
 mod command;
 mod embedded;
 mod error;
@@ -47,6 +49,7 @@ mod seed;
 mod signals;
 mod standalone;
 mod status;
+mod verify;
 mod wait;
 
 pub use self::embedded::{Db, Embedded};

@@ -208,18 +208,20 @@ impl Writer {
         Ok(())
     }
 
-    /// Records what the layout's own tool did, whose table says so already: all of it or nothing, in one message.
-    pub(crate) fn adopt<C>(&mut self, conn: &mut C, turns: &[Record]) -> diesel::QueryResult<()>
+    /// Records what was not done here, by the layout's own tool or as a person says: all of it or nothing, in one message.
+    pub(crate) fn adopt<C>(&mut self, conn: &mut C, records: &[Record]) -> diesel::QueryResult<()>
     where
         C: LoadConnection<Backend: Dialect>,
     {
         let (mut sql, mut sequence, mut tally) = (self.myself.clone(), self.sequence, self.tally.clone());
-        for turn in turns {
+        for record in records {
             sequence += 1;
             let (run_id, started) = (self.run_id.clone(), self.started);
-            let values = self.values::<C::Backend>(&Record { sequence, run_id, started, ..turn.clone() });
-            sql.push_str(&format!("{};\n", self.insert::<C::Backend>(&values)));
-            tally.take(Change::of(turn, tally.layout));
+            let values = self.values::<C::Backend>(&Record { sequence, run_id, started, ..record.clone() });
+            let change = Change::of(record, tally.layout);
+            let follow = self.ledger.as_ref().map(|ledger| ledger.follow::<C::Backend>(record, &change));
+            sql.push_str(&format!("{};\n{}", self.insert::<C::Backend>(&values), follow.unwrap_or_default()));
+            tally.take(change);
         }
         let fingerprint = format!("'{}'", tally.fingerprint());
         sql.push_str(&format!("{};", self.update::<C::Backend>(&fingerprint, &sequence.to_string())));

@@ -8,6 +8,7 @@ mod seeding;
 mod seen;
 mod settling;
 mod verbs;
+mod verify;
 
 use std::fmt;
 use std::sync::Arc;

@@ -237,9 +237,20 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             true => format!(
                 "if they were reverted, {allow}; else DROP TABLE {ledger}: a run makes it again from our history"
             ),
-            false => format!("check that it is the right database; then {allow}"),
+            false => format!("check that it is the right database; then {allow}{}", self.offered_baseline()),
         };
         Err(Error::new("not_empty", message, remedy))
+    }
+
+    /// The baseline that a person can type, behind what else can be done.
+    fn offered_baseline(&self) -> String {
+        let latest = self.set.len().checked_sub(1).map(|last| self.set.at(last));
+        latest.map_or_else(String::new, |latest| {
+            format!(
+                "; when it has what the migrations make, record that: migrator baseline {} (or the last one that it has)",
+                latest.version()
+            )
+        })
     }
 
     /// Does what is left to do for a goal.

@@ -1,5 +1,7 @@
 //! What a run would do: a pure decision over the set and the history.
 
+mod accept;
+mod baseline;
 mod resume;
 mod revert;
 mod scripts;
@@ -9,6 +11,8 @@ use std::fmt;
 
 use migrator_source::sql::{Mode, Script, SqlDialect};
 
+pub(crate) use self::accept::accept;
+pub(crate) use self::baseline::baseline;
 pub(crate) use self::resume::{in_doubt, leaves_remains, prefix, remains, settle};
 use self::resume::{is_in_doubt, resume, unknown};
 pub(crate) use self::revert::Goal;

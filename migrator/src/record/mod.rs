@@ -1,5 +1,6 @@
 //! What a database went through: the rows of the history, and what they add up to.
 
+mod contradictions;
 mod tally;
 
 use std::collections::BTreeMap;
@@ -161,6 +162,8 @@ pub(crate) struct Meta {
     pub(crate) sequence: i64,
     /// What the database is marked as.
     pub(crate) environment: Option<String>,
+    /// Where it says that it lives.
+    pub(crate) schema: Option<String>,
 }
 
 /// What a database went through.
@@ -303,19 +306,18 @@ fn pasts<'a>(records: impl Iterator<Item = &'a Record>, layout: Layout) -> BTree
     let mut pasts: BTreeMap<&str, Past<'_>> = BTreeMap::new();
     for record in records {
         let Some(kind) = record.kind else { continue };
-        let past = pasts.entry(layout.canonical(&record.version)).or_insert(Past {
-            record,
-            standing: Standing::Pending,
-            text: None,
-            applied: None,
-            error: None,
-        });
+        let past = pasts.entry(layout.canonical(&record.version)).or_insert_with(|| Past::new(record));
         past.take(record, kind);
     }
     pasts
 }
 
 impl<'a> Past<'a> {
+    /// Before its first record is taken in.
+    fn new(record: &'a Record) -> Self {
+        Self { record, standing: Standing::Pending, text: None, applied: None, error: None }
+    }
+
     fn take(&mut self, record: &'a Record, kind: RecordKind) {
         // Which of the scripts a record is about, the records before it say.
         let (way, done, prefix) = match self.standing {

@@ -13,7 +13,9 @@ mod folder;
 mod servers;
 mod watch;
 
+mod accept;
 mod backup;
+mod baseline;
 mod code;
 mod connections;
 mod convoy;
@@ -41,3 +43,4 @@ mod states;
 mod testing;
 mod turns;
 mod unchanged;
+mod verify;
