@@ -192,6 +192,67 @@ fn mariadb_goes_down_and_up_again() {
     goes_down_and_up_again(&servers::mariadb().fresh());
 }
 
+/// A database made by hand: refused with the command that takes it over, then an edit is accepted, and all of it verified.
+fn is_taken_over_accepted_and_verified(database: &impl Database) {
+    let (project, url) = (Project::new(&[FIRST, SECOND]), database.url());
+    database.execute(&format!("{}{}", FIRST.1, SECOND.1));
+    let refused = project.migrator(url, &["run"]).exits(1);
+    let offered = refused.err().split_once("migrator baseline ").expect("it is offered").1.to_owned();
+    let version = offered.split_whitespace().next().expect("a version").to_owned();
+    let told = project.migrator(url, &["baseline", &version, "--json"]).exits(0).json();
+    assert_eq!(told, json!({ "baselined": [FIRST.0, SECOND.0] }));
+    assert!(project.migrator(url, &["baseline", &version]).exits(0).out().contains("is recorded already"));
+    project.write(THIRD.0, THIRD.1);
+    project.migrator(url, &["verify"]).exits(2);
+    project.migrator(url, &["run"]).exits(0);
+    let refused = project.migrator(url, &["baseline", "20240101", "--json"]).exits(1).json();
+    assert_eq!(refused["error"]["code"], "baseline_refused");
+    let verified = project.migrator(url, &["verify", "--json"]).exits(0).json();
+    assert_eq!((&verified["state"], &verified["problems"]), (&json!("up_to_date"), &json!([])));
+
+    // The edit of a sealed migration: one command for both, and each half is told.
+    project.migrator(url, &["seal"]).exits(0);
+    let edited = format!("-- users\n{}", FIRST.1);
+    project.write(FIRST.0, &edited);
+    let accept =
+        |args: &[&str]| project.migrator(url, &[&["accept", "20240101", "--reason", "a comment"], args].concat());
+    let told = accept(&[]).exits(0).out();
+    assert!(told.contains("seal: 20240101000000_users is sealed with its new text"), "{told}");
+    assert!(told.contains("is the text of record"), "{told}");
+    project.migrator(url, &["verify"]).exits(0);
+    let nothing = accept(&[]).exits(1);
+    assert!(nothing.err().contains("sealed with this text already"), "{}", nothing.err());
+
+    // Accepted in the directory before, by somebody else.
+    project.write(SECOND.0, &format!("-- posts\n{}", SECOND.1));
+    let args = ["accept", SECOND.0, "--reason", "a comment", "--json"];
+    let told = project.with_env(&[], &args).exits(0).json();
+    assert_eq!(told, json!({ "accepted": SECOND.0, "seal": "accepted", "database": null }));
+    project.migrator(url, &["verify"]).exits(2);
+    let told = project.migrator(url, &args).exits(0).json();
+    assert_eq!(told, json!({ "accepted": SECOND.0, "seal": "unchanged", "database": "accepted" }));
+    project.migrator(url, &["verify"]).exits(0);
+
+    database.execute("UPDATE __migrator_meta SET sequence = sequence + 1");
+    let found = project.migrator(url, &["verify", "--json"]).exits(2).json();
+    assert_eq!((&found["state"], &found["problems"][0]["code"]), (&json!("blocked"), &json!("history_tampered")));
+}
+
+#[test]
+fn sqlite_is_taken_over_accepted_and_verified() {
+    is_taken_over_accepted_and_verified(&sqlite::fresh());
+}
+
+#[test]
+fn postgres_is_taken_over_accepted_and_verified() {
+    is_taken_over_accepted_and_verified(&servers::postgres().fresh());
+}
+
+#[test]
+fn mariadb_is_taken_over_accepted_and_verified() {
+    is_taken_over_accepted_and_verified(&servers::mariadb().fresh());
+}
+
 #[test]
 fn sqlite_goes_from_empty_to_up_to_date() {
     goes_from_empty_to_up_to_date(&sqlite::fresh(), "sqlite");

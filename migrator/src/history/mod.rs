@@ -23,7 +23,7 @@ pub(crate) const OURS: [&str; 5] = [HISTORY, META, LEDGER, "__migrator_lock", UN
 
 /// The format of the tables. A database with a lower number gets the columns that it lacks from the next run that writes;
 /// one with a higher number was written by a newer version, whose additional columns are left alone.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 /// Places in [`Dialect::TYPES`].
 pub(crate) const WORD: usize = 0;
@@ -31,7 +31,7 @@ pub(crate) const NUMBER: usize = 1;
 pub(crate) const TEXT: usize = 2;
 pub(crate) const TIME: usize = 3;
 
-const HISTORY_COLUMNS: [(&str, usize); 15] = [
+const HISTORY_COLUMNS: [(&str, usize); 16] = [
     ("set_name", WORD),
     ("sequence", NUMBER),
     ("event", WORD),
@@ -47,6 +47,7 @@ const HISTORY_COLUMNS: [(&str, usize); 15] = [
     ("recorded_by", WORD),
     ("tool", WORD),
     ("recorded_at", TIME),
+    ("breaks_before", WORD),
 ];
 
 const META_COLUMNS: [(&str, usize); 7] = [
@@ -150,6 +151,7 @@ where
         "server_started",
         "detail",
         "recorded_at",
+        "breaks_before",
     ];
     let rows = read::<C>(conn, home, HISTORY, &columns, old).map_err(reading)?;
     let mut records: Vec<Record> = rows
@@ -167,6 +169,7 @@ where
             started: row.number(9),
             detail: row.optional(10).map(str::to_owned),
             recorded_at: row.text(11).to_owned(),
+            breaks_before: row.optional(12).map(str::to_owned),
         })
         .collect();
     records.sort_by_key(|record| record.sequence);

@@ -59,6 +59,7 @@ use crate::source::{self, Source, Words};
 /// | [`ahead`](Self::ahead) | [`Policy::Warn`] |
 /// | [`non_empty`](Self::non_empty) | [`Policy::Refuse`] |
 /// | [`backup_before`](Self::backup_before) | none |
+/// | [`serves_from`](Self::serves_from) | the last migration of the set |
 /// | [`schema`](Self::schema) | the connection's current schema |
 /// | [`set_name`](Self::set_name) | empty |
 /// | [`reconnect`](Self::reconnect) | none: a lost connection is an error |
@@ -71,6 +72,7 @@ pub struct Migrator<C> {
     statement_lock_timeout: Duration,
     policies: Policies,
     non_empty: Policy,
+    serves_from: Option<String>,
     environment: Option<Environment>,
     backup: Option<Backup>,
     retry: Retry,
@@ -100,6 +102,7 @@ impl<C> Migrator<C> {
             statement_lock_timeout: Duration::from_secs(5),
             policies: Policies::default(),
             non_empty: Policy::Refuse,
+            serves_from: None,
             environment: None,
             backup: None,
             retry: Retry::default(),
@@ -290,6 +293,19 @@ impl<C> Migrator<C> {
         self
     }
 
+    /// The oldest migration with which this binary can serve already, while newer ones are pending: its version, its full name, or a
+    /// prefix that fits one. Default: the last of the set.
+    ///
+    /// It changes no run. [`Status::is_servable`](crate::Status::is_servable) goes by it, and so does a process that only waits for
+    /// another one to migrate ([`ServiceMode`](crate::ServiceMode)). The other direction, an older binary on a newer database, is for the
+    /// newer migration to say, in a comment at the top of its script: `-- migrator: breaks-before VERSION`. Binaries whose last migration
+    /// is older than that then refuse to run and to serve, from the moment at which it is about to be applied.
+    #[must_use]
+    pub fn serves_from(mut self, version: impl Into<String>) -> Self {
+        self.serves_from = Some(version.into());
+        self
+    }
+
     /// What this process takes the database for. The first run that is told so marks the database; a later run that is told
     /// otherwise says so.
     #[must_use]
@@ -400,6 +416,7 @@ impl<C> Clone for Migrator<C> {
             statement_lock_timeout: self.statement_lock_timeout,
             policies: self.policies,
             non_empty: self.non_empty,
+            serves_from: self.serves_from.clone(),
             environment: self.environment,
             backup: self.backup.clone(),
             source: self.source.clone(),
