@@ -374,11 +374,13 @@ impl<C> Migrator<C> {
     }
 
     /// What is migrated, code included.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the command line asks"))]
     pub(crate) fn set(&self) -> &MigrationSet {
         &self.set
     }
 
     /// SQL for the migrating connection, behind the set-up that is there.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the command line asks"))]
     pub(crate) fn also_session(mut self, sql: &str) -> Self
     where
         C: LoadConnection + 'static,
