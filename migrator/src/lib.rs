@@ -41,6 +41,9 @@
 //! | `foreign_key_violation` | SQLite: a migration would have left rows without their parents, and was undone |
 //! | `changed`, `missing`, `out_of_order`, `ahead` | set and history do not fit together, and the policy refuses it |
 //! | `failed` | an earlier run stopped inside of a script that cannot be rolled back, and a person has to say what is true |
+//! | `outdated` | a newer migration that is applied says that it breaks binaries as old as this one |
+//! | `no_way_down` | a revert was asked for, and a migration has no down script that can run |
+//! | `baseline_refused`, `accept_refused` | the history says something else than what is to be recorded |
 //! | `history_tampered` | the history was not written by this crate alone |
 //! | `lock_timeout`, `lock_lost`, `lock_file` | another process held the lock for too long; the lock is gone; its file cannot be made |
 //! | `open_transaction`, `no_schema`, `unsupported`, `dialect_mismatch` | the connection or the server is none that can be migrated |
@@ -98,6 +101,7 @@ mod status;
 pub mod testing;
 mod turns;
 mod url;
+mod verify;
 
 #[cfg(all(feature = "cli", not(any(feature = "sqlite", feature = "postgres", feature = "mysql"))))]
 compile_error!("a command line that can connect to nothing: add the feature sqlite, postgres or mysql");
@@ -119,7 +123,7 @@ pub use mode::ServiceMode;
 pub use plan::{Plan, Policy, Resolution, Step, Target};
 pub use provider::{Config, DbProvider, InitReport};
 pub use provider_state::{MissingSeed, ProviderState, SeedStanding, Stage};
-pub use report::{Applied, Report};
+pub use report::{Applied, Report, Reverted};
 pub use seed::{Seed, SeedError, SeedOutcome, SeedReport, SeedResult};
 pub use session::SessionStep;
 pub use status::{DatabaseState, MigrationStatus, Problem, State, Status};

@@ -9,6 +9,7 @@ use super::project::{Answer, Project};
 
 const FIRST: (&str, &str) = ("20240101000000_users", "CREATE TABLE users (id INTEGER PRIMARY KEY);\n");
 const SECOND: (&str, &str) = ("20240102000000_posts", "CREATE TABLE posts (id INTEGER PRIMARY KEY);\n");
+const THIRD: (&str, &str) = ("20240103000000_tags", "CREATE TABLE tags (id INTEGER PRIMARY KEY);\n");
 const BROKEN: (&str, &str) = ("20240103000000_broken", "-- one line\n  INSERT INTO nowhere VALUES (1);\n");
 
 /// The whole life of a project, as the contract has it.
@@ -70,6 +71,126 @@ fn names_what_failed(database: &impl Database) {
     project.write(BROKEN.0, "CREATE TABLE here (id INTEGER);\n");
     project.migrator(url, &["run"]).exits(0);
     project.migrator(url, &["status"]).exits(0);
+}
+
+/// Down by one, down to a version that stays, and the last one again; what has no way down is refused before anything starts.
+fn goes_down_and_up_again(database: &impl Database) {
+    let (project, url) = (Project::new(&[FIRST, SECOND, THIRD]), database.url());
+    let down = |name: &str, script: &str| {
+        let path = project.path().join("migrations").join(name).join("down.sql");
+        std::fs::write(path, script).expect("a script can be written");
+    };
+    down(SECOND.0, "DROP TABLE posts;");
+    down(THIRD.0, "DROP TABLE tags;");
+    project.migrator(url, &["run"]).exits(0);
+
+    let report = project.migrator(url, &["revert", "--json"]).exits(0).json();
+    assert_eq!((&report["reverted"][0]["version"], &report["applied"]), (&json!("20240103000000"), &json!([])));
+    assert_eq!((&report["skipped"], &report["error"]), (&json!(2), &Value::Null));
+    project.migrator(url, &["run"]).exits(0);
+    let answer = project.migrator(url, &["revert", "--target", "20240101"]).exits(0);
+    assert!(
+        answer.out().starts_with("reverted 2 migrations in") && answer.err().contains("reverting"),
+        "{}",
+        answer.out()
+    );
+    assert_eq!(database.tables().len(), 1);
+
+    let refused = project.migrator(url, &["revert", "--json"]).exits(1);
+    assert_eq!(refused.json()["error"]["code"], "no_way_down");
+    assert!(refused.err().contains("20240101000000_users (no down script)"), "{}", refused.err());
+
+    project.migrator(url, &["run"]).exits(0);
+    let report = project.migrator(url, &["redo", "--json"]).exits(0).json();
+    let version = json!("20240103000000");
+    assert_eq!((&report["reverted"][0]["version"], &report["applied"][0]["version"]), (&version, &version));
+
+    down(THIRD.0, "-- migrator: no-transaction\nINSERT INTO tags VALUES (1);\nDROP TABLE nowhere;\nDROP TABLE tags;\n");
+    let error = project.migrator(url, &["revert", "--json"]).exits(1).json()["error"].take();
+    assert_eq!((&error["code"], &error["line"]), (&json!("statement_failed"), &json!(3)));
+    assert_eq!(error["file"], "migrations/20240103000000_tags/down.sql");
+    project.migrator(url, &["status"]).exits(2);
+    let refused = project.migrator(url, &["run"]).exits(1);
+    assert!(refused.err().contains("migrator revert"), "{}", refused.err());
+    project.migrator(url, &["resolve", "--resume-at", "20240103:3"]).exits(0);
+    project.migrator(url, &["resolve", "--applied", "20240103"]).exits(0);
+    project.migrator(url, &["status"]).exits(0);
+}
+
+#[test]
+fn sqlite_goes_down_and_up_again() {
+    goes_down_and_up_again(&sqlite::fresh());
+}
+
+#[test]
+fn postgres_goes_down_and_up_again() {
+    goes_down_and_up_again(&servers::postgres().fresh());
+}
+
+#[test]
+fn mariadb_goes_down_and_up_again() {
+    goes_down_and_up_again(&servers::mariadb().fresh());
+}
+
+/// A database made by hand: refused with the command that takes it over, then an edit is accepted, and all of it verified.
+fn is_taken_over_accepted_and_verified(database: &impl Database) {
+    let (project, url) = (Project::new(&[FIRST, SECOND]), database.url());
+    database.execute(&format!("{}{}", FIRST.1, SECOND.1));
+    let refused = project.migrator(url, &["run"]).exits(1);
+    let offered = refused.err().split_once("migrator baseline ").expect("it is offered").1.to_owned();
+    let version = offered.split_whitespace().next().expect("a version").to_owned();
+    let told = project.migrator(url, &["baseline", &version, "--json"]).exits(0).json();
+    assert_eq!(told, json!({ "baselined": [FIRST.0, SECOND.0] }));
+    assert!(project.migrator(url, &["baseline", &version]).exits(0).out().contains("is recorded already"));
+    project.write(THIRD.0, THIRD.1);
+    project.migrator(url, &["verify"]).exits(2);
+    project.migrator(url, &["run"]).exits(0);
+    let refused = project.migrator(url, &["baseline", "20240101", "--json"]).exits(1).json();
+    assert_eq!(refused["error"]["code"], "baseline_refused");
+    let verified = project.migrator(url, &["verify", "--json"]).exits(0).json();
+    assert_eq!((&verified["state"], &verified["problems"]), (&json!("up_to_date"), &json!([])));
+
+    // The edit of a sealed migration: one command for both, and each half is told.
+    project.migrator(url, &["seal"]).exits(0);
+    let edited = format!("-- users\n{}", FIRST.1);
+    project.write(FIRST.0, &edited);
+    let accept =
+        |args: &[&str]| project.migrator(url, &[&["accept", "20240101", "--reason", "a comment"], args].concat());
+    let told = accept(&[]).exits(0).out();
+    assert!(told.contains("seal: 20240101000000_users is sealed with its new text"), "{told}");
+    assert!(told.contains("is the text of record"), "{told}");
+    project.migrator(url, &["verify"]).exits(0);
+    let nothing = accept(&[]).exits(1);
+    assert!(nothing.err().contains("sealed with this text already"), "{}", nothing.err());
+
+    // Accepted in the directory before, by somebody else.
+    project.write(SECOND.0, &format!("-- posts\n{}", SECOND.1));
+    let args = ["accept", SECOND.0, "--reason", "a comment", "--json"];
+    let told = project.with_env(&[], &args).exits(0).json();
+    assert_eq!(told, json!({ "accepted": SECOND.0, "seal": "accepted", "database": null }));
+    project.migrator(url, &["verify"]).exits(2);
+    let told = project.migrator(url, &args).exits(0).json();
+    assert_eq!(told, json!({ "accepted": SECOND.0, "seal": "unchanged", "database": "accepted" }));
+    project.migrator(url, &["verify"]).exits(0);
+
+    database.execute("UPDATE __migrator_meta SET sequence = sequence + 1");
+    let found = project.migrator(url, &["verify", "--json"]).exits(2).json();
+    assert_eq!((&found["state"], &found["problems"][0]["code"]), (&json!("blocked"), &json!("history_tampered")));
+}
+
+#[test]
+fn sqlite_is_taken_over_accepted_and_verified() {
+    is_taken_over_accepted_and_verified(&sqlite::fresh());
+}
+
+#[test]
+fn postgres_is_taken_over_accepted_and_verified() {
+    is_taken_over_accepted_and_verified(&servers::postgres().fresh());
+}
+
+#[test]
+fn mariadb_is_taken_over_accepted_and_verified() {
+    is_taken_over_accepted_and_verified(&servers::mariadb().fresh());
 }
 
 #[test]
