@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use diesel::connection::LoadConnection;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::index;
-use super::output;
+use super::narrow::Narrow;
+use super::{index, output};
 use crate::backup::Size;
 use crate::url::Url;
 use crate::{Dialect, Event, Interrupt};
@@ -123,7 +123,11 @@ fn lock(place: &Mutex<Place>) -> MutexGuard<'_, Place> {
 fn is_drawn(event: &Event<'_>) -> bool {
     matches!(
         event,
-        Event::Started { .. } | Event::Together { .. } | Event::Waiting { .. } | Event::BackupProgress { .. }
+        Event::Started { .. }
+            | Event::Reverting { .. }
+            | Event::Together { .. }
+            | Event::Waiting { .. }
+            | Event::BackupProgress { .. }
     )
 }
 
@@ -136,6 +140,10 @@ impl Place {
             Event::Planned { steps } => (self.step, self.steps) = (0, *steps),
             Event::Started { name, step, steps, .. } => {
                 (self.step, self.steps, self.doing) = (*step, *steps, (*name).to_owned());
+                (self.statement, self.server) = (None, None);
+            }
+            Event::Reverting { name, step, steps, .. } => {
+                (self.step, self.steps, self.doing) = (*step, *steps, format!("down: {name}"));
                 (self.statement, self.server) = (None, None);
             }
             Event::Together { migrations, step, steps } => {
@@ -153,9 +161,11 @@ impl Place {
                 self.doing = format!("copied {}{of}", Size(*bytes));
             }
             Event::SeedStarted { name, attempt } => self.doing = format!("seed {name}, try {attempt}"),
-            Event::Retrying { .. } | Event::Locked { .. } | Event::Applied { .. } | Event::Failed { .. } => {
-                self.statement = None;
-            }
+            Event::Retrying { .. }
+            | Event::Locked { .. }
+            | Event::Applied { .. }
+            | Event::Reverted { .. }
+            | Event::Failed { .. } => self.statement = None,
             _ => {}
         }
     }
@@ -177,8 +187,8 @@ impl Place {
         }
         let mut drawn = bar();
         let bar = drawn.get_or_insert_with(|| {
-            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{spinner} [{bar:20}] {pos}/{len} {elapsed} {wide_msg}");
+            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::term_like(Box::new(Narrow::stderr())));
+            let style = ProgressStyle::with_template("{spinner} [{bar:12}] {pos}/{len} {wide_msg}");
             bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "))
         });
         bar.set_length(self.steps as u64);

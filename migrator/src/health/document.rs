@@ -180,7 +180,7 @@ impl HealthReport {
                 more.push(("fingerprint", Extra::Text(&schema.fingerprint)));
                 let status = match schema.state {
                     "up_to_date" => Outcome::Pass,
-                    "ahead" => Outcome::Warn,
+                    "ahead" | "behind" => Outcome::Warn,
                     _ => Outcome::Fail,
                 };
                 (schema.state, status)
