@@ -283,7 +283,9 @@ impl fmt::Display for Error {
             write!(f, "\nnext: {}", inner.remedy)?;
         }
         match &inner.report {
-            Some(report) if !report.applied().is_empty() => write!(f, "\nbefore that: {report}")?,
+            Some(report) if !report.applied().is_empty() || !report.reverted().is_empty() => {
+                write!(f, "\nbefore that: {report}")?
+            }
             Some(report) => {
                 report.backup().iter().try_for_each(|backup| write!(f, "\nthe state before is in {backup}"))?;
             }

@@ -98,6 +98,7 @@ mod status;
 pub mod testing;
 mod turns;
 mod url;
+mod verify;
 
 #[cfg(all(feature = "cli", not(any(feature = "sqlite", feature = "postgres", feature = "mysql"))))]
 compile_error!("a command line that can connect to nothing: add the feature sqlite, postgres or mysql");
@@ -119,7 +120,7 @@ pub use mode::ServiceMode;
 pub use plan::{Plan, Policy, Resolution, Step, Target};
 pub use provider::{Config, DbProvider, InitReport};
 pub use provider_state::{MissingSeed, ProviderState, SeedStanding, Stage};
-pub use report::{Applied, Report};
+pub use report::{Applied, Report, Reverted};
 pub use seed::{Seed, SeedError, SeedOutcome, SeedReport, SeedResult};
 pub use session::SessionStep;
 pub use status::{DatabaseState, MigrationStatus, Problem, State, Status};

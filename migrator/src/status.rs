@@ -211,7 +211,23 @@ pub(crate) struct States<'a> {
     pasts: std::collections::BTreeMap<&'a str, Past<'a>>,
 }
 
-impl States<'_> {
+impl<'a> States<'a> {
+    /// Those of which a part is applied, in order.
+    pub(crate) fn half_applied(&self) -> Vec<&Past<'a>> {
+        self.partial().filter(|past| !past.standing.is_half_reverted()).collect()
+    }
+
+    /// Those whose revert stopped half-way, in order.
+    pub(crate) fn half_reverted(&self) -> Vec<&Past<'a>> {
+        self.partial().filter(|past| past.standing.is_half_reverted()).collect()
+    }
+
+    fn partial(&self) -> impl Iterator<Item = &Past<'a>> {
+        let of_set = self.of_set.iter().filter(|entry| entry.state == State::Failed);
+        let of_set = of_set.filter_map(|entry| self.pasts.get(self.set.at(entry.position).canonical()));
+        of_set.chain(self.others.iter().filter(|(_, state)| *state == State::Failed).map(|(past, _)| past))
+    }
+
     /// How many migrations of the set are applied.
     pub(crate) fn applied(&self) -> usize {
         self.of_set.iter().filter(|entry| entry.state.is_applied()).count()
@@ -236,7 +252,7 @@ pub(crate) fn states<'a>(set: &'a MigrationSet, history: &'a History) -> States<
             let older = newest.is_some_and(|newest| layout.order(migration.version(), newest).is_lt());
             let state = match standing {
                 Standing::Applied | Standing::Baselined
-                    if differ(past.and_then(|past| past.record.checksum), migration.recorded()) =>
+                    if differ(past.and_then(|past| past.text), migration.recorded()) =>
                 {
                     State::Changed
                 }
@@ -277,12 +293,23 @@ fn differ(recorded: Option<Checksum>, known: Option<Checksum>) -> bool {
 /// What is not as it should be, each kind once, the worst first.
 pub(crate) fn problems(states: &States<'_>, history: &History, layout: Layout) -> Vec<Problem> {
     let mut problems: Vec<Problem> = tampered(history, layout).into_iter().collect();
+    let half = states.half_reverted();
+    if let Some(first) = half.first() {
+        problems.push(Problem {
+            code: State::Failed.name(),
+            version: Some(first.record.version.clone()),
+            message: format!("{HALF_REVERTED}: {}", list(half.iter().map(|past| past.record.name.as_str()))),
+            help: revert_help(&first.record.version),
+        });
+    }
     let named = |state: State| -> Vec<(&str, &str)> {
-        let of_set = states.of_set.iter().filter(|entry| entry.state == state).map(|entry| {
+        let is_so = |entry: &&Entry| entry.state == state && !entry.standing.is_half_reverted();
+        let of_set = states.of_set.iter().filter(is_so).map(|entry| {
             let migration = states.set.at(entry.position);
             (migration.version(), migration.name())
         });
-        let others = states.others.iter().filter(|(_, other)| *other == state);
+        let others = states.others.iter();
+        let others = others.filter(|(past, other)| *other == state && !past.standing.is_half_reverted());
         of_set.chain(others.map(|(past, _)| (past.record.version.as_str(), past.record.name.as_str()))).collect()
     };
     for (state, what, help) in PROBLEMS {
@@ -306,6 +333,17 @@ pub(crate) fn tampered(history: &History, layout: Layout) -> Option<Problem> {
     Some(Problem { code: "history_tampered", version: None, message, help: help.to_owned() })
 }
 
+/// What a half-done revert is called.
+pub(crate) const HALF_REVERTED: &str = "its revert stopped half-way, and nothing is applied before it is settled";
+
+/// What to do about a half-done revert.
+pub(crate) fn revert_help(version: &str) -> String {
+    format!(
+        "migrator revert goes on at the statement at which it stopped; or say what is true: migrator resolve --rolled-back {version} \
+         (all of it is gone) | --applied {version} (all of it stands) | --resume-at {version}:K"
+    )
+}
+
 /// State, what it means, and what to do next.
 const PROBLEMS: [(State, &str, &str); 5] = [
     (
@@ -317,7 +355,8 @@ const PROBLEMS: [(State, &str, &str); 5] = [
     (
         State::Changed,
         "edited after it was applied",
-        "put the old text back (version control has it) and write the change as a new migration: migrator new NAME",
+        "put the old text back (version control has it) and write the change as a new migration: migrator new NAME; or, when the edit \
+         changes nothing that runs: migrator accept {version} --reason \"…\"",
     ),
     (
         State::Missing,
@@ -352,7 +391,7 @@ pub(crate) fn status(set: &MigrationSet, history: Option<&History>, dialect: &'s
                 state: *state,
                 applied_at: applied_at(past),
                 duration_ms: past.record.duration_ms,
-                checksum: past.record.checksum,
+                checksum: past.text,
                 reversible: false,
                 unverified: past.record.adopted().is_some(),
                 error: past.error.map(str::to_owned),

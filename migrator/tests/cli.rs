@@ -69,6 +69,7 @@ impl Answer {
 
 const FIRST: (&str, &str) = ("20240101000000_users", "CREATE TABLE users (id INTEGER PRIMARY KEY);\n");
 const SECOND: (&str, &str) = ("20240102000000_posts", "CREATE TABLE posts (id INTEGER PRIMARY KEY);\n");
+const THIRD: (&str, &str) = ("20240103000000_tags", "CREATE TABLE tags (id INTEGER PRIMARY KEY);\n");
 const BROKEN: (&str, &str) = ("20240103000000_broken", "-- one line\n  INSERT INTO nowhere VALUES (1);\n");
 
 /// The whole life of a project, as the contract has it.
@@ -130,6 +131,65 @@ fn names_what_failed(database: &impl Database) {
     project.write(BROKEN.0, "CREATE TABLE here (id INTEGER);\n");
     project.migrator(url, &["run"]).exits(0);
     project.migrator(url, &["status"]).exits(0);
+}
+
+/// Down by one, down to a version that stays, and the last one again; what has no way down is refused before anything starts.
+fn goes_down_and_up_again(database: &impl Database) {
+    let (project, url) = (Project::new(&[FIRST, SECOND, THIRD]), database.url());
+    let down = |name: &str, script: &str| {
+        let path = project.path().join("migrations").join(name).join("down.sql");
+        std::fs::write(path, script).expect("a script can be written");
+    };
+    down(SECOND.0, "DROP TABLE posts;");
+    down(THIRD.0, "DROP TABLE tags;");
+    project.migrator(url, &["run"]).exits(0);
+
+    let report = project.migrator(url, &["revert", "--json"]).exits(0).json();
+    assert_eq!((&report["reverted"][0]["version"], &report["applied"]), (&json!("20240103000000"), &json!([])));
+    assert_eq!((&report["skipped"], &report["error"]), (&json!(2), &Value::Null));
+    project.migrator(url, &["run"]).exits(0);
+    let answer = project.migrator(url, &["revert", "--target", "20240101"]).exits(0);
+    assert!(
+        answer.out().starts_with("reverted 2 migrations in") && answer.err().contains("reverting"),
+        "{}",
+        answer.out()
+    );
+    assert_eq!(database.tables().len(), 1);
+
+    let refused = project.migrator(url, &["revert", "--json"]).exits(1);
+    assert_eq!(refused.json()["error"]["code"], "no_way_down");
+    assert!(refused.err().contains("20240101000000_users (no down script)"), "{}", refused.err());
+
+    project.migrator(url, &["run"]).exits(0);
+    let report = project.migrator(url, &["redo", "--json"]).exits(0).json();
+    let version = json!("20240103000000");
+    assert_eq!((&report["reverted"][0]["version"], &report["applied"][0]["version"]), (&version, &version));
+
+    down(THIRD.0, "-- migrator: no-transaction\nINSERT INTO tags VALUES (1);\nDROP TABLE nowhere;\nDROP TABLE tags;\n");
+    let error = project.migrator(url, &["revert", "--json"]).exits(1).json()["error"].take();
+    assert_eq!((&error["code"], &error["line"]), (&json!("statement_failed"), &json!(3)));
+    assert_eq!(error["file"], "migrations/20240103000000_tags/down.sql");
+    project.migrator(url, &["status"]).exits(2);
+    let refused = project.migrator(url, &["run"]).exits(1);
+    assert!(refused.err().contains("migrator revert"), "{}", refused.err());
+    project.migrator(url, &["resolve", "--resume-at", "20240103:3"]).exits(0);
+    project.migrator(url, &["resolve", "--applied", "20240103"]).exits(0);
+    project.migrator(url, &["status"]).exits(0);
+}
+
+#[test]
+fn sqlite_goes_down_and_up_again() {
+    goes_down_and_up_again(&sqlite::fresh());
+}
+
+#[test]
+fn postgres_goes_down_and_up_again() {
+    goes_down_and_up_again(&servers::postgres().fresh());
+}
+
+#[test]
+fn mariadb_goes_down_and_up_again() {
+    goes_down_and_up_again(&servers::mariadb().fresh());
 }
 
 #[test]

@@ -23,7 +23,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
             "url",
         ],
     ),
-    ("decisions", &["guard", "plan", "status", "turns"]),
+    ("decisions", &["guard", "plan", "status", "turns", "verify"]),
     ("databases", &["dialect"]),
     ("state", &["history", "lock", "session", "ledgers", "source"]),
     ("actions", &["apply", "backup", "seeding"]),
@@ -99,12 +99,13 @@ fn only_the_command_line_prints_or_exits() {
 
 #[test]
 fn decisions_ask_nobody() {
-    const DECISIONS: [&str; 8] = [
+    const DECISIONS: [&str; 9] = [
         "guard.rs",
         "plan/",
         "seeding/plan.rs",
         "status.rs",
         "turns.rs",
+        "verify.rs",
         "record/",
         "provider_state.rs",
         "provider/seeding.rs",

@@ -28,8 +28,10 @@
 //! }
 //! ```
 
+mod accept;
 mod ask;
 mod backups;
+mod baseline;
 mod command;
 mod deploy_check;
 mod doctor;
@@ -46,12 +48,14 @@ mod plan;
 mod progress;
 mod reset;
 mod resolve;
+mod revert;
 mod run;
 mod seed;
 mod setup;
 mod signals;
 mod standalone;
 mod status;
+mod verify;
 mod wait;
 
 pub use self::embedded::{Db, Embedded};

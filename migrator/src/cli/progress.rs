@@ -123,7 +123,11 @@ fn lock(place: &Mutex<Place>) -> MutexGuard<'_, Place> {
 fn is_drawn(event: &Event<'_>) -> bool {
     matches!(
         event,
-        Event::Started { .. } | Event::Together { .. } | Event::Waiting { .. } | Event::BackupProgress { .. }
+        Event::Started { .. }
+            | Event::Reverting { .. }
+            | Event::Together { .. }
+            | Event::Waiting { .. }
+            | Event::BackupProgress { .. }
     )
 }
 
@@ -136,6 +140,10 @@ impl Place {
             Event::Planned { steps } => (self.step, self.steps) = (0, *steps),
             Event::Started { name, step, steps, .. } => {
                 (self.step, self.steps, self.doing) = (*step, *steps, (*name).to_owned());
+                (self.statement, self.server) = (None, None);
+            }
+            Event::Reverting { name, step, steps, .. } => {
+                (self.step, self.steps, self.doing) = (*step, *steps, format!("down: {name}"));
                 (self.statement, self.server) = (None, None);
             }
             Event::Together { migrations, step, steps } => {
@@ -153,9 +161,11 @@ impl Place {
                 self.doing = format!("copied {}{of}", Size(*bytes));
             }
             Event::SeedStarted { name, attempt } => self.doing = format!("seed {name}, try {attempt}"),
-            Event::Retrying { .. } | Event::Locked { .. } | Event::Applied { .. } | Event::Failed { .. } => {
-                self.statement = None;
-            }
+            Event::Retrying { .. }
+            | Event::Locked { .. }
+            | Event::Applied { .. }
+            | Event::Reverted { .. }
+            | Event::Failed { .. } => self.statement = None,
             _ => {}
         }
     }

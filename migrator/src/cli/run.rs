@@ -78,7 +78,8 @@ impl Verb for &RunArgs {
 
 /// What the run did: its report, in which many migrations are folded.
 pub(super) fn text(report: &Report) -> String {
-    let words = vec![Some("applied"); report.applied().len()];
+    let [reverted, applied] = [report.reverted().len(), report.applied().len()];
+    let words = [vec![Some("reverted"); reverted], vec![Some("applied"); applied]].concat();
     let shown = fold(&words, false);
     if shown.len() == words.len() {
         return report.to_string();

@@ -129,13 +129,14 @@ where
         (false, true) => return Err(gone(HISTORY, META)),
         (true, true) => {}
     }
-    let meta =
-        read::<C>(conn, home, META, &["format", "fingerprint", "sequence", "environment"], false).map_err(reading)?;
+    let meta = read::<C>(conn, home, META, &["format", "fingerprint", "sequence", "environment", "schema"], false)
+        .map_err(reading)?;
     let meta = meta.first().map(|row| Meta {
         format: row.number(0).unwrap_or(0),
         fingerprint: row.optional(1).and_then(Checksum::from_hex),
         sequence: row.number(2).unwrap_or(0),
         environment: row.optional(3).map(str::to_owned),
+        schema: row.optional(4).map(str::to_owned),
     });
     let old = meta.as_ref().is_some_and(|meta| meta.format < FORMAT);
     let columns = [

@@ -6,10 +6,13 @@ mod guarding;
 mod job;
 mod reconnect;
 mod reset;
+mod revert;
 mod seeding;
 mod seen;
+mod settling;
 mod setup;
 mod verbs;
+mod verify;
 
 use std::fmt;
 use std::sync::Arc;
@@ -158,7 +161,7 @@ impl<C> Migrator<C> {
     ///
     /// `name` is what the name of a file would be, `20240301120000_backfill`: its version gives the place among the others, and
     /// version and name, of which the checksum is made, join the fingerprint. What `run` does is not seen: an edit of it is not
-    /// noticed, and it has no way down. It runs in a transaction with its record, all or nothing (on MySQL as long as it sends
+    /// noticed. It has no way down ([`reversible_code`](Self::reversible_code) has one). It runs in a transaction with its record, all or nothing (on MySQL as long as it sends
     /// nothing that commits; else, and when it is killed there, the migration is [failed](crate::State::Failed)). An error or a
     /// panic is that of a failed statement; what the database asks to try again is tried again, so `run` does nothing besides that
     /// cannot be done twice.
@@ -184,16 +187,38 @@ impl<C> Migrator<C> {
         C: 'static,
         E: Into<Words>,
     {
-        match self.set.with_code(name) {
+        self.add_code(name, [Some(source::code(run)), None]);
+        self
+    }
+
+    /// As [`code`](Self::code), with the way down, which [`revert`](Self::revert) runs under the same rules.
+    #[must_use]
+    pub fn reversible_code<E>(
+        mut self,
+        name: &str,
+        run: impl Fn(&mut C) -> Result<(), E> + Send + Sync + 'static,
+        revert: impl Fn(&mut C) -> Result<(), E> + Send + Sync + 'static,
+    ) -> Self
+    where
+        C: 'static,
+        E: Into<Words>,
+    {
+        self.add_code(name, [Some(source::code(run)), Some(source::code(revert))]);
+        self
+    }
+
+    fn add_code(&mut self, name: &str, code: [Option<Arc<source::Code<C>>>; 2])
+    where
+        C: 'static,
+    {
+        match self.set.with_code(name, code[1].is_some()) {
             Ok(set) => {
                 let version = set.layout().version(name).unwrap_or_default();
-                let code = move |conn: &mut C| source::caught(|| run(conn).map_err(Into::into));
-                self.source = Some(Source::with_code(self.source, version, Arc::new(code)));
+                self.source = Some(Source::with_code(self.source.take(), version, code));
                 self.set = set;
             }
-            Err(fault) => self.fault = self.fault.or(Some(fault)),
+            Err(fault) => self.fault = self.fault.take().or(Some(fault)),
         }
-        self
     }
 
     /// How long a run waits for the migration lock. Default: 5 minutes.
