@@ -28,6 +28,7 @@
 //! }
 //! ```
 
+mod at_work;
 mod backups;
 mod command;
 mod embedded;
