@@ -82,12 +82,11 @@ where
 {
     let set = migrator.set().clone();
     if !global.quiet {
-        set.warnings().for_each(|warning| output::note(&format!("warning: {warning}")));
+        set.warnings().for_each(output::warning);
         if verb.purpose() == Purpose::Write {
             output::note(&format!("database: {url}"));
         }
     }
-    signals::watch();
     let conn = verb.connect::<C>(url)?;
     let (text, interrupt) = (url.text().to_owned(), Interrupt::new());
     let mut migrator = global.adapt(migrator).reconnect(move || C::establish(&text)).interrupt(&interrupt);
@@ -119,7 +118,7 @@ where
     while C::Backend::SQL != SqlDialect::Sqlite && interrupt.has_sessions() && !failed.load(Ordering::SeqCst) {
         let cancelled = url.establish::<C>().and_then(|mut conn| migrator.cancel(&mut conn));
         if let Err(error) = cancelled {
-            output::note(&format!("warning: the statement is not cancelled, and is waited for: {error}"));
+            output::warning(&format!("the statement is not cancelled, and is waited for: {error}"));
         }
         thread::sleep(Duration::from_secs(1));
     }
