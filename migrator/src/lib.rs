@@ -69,7 +69,7 @@
 //! | `test_database` | a database for a host's test could not be made |
 //! | `database_timeout`, `pool_exhausted` | a probe got no answer, or no connection, within its bound |
 //!
-//! The command line adds `no_database_url`, `dialect_not_built`, and `embedded` for a `--dir` where the set is embedded.
+//! The command line adds `usage`, `no_database_url`, `dialect_not_built`, and `embedded` for a `--dir` where the set is embedded.
 
 mod apply;
 pub mod backup;
