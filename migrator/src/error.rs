@@ -16,7 +16,8 @@ use crate::seed::SeedReport;
 /// next thing to do ([`remedy`](Error::remedy)). It never holds a database URL, and no bound value.
 ///
 /// Callers branch on [`code`](Error::code) or on the predicates; a run that stopped half-way carries what it did
-/// ([`report`](Error::report)). A clone is the same error: whoever waited for an init gets its outcome.
+/// ([`report`](Error::report)). With feature `serde` it serialises to `{"code", "message", "version", "file", "line", "column", "statement",
+/// "number", "words", "help", "report", "seeds"}`; what it does not have is `null`. A clone is the same error: whoever waited for an init gets its outcome.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
 
@@ -38,6 +39,7 @@ struct Inner {
 
 /// Where in a script something happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Place {
     /// The script's path, as the migrations directory was named: `migrations/20240101000000_users/up.sql`.
@@ -92,6 +94,11 @@ impl Error {
             message,
             "commit or roll back first (with autocommit off every query begins one), or give it a connection of its own",
         )
+    }
+
+    pub(crate) fn system_database(database: &str, schema: &str) -> Self {
+        let message = format!("{schema} of {database} is the server's own, and nothing is migrated in it");
+        Self::new("system_database", message, "name the application's database in the URL, or its schema")
     }
 
     /// Says first what it is about: the variable that is wrong.
@@ -238,7 +245,10 @@ impl Error {
 
     /// The history and the set do not fit together (changed, missing, out of order, in doubt …) and the policies refuse it.
     pub fn is_blocked(&self) -> bool {
-        matches!(self.0.code, "changed" | "missing" | "out_of_order" | "ahead" | "failed" | "history_tampered")
+        matches!(
+            self.0.code,
+            "changed" | "missing" | "out_of_order" | "ahead" | "outdated" | "failed" | "history_tampered"
+        )
     }
 
     /// A critical seed failed; the [`seed_report`](Error::seed_report) has the others.
@@ -279,7 +289,9 @@ impl fmt::Display for Error {
             write!(f, "\nnext: {}", inner.remedy)?;
         }
         match &inner.report {
-            Some(report) if !report.applied().is_empty() => write!(f, "\nbefore that: {report}")?,
+            Some(report) if !report.applied().is_empty() || !report.reverted().is_empty() => {
+                write!(f, "\nbefore that: {report}")?
+            }
             Some(report) => {
                 report.backup().iter().try_for_each(|backup| write!(f, "\nthe state before is in {backup}"))?;
             }
@@ -315,5 +327,27 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Error {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let (inner, place) = (&self.0, self.place());
+        let mut error = serializer.serialize_struct("Error", 12)?;
+        error.serialize_field("code", inner.code)?;
+        error.serialize_field("message", &inner.message)?;
+        error.serialize_field("version", &inner.version)?;
+        error.serialize_field("file", &place.map(|place| &place.file))?;
+        error.serialize_field("line", &place.map(|place| place.line))?;
+        error.serialize_field("column", &place.map(|place| place.column))?;
+        error.serialize_field("statement", &place.map(|place| &place.statement))?;
+        error.serialize_field("number", &place.map(|place| place.number))?;
+        error.serialize_field("words", &inner.words)?;
+        error.serialize_field("help", &inner.remedy)?;
+        error.serialize_field("report", &inner.report)?;
+        error.serialize_field("seeds", &inner.seeds)?;
+        error.end()
     }
 }

@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use crate::metrics;
 use crate::provider_state::ProviderState;
-use crate::report::Report;
+use crate::report::{Applied, Committed, Report, Reverted};
 use crate::seed::SeedOutcome;
 
 /// One transition of a run, for the hook that [`Migrator::on_event`](crate::Migrator::on_event) takes.
+///
+/// With feature `serde` it serialises to `{"event": "applied", …}`: its name in small letters, and its fields under their names;
+/// times are in milliseconds, with `_ms` behind the name.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(tag = "event", rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// Nothing is pending; no lock was taken and nothing was written.
@@ -28,6 +32,7 @@ pub enum Event<'a> {
     /// The lock is held.
     Locked {
         /// How long it took to get it.
+        #[cfg_attr(feature = "serde", serde(rename = "waited_ms", serialize_with = "crate::report::milliseconds"))]
         waited: Duration,
     },
     /// What the run is going to do, decided under the lock.
@@ -54,6 +59,7 @@ pub enum Event<'a> {
         /// Its size; `None` when the host made it.
         bytes: Option<u64>,
         /// How long it took.
+        #[cfg_attr(feature = "serde", serde(rename = "duration_ms", serialize_with = "crate::report::milliseconds"))]
         duration: Duration,
     },
     /// A migration starts.
@@ -91,9 +97,30 @@ pub enum Event<'a> {
         /// Its full name.
         name: &'a str,
         /// How long it took.
+        #[cfg_attr(feature = "serde", serde(rename = "duration_ms", serialize_with = "crate::report::milliseconds"))]
         duration: Duration,
     },
-    /// A migration failed.
+    /// The way down of a migration starts.
+    Reverting {
+        /// Its version.
+        version: &'a str,
+        /// Its full name.
+        name: &'a str,
+        /// 1-based place in this run.
+        step: usize,
+        /// How many migrations the run reverts and applies.
+        steps: usize,
+    },
+    /// The way down of a migration and its record are committed.
+    Reverted {
+        /// Its version.
+        version: &'a str,
+        /// Its full name.
+        name: &'a str,
+        /// How long it took.
+        duration: Duration,
+    },
+    /// A migration, or its way down, failed.
     Failed {
         /// Its version.
         version: &'a str,
@@ -107,6 +134,7 @@ pub enum Event<'a> {
         /// Which try comes next, from 2.
         attempt: u32,
         /// How long it pauses before.
+        #[cfg_attr(feature = "serde", serde(rename = "pause_ms", serialize_with = "crate::report::milliseconds"))]
         pause: Duration,
         /// Why: `busy` (others hold what it needs) or `conflict` (a deadlock, a serialization failure).
         class: &'static str,
@@ -144,6 +172,7 @@ pub enum Event<'a> {
         /// Which try comes next, from 2.
         attempt: u32,
         /// How long it pauses before.
+        #[cfg_attr(feature = "serde", serde(rename = "pause_ms", serialize_with = "crate::report::milliseconds"))]
         pause: Duration,
     },
     /// Something is worth a word.
@@ -190,17 +219,22 @@ impl Hook {
 impl Report {
     /// Tells the host about the migrations that are now committed.
     pub(crate) fn flush(&mut self, hook: &Hook) {
-        for applied in &self.applied[self.committed..] {
-            let duration = Duration::from_millis(applied.duration_ms);
-            hook.emit(Event::Applied { version: &applied.version, name: &applied.name, duration });
+        // What a redo applies again, it reverted before.
+        for Reverted { version, name, duration_ms } in &self.reverted[self.committed.reverted..] {
+            hook.emit(Event::Reverted { version, name, duration: Duration::from_millis(*duration_ms) });
         }
-        self.committed = self.applied.len();
+        for Applied { version, name, duration_ms } in &self.applied[self.committed.applied..] {
+            hook.emit(Event::Applied { version, name, duration: Duration::from_millis(*duration_ms) });
+        }
+        self.committed = Committed { applied: self.applied.len(), reverted: self.reverted.len() };
     }
 
     /// Forgets what was done and not committed; how much is left.
     pub(crate) fn forget(&mut self) -> usize {
-        self.applied.truncate(self.committed);
-        self.committed
+        let Committed { applied, reverted } = self.committed;
+        self.applied.truncate(applied);
+        self.reverted.truncate(reverted);
+        applied + reverted
     }
 }
 

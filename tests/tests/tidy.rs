@@ -8,6 +8,8 @@ const LAYERS: [(&str, &[&str]); 7] = [
     (
         "values",
         &[
+            "checkup",
+            "contents",
             "error",
             "migration",
             "record",
@@ -22,7 +24,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
             "url",
         ],
     ),
-    ("decisions", &["plan", "status", "turns"]),
+    ("decisions", &["guard", "plan", "status", "turns", "verify"]),
     ("databases", &["dialect"]),
     ("state", &["history", "lock", "session", "ledgers", "source"]),
     ("actions", &["apply", "backup", "seeding"]),
@@ -98,11 +100,13 @@ fn only_the_command_line_prints_or_exits() {
 
 #[test]
 fn decisions_ask_nobody() {
-    const DECISIONS: [&str; 9] = [
+    const DECISIONS: [&str; 11] = [
+        "guard.rs",
         "plan/",
         "seeding/plan.rs",
         "status.rs",
         "turns.rs",
+        "verify.rs",
         "record/",
         "provider_state.rs",
         "provider/seeding.rs",

@@ -152,14 +152,11 @@ impl Backup {
     /// `file` is that of SQLite, for which no URL is asked.
     pub(crate) fn age(&self, file: Option<&str>) -> Option<Duration> {
         let How::Copy(spot) = &self.how else { return None };
-        let database = Place::parse(file.or(self.url.as_deref())?).ok()?.to_string();
-        let manifests = match spot {
-            Spot::Folder(folder) => Backups::in_folder(folder).list().ok()?.backups,
-            Spot::File(file) => Manifest::of(file).into_iter().collect(),
-        };
-        let made = manifests.into_iter().filter(|manifest| manifest.database == database);
-        let newest = made.map(|manifest| manifest.created_at).max()?;
-        humantime::parse_rfc3339(&newest).ok()?.elapsed().ok()
+        let database = file.or(self.url.as_deref())?;
+        match spot {
+            Spot::Folder(folder) => Backups::in_folder(folder).age(database).ok()?,
+            Spot::File(file) => Manifest::of(file).ok()?.age(),
+        }
     }
 
     /// The folder of `pg_dump`, `pg_restore`, `mariadb-dump` or `mysqldump`. Default: the `PATH`.
@@ -371,4 +368,21 @@ fn restore_of(dialect: SqlDialect, bringing: &mut Bringing<'_>) -> Result<Vec<St
         SqlDialect::Postgres => postgres::restore(bringing),
         SqlDialect::Mysql => mysql::restore(bringing),
     }
+}
+
+/// What a database is marked as; `None` when it is not there.
+fn marks_of(place: &Place) -> Result<Option<Vec<String>>, Error> {
+    match place.dialect() {
+        SqlDialect::Sqlite => sqlite::marks(place),
+        SqlDialect::Postgres => postgres::marks(place),
+        SqlDialect::Mysql => mysql::marks(place),
+    }
+}
+
+/// What the history in this schema, or in the connection's own, is marked as.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+fn marks<C: LoadConnection<Backend: Dialect>>(conn: &mut C, schema: Option<&str>) -> Result<Vec<String>, Error> {
+    let facts =
+        C::Backend::facts(conn, schema).map_err(|error| database_refused::<C::Backend>("tell what it is", error))?;
+    history::marks(conn, &facts)
 }

@@ -121,6 +121,9 @@ impl HealthReport {
             let unit = Some("migrations");
             let value = Value::Count(count(schema.pending));
             put("migrations:pending", vec![Check { observed_unit: unit, ..check("datastore", value, status) }]);
+        }
+        // Over a connection alone nobody knows which seeds there are.
+        if self.schema.is_some() && self.state.is_some() {
             put("seeds:state", self.of_seeds());
         }
         if let Some(pool) = self.pool {
@@ -177,7 +180,7 @@ impl HealthReport {
                 more.push(("fingerprint", Extra::Text(&schema.fingerprint)));
                 let status = match schema.state {
                     "up_to_date" => Outcome::Pass,
-                    "ahead" => Outcome::Warn,
+                    "ahead" | "behind" => Outcome::Warn,
                     _ => Outcome::Fail,
                 };
                 (schema.state, status)

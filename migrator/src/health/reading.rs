@@ -89,6 +89,8 @@ pub(crate) enum Footing {
     UpToDate,
     /// It has the set, and more.
     Ahead,
+    /// A run would apply something, and the binary can do without it.
+    Behind,
     /// A run would apply something.
     Pending,
     /// A run is refused.
@@ -133,9 +135,17 @@ pub(crate) fn migrations(
     let footing = match status.state() {
         DatabaseState::UpToDate => Footing::UpToDate,
         _ => match plan() {
-            Ok(plan) if !plan.is_empty() => Footing::Pending,
+            Ok(plan) if !plan.is_empty() => {
+                if status.is_servable() {
+                    Footing::Behind
+                } else {
+                    Footing::Pending
+                }
+            }
             Ok(_) if is_ahead => Footing::Ahead,
             Ok(_) => Footing::UpToDate,
+            // A newer binary stopped half-way: nothing is applied before it goes on, and this one serves.
+            Err(error) if error.code() == "failed" && status.is_servable() => Footing::Behind,
             Err(error) => Footing::Blocked(error.into()),
         },
     };

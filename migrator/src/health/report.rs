@@ -20,7 +20,7 @@ use crate::provider_state::{MissingSeed, ProviderState};
 /// | `provider:state` | the state's name | `reason`, `message`; while it works `step`, `steps`, `migration`, `statement`, `attempt`, `since_s` |
 /// | `provider:worker` | `none`, `alive`, `hung`, `died` | |
 /// | `database:latency` | the time of one query, in ms | |
-/// | `migrations:state` | `up_to_date`, `ahead`, `pending`, `blocked`, `unknown` | `applied`, `head`, `fingerprint`, `error` |
+/// | `migrations:state` | `up_to_date`, `ahead`, `behind`, `pending`, `blocked`, `unknown` | `applied`, `head`, `fingerprint`, `error` |
 /// | `migrations:pending` | how many | |
 /// | `seeds:state` | `applied`, or what happens next to a seed | `componentId` (the seed), `attempts`, `critical` |
 /// | `pool:connections` | how many are in use | `idle`, `waiting`, `size` |
@@ -65,7 +65,7 @@ pub struct HealthReport {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Schema {
-    /// `up_to_date`, `ahead`, `pending` or `blocked`: whether a binary of this set can work with the database.
+    /// `up_to_date`, `ahead`, `behind`, `pending` or `blocked`: whether a binary of this set can work with the database.
     pub state: &'static str,
     /// How many migrations of the set are applied.
     pub applied: usize,
@@ -95,6 +95,7 @@ impl Schema {
         let state = match migrations.footing {
             Footing::UpToDate => "up_to_date",
             Footing::Ahead => "ahead",
+            Footing::Behind => "behind",
             Footing::Pending => "pending",
             Footing::Blocked(_) => "blocked",
         };

@@ -80,6 +80,7 @@ fn readings(cell: &str) -> Vec<Option<Reading>> {
         // It is not even looked at.
         "" => vec![None, read(Footing::UpToDate, Vec::new())],
         "up to date" => vec![read(Footing::UpToDate, Vec::new())],
+        "migrations pending that it can do without" => vec![read(Footing::Behind, Vec::new())],
         "ahead" => vec![read(Footing::Ahead, Vec::new())],
         "without a seed that is not critical" => each(
             false,

@@ -67,6 +67,7 @@ impl Outcome {
 /// | failed | | 503 | 200 | 503 | the error's | 60 s |
 /// | serves | up to date | 200 | 200 | 200 | `ready` | |
 /// | serves | ahead | 200 | 200 | 200, warn | `ahead` | |
+/// | serves | migrations pending that it can do without | 200 | 200 | 200, warn | `behind` | |
 /// | serves | without a seed that is not critical | 200 | 200 | 200, warn | `degraded` | |
 /// | serves | without a critical seed that is still to come | 200 | 200 | 503 | `seeds_missing` | 5 s |
 /// | serves | without a critical seed that is given up | 200 | 200 | 503 | `seeds_missing` | 60 s |
@@ -83,7 +84,7 @@ impl Outcome {
 ///
 /// *Serves* are the states `ready`, `degraded` and `ahead`. Their difference is that of the moment at which an init ended; what was
 /// read now says more. The error's code is one of those on the [crate's page](crate#errors); the problem's is `changed`, `missing`,
-/// `out_of_order`, `failed`, `history_tampered`, or `ahead` where a policy refuses that.
+/// `out_of_order`, `failed`, `outdated`, `history_tampered`, or `ahead` where a policy refuses that.
 ///
 /// The table's liveness is that of a process whose worker lives, or which needs none. Whatever the state, it is 503 with the code
 /// `worker_died` or `worker_hung` otherwise; no restart repairs anything else here. What is unknown is never healthy.
@@ -169,12 +170,12 @@ pub(crate) fn readiness(stand: &Stand, reading: Option<&Reading>) -> Verdict {
         Ok(Migrations { footing: Footing::Blocked(trouble), .. }) => {
             fails(trouble.code, "the history and the set do not fit together".to_owned(), 60)
         }
-        Ok(Migrations { footing, .. }) => serves(&reading.missing, *footing == Footing::Ahead),
+        Ok(migrations) => serves(&reading.missing, migrations),
     }
 }
 
 /// The migrations are as they have to be; the seeds decide.
-fn serves(missing: &[MissingSeed], is_ahead: bool) -> Verdict {
+fn serves(missing: &[MissingSeed], migrations: &Migrations) -> Verdict {
     let verdict = |status, code, message: String, again| Verdict::new(Probe::Readiness, status, code, message, again);
     let without = |seeds: &[&MissingSeed]| {
         format!("without {}", crate::status::list(seeds.iter().map(|missing| missing.seed.as_str())))
@@ -188,9 +189,18 @@ fn serves(missing: &[MissingSeed], is_ahead: bool) -> Verdict {
         let missing: Vec<&MissingSeed> = missing.iter().collect();
         return verdict(Outcome::Warn, "degraded", without(&missing), 0);
     }
-    match is_ahead {
-        true => verdict(Outcome::Warn, "ahead", "the database is newer than this binary".to_owned(), 0),
-        false => verdict(Outcome::Pass, "ready", "the database is where this binary needs it".to_owned(), 0),
+    match migrations.footing {
+        Footing::Ahead => verdict(Outcome::Warn, "ahead", "the database is newer than this binary".to_owned(), 0),
+        Footing::Behind => {
+            let what = crate::report::migrations(migrations.pending);
+            verdict(
+                Outcome::Warn,
+                "behind",
+                format!("the database is without {what} that this binary can do without"),
+                0,
+            )
+        }
+        _ => verdict(Outcome::Pass, "ready", "the database is where this binary needs it".to_owned(), 0),
     }
 }
 

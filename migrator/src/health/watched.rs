@@ -88,8 +88,8 @@ fn nobody_waits_longer_than_its_bound_and_a_late_answer_is_none() {
     assert_eq!(watch.ask(Asker::now(0, SHORT), &read), None);
     // It is too late already: whoever comes now knows it without waiting.
     let start = Instant::now();
-    assert_eq!(watch.ask(Asker::now(0, SHORT), &read), None);
-    assert!(start.elapsed() < LONG);
+    (0..100).for_each(|_| assert_eq!(watch.ask(Asker::now(0, SHORT), &read), None));
+    assert!(start.elapsed() < SHORT * 100, "each of them waited");
     assert_eq!(slow.begun.load(Ordering::SeqCst), 1, "one that is stuck is not tried again at once");
     answer.send(7).expect("it is waited for");
     assert_eq!(watch.ask(Asker::now(0, LONG), &read).as_deref(), Some(&7), "who has the time gets it");

@@ -150,8 +150,10 @@ pub(crate) fn run(result: &Result<(), Error>, report: &Report, pending: Option<u
             Ok(()) => {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 gauge!("migrator_last_success_timestamp_seconds").set(now.as_secs_f64());
-                gauge!("migrator_migrations_applied").set(count(report.skipped() + report.applied().len()));
-                pending.iter().for_each(|pending| gauge!("migrator_migrations_pending").set(count(*pending)));
+                if let Some(pending) = pending {
+                    gauge!("migrator_migrations_applied").set(count(report.skipped() + report.applied().len()));
+                    gauge!("migrator_migrations_pending").set(count(pending));
+                }
             }
             Err(error) if error.code() == "lock_lost" => counter!("migrator_lock_lost_total").increment(1),
             Err(_) => {}

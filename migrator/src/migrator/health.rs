@@ -36,7 +36,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     fn footing(&self, conn: &mut C) -> Result<Migrations, Error> {
         let seen = self.read(conn)?;
         let known = seen.known();
-        let status = status::status(&self.set, known.as_ref(), C::Backend::SQL.name(), seen.facts.database.clone());
+        let database = seen.facts.database.clone();
+        let status = status::status(&self.set, known.as_ref(), C::Backend::SQL.name(), database, self.oldest()?);
         let plan = || {
             let known = known.unwrap_or_default();
             let mut given = self.given(conn, &seen.facts, &known)?;

@@ -140,9 +140,8 @@ fn a_slow_postgres_is_not_ready_until_it_is_faster() {
     becomes(&health, "ready");
 }
 
-/// The other end is gone, and nobody said so: the connection that is asked will never answer, and new ones work.
 #[test]
-fn a_connection_that_nobody_answers_is_given_up() {
+fn a_connection_that_is_lost_while_it_is_asked_is_made_again() {
     let (database, set) = (servers::postgres().fresh(), Folder::of_tables(1).set());
     let proxy = Proxy::to_port(servers::postgres().port());
     let provider = provider::<diesel::PgConnection>(&set);

@@ -16,6 +16,7 @@ on_each_dialect!(
     follows_a_start_and_an_end,
     a_failed_migration_is_not_ready_and_lives,
     another_process_is_ahead,
+    how_old_a_binary_may_be_decides,
     a_history_that_is_gone_is_pending,
     a_history_that_a_hand_changed_is_not_ready,
     only_migrating_is_never_ready,
@@ -95,6 +96,26 @@ fn another_process_is_ahead<S: Subject>() {
         health.report().schema.map(|schema| (schema.state, schema.head)),
         Some(("ahead", Some("03".to_owned())))
     );
+}
+
+/// What a binary can do without, and what a newer one breaks.
+fn how_old_a_binary_may_be_decides<S: Subject>() {
+    let (database, folder) = (S::fresh(), Folder::of_tables(2));
+    applies::<S>(&database, &folder.set());
+    folder.write("03_t3/up.sql", table(3));
+    let provider = provider::<S::Connection>(&folder.set());
+    let health = provider.health();
+    let config = Config::new(database.url()).mode(ServiceMode::WaitOnly);
+    let init = provider.init(config.migrator(|migrator| migrator.serves_from("02")));
+    init.unwrap_or_else(|error| panic!("{error}"));
+    let verdict = health.readiness();
+    assert_eq!((verdict.code, verdict.status, verdict.http_status()), ("behind", Outcome::Warn, 200));
+    applies::<S>(&database, &folder.set());
+    becomes(&health, "ready");
+    folder.write("04_t4/up.sql", format!("-- migrator: breaks-before 04\n{}", table(4)));
+    applies::<S>(&database, &folder.set());
+    let verdict = becomes(&health, "outdated");
+    assert_eq!((verdict.http_status(), health.liveness().http_status()), (503, 200));
 }
 
 /// Somebody restored an old backup under the service.
