@@ -82,7 +82,9 @@ fn most(conn: &mut PgConnection, while_it: impl FnOnce() -> Seen) -> (Seen, [u32
 fn sixty_four_connections_cost_the_database_one() {
     let database = servers::postgres().fresh();
     let [mut holder, mut watch] = [held(&database), database.connect()];
-    [&mut holder, &mut watch].map(|conn| conn.batch_execute("SET application_name = 'the test'").expect("name it"));
+    for conn in [&mut holder, &mut watch] {
+        conn.batch_execute("SET application_name = 'the test'").expect("name it");
+    }
     let (service, address) = start(&[POSTGRES], database.url());
     let migrates = || Some(code(&Client::to(address).get("/readyz"))).filter(|code| code == "migrating");
     wait::until("the migration", migrates);

@@ -3,6 +3,7 @@
 mod client;
 mod load;
 
+use std::fs;
 use std::net::SocketAddr;
 
 use diesel::connection::SimpleConnection;
@@ -147,4 +148,28 @@ fn lives_and_is_not_ready(database: &impl Database, program: &str) {
     assert!(page.body.contains("Failed") && page.body.contains("migrator run"), "{page:?}");
     let (ended, said) = service.terminate();
     assert!(ended, "it lived until it was told to end: {said:#?}");
+}
+
+/// What the recipes for Kubernetes name is there: pages, variables, modes.
+#[test]
+fn the_recipes_name_what_there_is() {
+    let database = sqlite::fresh();
+    let (_service, address) = start(&[SQLITE], database.url());
+    let (mut pages, mut variables) = (0, 0);
+    let readme = fs::read_to_string("../README.md").expect("it is there");
+    let folder = fs::read_dir("../examples/axum-service/kubernetes").expect("it is there").flatten();
+    for recipe in folder.map(|item| fs::read_to_string(item.path()).expect("text")) {
+        for path in recipe.split("path: ").skip(1).filter_map(|rest| rest.split(',').next()) {
+            assert_ne!(get(address, path).status, 404, "{path}");
+            pages += 1;
+        }
+        for rest in recipe.split("name: MIGRATOR_").skip(1) {
+            let (name, value) = rest.split_once(", value: ").expect("with a value");
+            assert!(readme.contains(&format!("`MIGRATOR_{name}`")), "{name}");
+            let value = value.split('}').next().expect("it ends");
+            assert!(name != "MODE" || value.parse::<migrator::ServiceMode>().is_ok(), "{value}");
+            variables += 1;
+        }
+    }
+    assert!(pages >= 6 && variables >= 10, "{pages} pages, {variables} variables");
 }

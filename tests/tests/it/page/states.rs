@@ -113,9 +113,7 @@ fn migrating_and_it_shows_the_end_by_itself() {
         let url = format!("http://{}/internal/status", serve(&health));
         look(&mut browser, "migrating", &url);
         let told = text(&mut browser);
-        for expected in
-            ["Migrating", "Statement 1 of", "6 of 9", "running", NAMES[5], NAMES[0], "is not asked"]
-        {
+        for expected in ["Migrating", "Statement 1 of", "6 of 9", "running", NAMES[5], NAMES[0], "is not asked"] {
             assert!(told.contains(expected), "{expected}: {told}");
         }
         assert_eq!(refresh(&mut browser), Some(2));
