@@ -1,5 +1,6 @@
 //! Sixty-four connections that ask for readiness as fast as they can, while a migration runs and after it.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -51,32 +52,43 @@ fn hammer(address: SocketAddr) -> Seen {
     Seen { statuses, codes, slowest, took: start.elapsed() }
 }
 
-/// How many connections the service has to its database, and how many of them are at work.
-fn connections(conn: &mut PgConnection) -> [u32; 2] {
-    let counts = Postgres::texts(conn, COUNTS);
-    let mut counts = counts[0].split(' ').map(|count| count.parse().expect("a number"));
-    std::array::from_fn(|_| counts.next().expect("two of them"))
+/// What the service costs its database: the most that was seen of it.
+#[derive(Debug, Default)]
+struct Cost {
+    connections: usize,
+    at_work: usize,
+    /// When each query began that was seen, as the last one of its connection.
+    queries: BTreeSet<String>,
 }
 
-const COUNTS: &str = "SELECT concat(count(*), ' ', count(*) FILTER (WHERE state = 'active')) AS value FROM pg_stat_activity \
-     WHERE datname = current_database() AND application_name <> 'the test'";
+impl Cost {
+    fn look(&mut self, conn: &mut PgConnection) {
+        let seen = Postgres::texts(conn, CONNECTIONS_OF_THE_SERVICE);
+        self.connections = self.connections.max(seen.len());
+        self.at_work = self.at_work.max(seen.iter().filter(|line| line.starts_with("active")).count());
+        self.queries.extend(seen.iter().filter_map(|line| Some(line.split_once(' ')?.1.to_owned())));
+    }
 
-/// The most of them that were seen meanwhile.
-fn most(conn: &mut PgConnection, while_it: impl FnOnce() -> Seen) -> (Seen, [u32; 2]) {
-    let (over, mut most) = (AtomicBool::new(false), [0, 0]);
-    let seen = thread::scope(|scope| {
-        let watch = scope.spawn(|| {
-            while !over.load(Ordering::SeqCst) {
-                most.iter_mut().zip(connections(conn)).for_each(|(most, count)| *most = (*most).max(count));
-            }
+    /// That of what is done meanwhile.
+    fn of(conn: &mut PgConnection, work: impl FnOnce() -> Seen) -> (Seen, Self) {
+        let (over, mut cost) = (AtomicBool::new(false), Self::default());
+        let seen = thread::scope(|scope| {
+            let watch = scope.spawn(|| {
+                while !over.load(Ordering::SeqCst) {
+                    cost.look(conn);
+                }
+            });
+            let seen = work();
+            over.store(true, Ordering::SeqCst);
+            watch.join().expect("no panic");
+            seen
         });
-        let seen = while_it();
-        over.store(true, Ordering::SeqCst);
-        watch.join().expect("no panic");
-        seen
-    });
-    (seen, most)
+        (seen, cost)
+    }
 }
+
+const CONNECTIONS_OF_THE_SERVICE: &str = "SELECT concat(state, ' ', query_start) AS value FROM pg_stat_activity \
+     WHERE datname = current_database() AND application_name <> 'the test'";
 
 #[test]
 fn sixty_four_connections_cost_the_database_one() {
@@ -88,16 +100,29 @@ fn sixty_four_connections_cost_the_database_one() {
     let (service, address) = start(&[POSTGRES], database.url());
     let migrates = || Some(code(&Client::to(address).get("/readyz"))).filter(|code| code == "migrating");
     wait::until("the migration", migrates);
-    let (during, used) = most(&mut watch, || hammer(address));
+    let (during, cost) = Cost::of(&mut watch, || hammer(address));
     // The one that migrates, and no other.
     assert_eq!((&during.statuses[..], &during.codes[..]), (&[503][..], &["migrating".to_owned()][..]));
-    assert_eq!(used, [1, 1], "the connection that migrates is the only one");
+    assert_eq!((cost.connections, cost.at_work), (1, 1), "the connection that migrates is the only one: {cost:?}");
     holder.batch_execute("COMMIT").expect("let it go on");
     assert_ready(address);
-    wait::until("the migrating connection to close", || (connections(&mut watch)[0] <= 1).then_some(()));
-    let (after, used) = most(&mut watch, || hammer(address));
+    wait::until("the migrating connection to close", || {
+        let mut now = Cost::default();
+        now.look(&mut watch);
+        (now.connections <= 1).then_some(())
+    });
+    let (after, cost) = Cost::of(&mut watch, || hammer(address));
     assert_eq!((&after.statuses[..], &after.codes[..]), (&[200][..], &["ready".to_owned()][..]));
-    assert!(used[0] <= 1 && used[1] <= 1, "one at a time, over the pool's only one: {used:?}");
+    assert!(cost.connections <= 1 && cost.at_work <= 1, "one at a time, over the pool's only one: {cost:?}");
+    // A probe a second, of which the pool's own question is one more query.
+    let probes = usize::try_from(after.took.as_secs()).expect("it is short") + 2;
+    assert!(
+        cost.queries.len() <= 2 * probes,
+        "{} queries, for {} answers: {cost:?}",
+        cost.queries.len(),
+        CONNECTIONS * EACH
+    );
+    println!("the database was asked {} queries meanwhile", cost.queries.len());
     for (when, seen) in [("while it migrates", during), ("when it is ready", after)] {
         let (asked, took) = (CONNECTIONS * EACH, seen.took.as_secs_f64());
         println!(
