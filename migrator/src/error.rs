@@ -242,7 +242,10 @@ impl Error {
 
     /// The history and the set do not fit together (changed, missing, out of order, in doubt …) and the policies refuse it.
     pub fn is_blocked(&self) -> bool {
-        matches!(self.0.code, "changed" | "missing" | "out_of_order" | "ahead" | "failed" | "history_tampered")
+        matches!(
+            self.0.code,
+            "changed" | "missing" | "out_of_order" | "ahead" | "outdated" | "failed" | "history_tampered"
+        )
     }
 
     /// A critical seed failed; the [`seed_report`](Error::seed_report) has the others.

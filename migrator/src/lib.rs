@@ -41,6 +41,9 @@
 //! | `foreign_key_violation` | SQLite: a migration would have left rows without their parents, and was undone |
 //! | `changed`, `missing`, `out_of_order`, `ahead` | set and history do not fit together, and the policy refuses it |
 //! | `failed` | an earlier run stopped inside of a script that cannot be rolled back, and a person has to say what is true |
+//! | `outdated` | a newer migration that is applied says that it breaks binaries as old as this one |
+//! | `no_way_down` | a revert was asked for, and a migration has no down script that can run |
+//! | `baseline_refused`, `accept_refused` | the history says something else than what is to be recorded |
 //! | `history_tampered` | the history was not written by this crate alone |
 //! | `lock_timeout`, `lock_lost`, `lock_file` | another process held the lock for too long; the lock is gone; its file cannot be made |
 //! | `open_transaction`, `no_schema`, `unsupported`, `dialect_mismatch` | the connection or the server is none that can be migrated |
@@ -64,7 +67,7 @@
 //! | `backup_damaged`, `restore_refused`, `restore_failed` | a backup is not what its manifest says; a restore would hurt somebody; a restore did not come to its end |
 //! | `test_database` | a database for a host's test could not be made |
 //!
-//! The command line adds `no_database_url` and `dialect_not_built`.
+//! The command line adds `no_database_url`, `dialect_not_built`, and `embedded` for a `--dir` where the set is embedded.
 
 mod apply;
 pub mod backup;

@@ -58,7 +58,8 @@ pub enum DatabaseState {
     UpToDate,
     /// A run would apply something.
     Pending,
-    /// Everything is applied, and more: the database is newer than the binary.
+    /// Everything is applied, and more: the database is newer than the binary, which can serve all the same. When a newer migration
+    /// says that it cannot (`-- migrator: breaks-before VERSION`), the state is [`Blocked`](Self::Blocked).
     Ahead,
     /// Something is not as it should be; the problems say what, and whether a run is refused or goes on inside of a script.
     Blocked,
@@ -121,7 +122,7 @@ pub struct Problem {
 
 /// Where a database stands against a set; it prints itself.
 ///
-/// With feature `serde` it serialises to `{"dialect", "database", "state", "applied", "pending", "migrations": […],
+/// With feature `serde` it serialises to `{"dialect", "database", "state", "applied", "pending", "servable", "migrations": […],
 /// "problems": […]}`.
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -131,6 +132,7 @@ pub struct Status {
     pub(crate) state: DatabaseState,
     pub(crate) applied: usize,
     pub(crate) pending: usize,
+    pub(crate) servable: bool,
     pub(crate) migrations: Vec<MigrationStatus>,
     pub(crate) problems: Vec<Problem>,
 }
@@ -154,6 +156,15 @@ impl Status {
     /// How many migrations of the set are not applied.
     pub fn pending(&self) -> usize {
         self.pending
+    }
+
+    /// Whether this binary can serve the database as it is, whatever a run would still do. This is what readiness goes by.
+    ///
+    /// It can when everything is applied, also when the database is ahead, or a newer binary is at work on it, unless a newer migration
+    /// says that it [breaks](DatabaseState::Ahead) what is as old as this set (the problem `outdated`). With something pending it can
+    /// when [`Migrator::serves_from`](crate::Migrator::serves_from) says so.
+    pub fn is_servable(&self) -> bool {
+        self.servable
     }
 
     /// Each migration of the set, and each applied one that is not in it, in order.
@@ -293,6 +304,7 @@ fn differ(recorded: Option<Checksum>, known: Option<Checksum>) -> bool {
 /// What is not as it should be, each kind once, the worst first.
 pub(crate) fn problems(states: &States<'_>, history: &History, layout: Layout) -> Vec<Problem> {
     let mut problems: Vec<Problem> = tampered(history, layout).into_iter().collect();
+    problems.extend(outdated(states));
     let half = states.half_reverted();
     if let Some(first) = half.first() {
         problems.push(Problem {
@@ -331,6 +343,38 @@ pub(crate) fn tampered(history: &History, layout: Layout) -> Option<Problem> {
     let help =
         "restore __migrator_history and __migrator_meta from a backup; nothing is run on a history that is not whole";
     Some(Problem { code: "history_tampered", version: None, message, help: help.to_owned() })
+}
+
+/// The problem that a newer migration breaks what is as old as this set.
+fn outdated(states: &States<'_>) -> Option<Problem> {
+    let latest = states.set.at(states.set.len().checked_sub(1)?);
+    let breaks = |past: &Past<'_>| -> Option<String> {
+        let before = past.breaks_before?;
+        states.set.layout().order(latest.version(), before).is_lt().then(|| before.to_owned())
+    };
+    let (past, before) = states.others.iter().find_map(|(past, _)| Some((past, breaks(past)?)))?;
+    let name = &past.record.name;
+    Some(Problem {
+        code: "outdated",
+        version: Some(past.record.version.clone()),
+        message: format!("this binary is too old for the database: {name} breaks what is older than {before}"),
+        help: format!("deploy a binary that has {before} or newer"),
+    })
+}
+
+/// Whether a binary with this set can serve, with all that is pending applied or not.
+fn serves(states: &States<'_>, problems: &[Problem]) -> bool {
+    let set = states.set;
+    let latest = set.len().checked_sub(1).map(|last| set.at(last));
+    // A newer binary may be at work right now, or stopped in the middle of what this one knows nothing of.
+    let is_theirs = |past: &&Past<'_>| {
+        latest.is_some_and(|latest| set.layout().order(latest.version(), &past.record.version).is_lt())
+    };
+    problems.iter().all(|problem| match problem.code {
+        "ahead" => true,
+        "failed" => states.partial().all(|past| is_theirs(&past)),
+        _ => false,
+    })
 }
 
 /// What a half-done revert is called.
@@ -375,8 +419,15 @@ const PROBLEMS: [(State, &str, &str); 5] = [
     ),
 ];
 
-/// The status of a database that has a history, or of one that has none yet.
-pub(crate) fn status(set: &MigrationSet, history: Option<&History>, dialect: &'static str, database: String) -> Status {
+/// The status of a database that has a history, or of one that has none yet. `serves_from` is the position of the migration from
+/// which on the binary can serve.
+pub(crate) fn status(
+    set: &MigrationSet,
+    history: Option<&History>,
+    dialect: &'static str,
+    database: String,
+    serves_from: Option<usize>,
+) -> Status {
     let nothing = History::default();
     let states = states(set, history.unwrap_or(&nothing));
     let problems = problems(&states, history.unwrap_or(&nothing), set.layout());
@@ -407,7 +458,11 @@ pub(crate) fn status(set: &MigrationSet, history: Option<&History>, dialect: &'s
         () if !problems.is_empty() => DatabaseState::Ahead,
         () => DatabaseState::UpToDate,
     };
-    Status { dialect, database, state, applied, pending, migrations, problems }
+    // Where nothing says otherwise, all of the set has to be there.
+    let needed = serves_from.map_or(set.len(), |position| position + 1);
+    let is_there = states.of_set.iter().take(needed).all(|entry| entry.state.is_applied());
+    let servable = history.is_some() && is_there && serves(&states, &problems);
+    Status { dialect, database, state, applied, pending, servable, migrations, problems }
 }
 
 fn row(states: &States<'_>, entry: &Entry) -> MigrationStatus {

@@ -19,7 +19,14 @@ pub(crate) struct Row {
 ///
 /// A row that is gone was reverted outside. A row more is adopted, with the checksum of the set, which nobody has compared with
 /// what ran; without one while the set does not know the version, and once more when it does.
-pub(crate) fn turns(set: &MigrationSet, history: &History, rows: &[Row]) -> Vec<Record> {
+///
+/// `breaks` tells before which version a migration of the set breaks binaries.
+pub(crate) fn turns(
+    set: &MigrationSet,
+    history: &History,
+    rows: &[Row],
+    breaks: impl Fn(&Migration<'_>) -> Option<String>,
+) -> Vec<Record> {
     let layout = set.layout();
     let recorded = history.recorded(layout);
     let there: HashSet<&str> = rows.iter().map(|row| layout.canonical(&row.version)).collect();
@@ -45,6 +52,7 @@ pub(crate) fn turns(set: &MigrationSet, history: &History, rows: &[Row]) -> Vec<
         let name = known.map_or(row.version.as_str(), |migration| migration.name());
         let mut record = Record::new(RecordKind::Applied, &row.version, name);
         record.checksum = checksum;
+        record.breaks_before = known.and_then(&breaks);
         record.adopt(row.at.as_deref());
         turns.push(record);
     }

@@ -377,6 +377,7 @@ fn applied(run: &Run<'_>, migration: &Migration<'_>, script: &Script<'_>) -> Rec
     let mut record = run.writer.record(RecordKind::Applied, migration.version(), migration.name());
     record.checksum = migration.recorded();
     record.statements = (!migration.is_called()).then(|| script.statements().len());
+    record.breaks_before = script.breaks_before().map(str::to_owned);
     record
 }
 
@@ -384,9 +385,12 @@ fn applied(run: &Run<'_>, migration: &Migration<'_>, script: &Script<'_>) -> Rec
 fn done_since(run: &Run<'_>, step: &Step, migration: &Migration<'_>, script: &Script<'_>, start: Instant) -> Record {
     let record = match step.way {
         Way::Up => applied(run, migration, script),
-        Way::Down => {
-            Record { kind: Some(RecordKind::Reverted), checksum: step.text, ..applied(run, migration, script) }
-        }
+        Way::Down => Record {
+            kind: Some(RecordKind::Reverted),
+            checksum: step.text,
+            breaks_before: None,
+            ..applied(run, migration, script)
+        },
     };
     Record { duration_ms: Some(millis(start.elapsed())), ..record }
 }

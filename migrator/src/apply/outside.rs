@@ -37,6 +37,7 @@ where
     let mut planned = run.writer.record(intent(step.way), version, name);
     planned.checksum = if step.way == Way::Up { Some(migration.checksum()) } else { step.text };
     planned.statements = Some(count);
+    planned.breaks_before = script.breaks_before().filter(|_| step.way == Way::Up).map(str::to_owned);
     let from = step.resume_at.map_or(0, |number| number - 1);
     // What the applied part set in its session is gone with that session.
     let repeated =

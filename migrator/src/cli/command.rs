@@ -20,6 +20,7 @@ use super::reset::ResetArgs;
 use super::resolve::ResolveArgs;
 use super::revert::{RedoArgs, RevertArgs};
 use super::run::RunArgs;
+use super::seed::SeedArgs;
 use super::setup::SetupArgs;
 use super::status::StatusArgs;
 use super::verify::VerifyArgs;
@@ -34,6 +35,7 @@ pub(super) enum Command {
     Plan(PlanArgs),
     Status(StatusArgs),
     Verify(VerifyArgs),
+    Seed(SeedArgs),
     Revert(RevertArgs),
     Redo(RedoArgs),
     Resolve(ResolveArgs),
@@ -61,6 +63,7 @@ impl Command {
             Self::Run(run) => host.on(global, run),
             Self::Plan(plan) => host.on(global, plan.verb()),
             Self::Status(status) => host.on(global, status),
+            Self::Seed(seed) => host.on(global, seed),
             Self::Verify(verify) => host.on(global, verify),
             Self::Revert(revert) => host.on(global, revert),
             Self::Redo(redo) => host.on(global, redo),

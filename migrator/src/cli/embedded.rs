@@ -4,15 +4,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::Args;
 use clap::{ArgMatches, FromArgMatches};
-use clap::{Args, Subcommand};
 use diesel::connection::LoadConnection;
 
 use super::command::Command;
 use super::global::{Directory, Global};
 use super::host::{self, Host, Verb};
 use super::output;
-use super::seed::SeedArgs;
 use crate::url::Url;
 use crate::{Dialect, Error, MigrationSet, Migrator, Seed};
 
@@ -30,15 +29,7 @@ struct Line {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
-    command: DbCommand,
-}
-
-/// Every command, with those that a directory alone cannot have.
-#[derive(Debug, Subcommand)]
-pub(super) enum DbCommand {
-    #[command(flatten)]
-    Shared(Command),
-    Seed(SeedArgs),
+    command: Command,
 }
 
 impl Args for Db {
@@ -117,12 +108,7 @@ where
     #[must_use = "the program ends with it"]
     pub fn answer(&self, db: &Db) -> ExitCode {
         let Line { global, command } = &*db.0;
-        match command {
-            DbCommand::Shared(command) => {
-                output::ended(command.answer(global, self), global, |error| command.refusal(error))
-            }
-            DbCommand::Seed(seed) => output::ended(self.on(global, seed), global, output::refusal),
-        }
+        output::ended(command.answer(global, self), global, |error| command.refusal(error))
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) struct On<'a, C: 'static> {
     pub(super) conn: C,
     /// The database, where it was made now.
     pub(super) made: Option<String>,
-    /// Empty in the tool: a directory holds none.
+    /// What the program embeds; none in the tool.
     pub(super) seeds: &'a [Seed<C>],
 }
 

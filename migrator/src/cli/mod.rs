@@ -43,6 +43,7 @@ mod global;
 mod host;
 mod index;
 mod mark;
+mod narrow;
 mod output;
 mod plan;
 mod progress;

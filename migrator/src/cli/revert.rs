@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 use diesel::connection::LoadConnection;
 
+use super::global::Global;
 use super::host::{On, Purpose, Verb};
 use super::{ask, output, run};
 use crate::{Dialect, Error, Report, Target};
@@ -42,7 +43,7 @@ impl Verb for &RevertArgs {
             None => Target::Steps(self.steps.unwrap_or(1)),
         };
         let report = ask::named(on.global, &on.migrator, |migrator| migrator.revert(&mut on.conn, target.clone()))?;
-        Ok(told(&report, on.global.json))
+        Ok(told(&report, on.global))
     }
 }
 
@@ -56,14 +57,14 @@ impl Verb for &RedoArgs {
         C: LoadConnection<Backend: Dialect> + Send + 'static,
     {
         let report = ask::named(on.global, &on.migrator, |migrator| migrator.redo(&mut on.conn))?;
-        Ok(told(&report, on.global.json))
+        Ok(told(&report, on.global))
     }
 }
 
-fn told(report: &Report, json: bool) -> ExitCode {
-    match json {
+fn told(report: &Report, global: &Global) -> ExitCode {
+    match global.json {
         true => output::json(&output::run(Some(report), None)),
-        false => output::answer(&run::text(report)),
+        false => output::answer(&run::text(report, global.quiet)),
     }
     ExitCode::SUCCESS
 }

@@ -48,6 +48,8 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// At the begin of a transaction: it does not wait for the disk. The next that does takes it along.
     #[doc(hidden)]
     const HASTEN: &'static str;
+    /// As [`HASTEN`](Self::HASTEN), for every transaction until the session is restored.
+    const HASTEN_ALL: &'static str;
 
     /// Runs one query and returns its rows, in one round trip.
     #[doc(hidden)]

@@ -22,6 +22,7 @@ impl Dialect for Pg {
     const NOW_AND_USER: [&'static str; 2] = ["clock_timestamp()", "session_user"];
     const TABLE_OPTIONS: &'static str = "";
     const HASTEN: &'static str = "SET LOCAL synchronous_commit = off;";
+    const HASTEN_ALL: &'static str = "SET synchronous_commit = off;";
 
     fn rows<C: LoadConnection<Backend = Self>>(conn: &mut C, sql: &str) -> QueryResult<Vec<Cells>> {
         sql_query(sql).load(conn)

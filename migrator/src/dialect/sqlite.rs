@@ -22,6 +22,7 @@ impl Dialect for Sqlite {
     const NOW_AND_USER: [&'static str; 2] = ["strftime('%Y-%m-%dT%H:%M:%fZ', 'now')", "NULL"];
     const TABLE_OPTIONS: &'static str = " WITHOUT ROWID";
     const HASTEN: &'static str = "";
+    const HASTEN_ALL: &'static str = "";
 
     fn rows<C: LoadConnection<Backend = Self>>(conn: &mut C, sql: &str) -> QueryResult<Vec<Cells>> {
         sql_query(sql).load(conn)

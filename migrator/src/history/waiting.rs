@@ -79,7 +79,8 @@ impl Writer {
         let text = |text: &str| D::literal(text);
         let number = |number: Option<u64>| number.map_or_else(|| "NULL".to_owned(), |number| number.to_string());
         let mut sql = self.myself.clone();
-        let alike = self.waiting.records.chunk_by(|one, next| one.kind == next.kind);
+        let alike =
+            self.waiting.records.chunk_by(|one, next| one.kind == next.kind && one.breaks_before == next.breaks_before);
         for records in alike.flat_map(|records| records.chunks(MOST)) {
             let mut values = self.values::<D>(&records[0]);
             OWN.iter().enumerate().for_each(|(at, column)| values[*column] = format!("column{}", at + 1));

@@ -150,6 +150,7 @@ impl Writer {
             user.to_owned(),
             D::literal(concat!("migrator ", env!("CARGO_PKG_VERSION"))),
             now.to_owned(),
+            literal(record.breaks_before.as_deref()),
         ]
     }
 

@@ -1,6 +1,7 @@
 //! The facade: options, then a verb.
 
 mod back_up;
+mod copy;
 mod doctor;
 mod guarding;
 mod job;
@@ -14,7 +15,6 @@ mod setup;
 mod verbs;
 mod verify;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +64,7 @@ use crate::source::{self, Source, Words};
 /// | [`ahead`](Self::ahead) | [`Policy::Warn`] |
 /// | [`non_empty`](Self::non_empty) | [`Policy::Refuse`] |
 /// | [`backup_before`](Self::backup_before) | none |
+/// | [`serves_from`](Self::serves_from) | the last migration of the set |
 /// | [`schema`](Self::schema) | the connection's current schema |
 /// | [`set_name`](Self::set_name) | empty |
 /// | [`reconnect`](Self::reconnect) | none: a lost connection is an error |
@@ -76,6 +77,7 @@ pub struct Migrator<C> {
     statement_lock_timeout: Duration,
     policies: Policies,
     non_empty: Policy,
+    serves_from: Option<String>,
     environment: Option<Environment>,
     /// The database's name, as somebody typed it back.
     confirmed: Option<String>,
@@ -107,6 +109,7 @@ impl<C> Migrator<C> {
             statement_lock_timeout: Duration::from_secs(5),
             policies: Policies::default(),
             non_empty: Policy::Refuse,
+            serves_from: None,
             environment: None,
             confirmed: None,
             backup: None,
@@ -298,6 +301,19 @@ impl<C> Migrator<C> {
         self
     }
 
+    /// The oldest migration with which this binary can serve already, while newer ones are pending: its version, its full name, or a
+    /// prefix that fits one. Default: the last of the set.
+    ///
+    /// It changes no run. [`Status::is_servable`](crate::Status::is_servable) goes by it, and so does a process that only waits for
+    /// another one to migrate ([`ServiceMode`](crate::ServiceMode)). The other direction, an older binary on a newer database, is for the
+    /// newer migration to say, in a comment at the top of its script: `-- migrator: breaks-before VERSION`. Binaries whose last migration
+    /// is older than that then refuse to run and to serve, from the moment at which it is about to be applied.
+    #[must_use]
+    pub fn serves_from(mut self, version: impl Into<String>) -> Self {
+        self.serves_from = Some(version.into());
+        self
+    }
+
     /// What this process takes the database for. The first run that is told so marks the database. Where it is marked as something
     /// else, a run says so, and a verb that destroys is refused; [`mark`](Self::mark) changes the mark.
     #[must_use]
@@ -374,13 +390,13 @@ impl<C> Migrator<C> {
     }
 
     /// What is migrated, code included.
-    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the command line asks"))]
+    #[cfg(feature = "cli")]
     pub(crate) fn set(&self) -> &MigrationSet {
         &self.set
     }
 
     /// SQL for the migrating connection, behind the set-up that is there.
-    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the command line asks"))]
+    #[cfg(feature = "cli")]
     pub(crate) fn also_session(mut self, sql: &str) -> Self
     where
         C: LoadConnection + 'static,
@@ -405,37 +421,5 @@ impl<C> Migrator<C> {
     /// What a database that it brought up to date has: two with the same are the same.
     pub(crate) fn identity(&self) -> String {
         format!("{} {:?} {}", self.set.fingerprint(), self.schema, self.set_name)
-    }
-}
-
-impl<C> Clone for Migrator<C> {
-    fn clone(&self) -> Self {
-        Self {
-            set: self.set.clone(),
-            schema: self.schema.clone(),
-            set_name: self.set_name.clone(),
-            wait: self.wait.clone(),
-            statement_lock_timeout: self.statement_lock_timeout,
-            policies: self.policies,
-            non_empty: self.non_empty,
-            environment: self.environment,
-            confirmed: self.confirmed.clone(),
-            backup: self.backup.clone(),
-            source: self.source.clone(),
-            files: self.files.clone(),
-            fault: self.fault.clone(),
-            retry: self.retry,
-            pause: self.pause.clone(),
-            tried: self.tried.clone(),
-            setup: self.setup.clone(),
-            teardown: self.teardown.clone(),
-            connect: self.connect.clone(),
-        }
-    }
-}
-
-impl<C> fmt::Debug for Migrator<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Migrator").field("set", &self.set).field("schema", &self.schema).finish_non_exhaustive()
     }
 }

@@ -21,8 +21,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// [`ResumeAt`](Resolution::ResumeAt)) can destroy, and is guarded: on production it wants [`confirm`](Self::confirm).
     ///
     /// # Errors
-    /// When the guard refuses it, when the migration is applied already, when it is not [failed](crate::State::Failed) and is declared rolled back or to be
-    /// resumed, when it has no statement with that number, or when the lock is not to be had.
+    /// When the guard refuses it, when the migration is applied already, when it is not [failed](crate::State::Failed) and is
+    /// declared rolled back or to be resumed, when it has no statement with that number, or when the lock is not to be had.
     pub fn resolve(&self, conn: &mut C, version: &str, resolution: Resolution) -> Result<(), Error> {
         let seen = self.read(conn)?;
         self.check_place(conn, &seen)?;
@@ -35,7 +35,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             let past = pasts.get(migration.canonical());
             let (detail, statement, checksum) = plan::settle(&migration, C::Backend::SQL, past, resolution)?;
             let record = Record::new(RecordKind::Resolved, migration.version(), migration.name());
-            Ok(vec![Record { detail: Some(detail.to_owned()), statement, checksum, ..record }])
+            let breaks_before = plan::breaks_before(&migration, C::Backend::SQL);
+            Ok(vec![Record { detail: Some(detail.to_owned()), statement, checksum, breaks_before, ..record }])
         })?;
         Ok(())
     }
@@ -50,7 +51,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// `baseline_refused`, when the history says something else: it goes further than that, a migration is half done, was undone, has
     /// another text, or is not in the set. When the lock is not to be had.
     pub fn baseline(&self, conn: &mut C, version: &str) -> Result<Vec<String>, Error> {
-        let recorded = self.record(conn, |known| plan::baseline(&self.set, known, version))?;
+        let recorded = self.record(conn, |known| plan::baseline(&self.set, known, version, C::Backend::SQL))?;
         Ok(recorded.into_iter().map(|record| record.name).collect())
     }
 
@@ -63,7 +64,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// # Errors
     /// `accept_refused`, when it is not applied, has the text that was applied, or no reason is given. When the lock is not to be had.
     pub fn accept(&self, conn: &mut C, version: &str, reason: &str) -> Result<String, Error> {
-        let mut recorded = self.record(conn, |known| Ok(vec![plan::accept(&self.set, known, version, reason)?]))?;
+        let mut recorded =
+            self.record(conn, |known| Ok(vec![plan::accept(&self.set, known, version, reason, C::Backend::SQL)?]))?;
         Ok(recorded.pop().map(|record| record.name).unwrap_or_default())
     }
 

@@ -10,7 +10,6 @@ use super::seen::Seen;
 use crate::dialect::{Class, Dialect, Facts, LockKey, Outcome, Work, depth, refused};
 use crate::error::Error;
 use crate::event::Event;
-use crate::guard::Act;
 use crate::history::{self, Glance};
 use crate::ledgers::{self, Ledger};
 use crate::lock::{FileLock, check_writable};
@@ -103,7 +102,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let seen = self.read(conn)?;
         let known = seen.known();
         let database = seen.facts.database.clone();
-        let mut status = status::status(&self.set, known.as_ref(), C::Backend::SQL.name(), database);
+        let mut status = status::status(&self.set, known.as_ref(), C::Backend::SQL.name(), database, self.oldest()?);
         if let (Some(problem), Some(holder)) = (
             status.problems.iter_mut().find(|problem| problem.code == "failed"),
             known.as_ref().and_then(|known| self.running(conn, &seen, known)),
@@ -111,6 +110,12 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             problem.message.push_str(&format!("; it may still be running: {holder} holds the migration lock"));
         }
         Ok(status)
+    }
+
+    /// The position of the migration from which on this binary serves.
+    fn oldest(&self) -> Result<Option<usize>, Error> {
+        let found = self.serves_from.as_deref().map(|version| plan::find(&self.set, version)).transpose()?;
+        Ok(found.map(|migration| migration.position()))
     }
 
     /// Cancels the statement that a run with the same [`interrupt`](Self::interrupt) executes right now, from this second
@@ -262,9 +267,6 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let seen = self.read(conn)?;
         if seen.facts.in_transaction {
             return Err(Error::open_transaction());
-        }
-        if let Some(verb) = goal.destroys() {
-            self.guard(conn, &seen.facts, Act::Destroy(verb))?;
         }
         if let Some(warning) = self.check_place(conn, &seen)? {
             self.warn(report, warning);

@@ -38,6 +38,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let problems = verify(seen.history.as_ref(), self.set.layout(), &found);
         if !problems.is_empty() {
             status.state = DatabaseState::Blocked;
+            status.servable &= problems.iter().all(|problem| problem.code == "out_of_step");
             status.problems.extend(problems);
         }
         Ok(status)

@@ -1,6 +1,8 @@
 //! Whether an edit of an applied migration becomes the text of record: a pure decision.
 
-use super::find;
+use migrator_source::sql::SqlDialect;
+
+use super::{breaks_before, find};
 use crate::error::Error;
 use crate::migration::MigrationSet;
 use crate::record::{History, Record, RecordKind};
@@ -10,7 +12,13 @@ use crate::status::{self, State};
 ///
 /// # Errors
 /// When it is unknown, is not applied, has the text that was applied, or no reason is given.
-pub(crate) fn accept(set: &MigrationSet, history: &History, wanted: &str, reason: &str) -> Result<Record, Error> {
+pub(crate) fn accept(
+    set: &MigrationSet,
+    history: &History,
+    wanted: &str,
+    reason: &str,
+    dialect: SqlDialect,
+) -> Result<Record, Error> {
     let migration = find(set, wanted)?;
     let (version, name) = (migration.version(), migration.name());
     let refuse =
@@ -35,6 +43,7 @@ pub(crate) fn accept(set: &MigrationSet, history: &History, wanted: &str, reason
     }
     Ok(Record {
         checksum: migration.recorded(),
+        breaks_before: breaks_before(&migration, dialect),
         detail: Some(reason.join(" ")),
         ..Record::new(RecordKind::Accepted, version, name)
     })

@@ -1,6 +1,8 @@
 //! Which migrations a baseline records as applied without running them: a pure decision.
 
-use super::find;
+use migrator_source::sql::SqlDialect;
+
+use super::{breaks_before, find};
 use crate::error::Error;
 use crate::migration::MigrationSet;
 use crate::record::{History, Record, RecordKind};
@@ -11,7 +13,12 @@ use crate::status::{self, Entry, State, list};
 /// # Errors
 /// When the version is unknown, or the history says something else than that all of it is there: it goes further, a migration is half
 /// done, was undone, has another text, or is not in the set.
-pub(crate) fn baseline(set: &MigrationSet, history: &History, wanted: &str) -> Result<Vec<Record>, Error> {
+pub(crate) fn baseline(
+    set: &MigrationSet,
+    history: &History,
+    wanted: &str,
+    dialect: SqlDialect,
+) -> Result<Vec<Record>, Error> {
     let last = find(set, wanted)?;
     let states = status::states(set, history);
     let refuse = |version: &str, message: String, remedy: String| {
@@ -51,6 +58,7 @@ pub(crate) fn baseline(set: &MigrationSet, history: &History, wanted: &str) -> R
     let missing = up_to().filter(|entry| !entry.state.is_applied()).map(|entry| set.at(entry.position));
     let record = |migration: crate::migration::Migration<'_>| Record {
         checksum: migration.recorded(),
+        breaks_before: breaks_before(&migration, dialect),
         ..Record::new(RecordKind::Baselined, migration.version(), migration.name())
     };
     Ok(missing.map(record).collect())

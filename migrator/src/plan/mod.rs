@@ -272,6 +272,12 @@ fn go_on_first(states: &States<'_>) -> Result<(), Error> {
     Err(Error::new("failed", message, status::revert_help(version)).with_version(version))
 }
 
+/// The version before which a migration breaks binaries, as a record of it says.
+pub(crate) fn breaks_before(migration: &Migration<'_>, dialect: SqlDialect) -> Option<String> {
+    let script = script(migration, Way::Up, dialect).ok()?;
+    script.breaks_before().map(str::to_owned)
+}
+
 /// The statements of a script.
 ///
 /// # Errors
@@ -297,6 +303,9 @@ fn judge(problem: &Problem, policies: Policies, warnings: &mut Vec<String>) -> R
         "changed" => policies.changed,
         "missing" => policies.missing,
         "ahead" => policies.ahead,
+        // The migration itself says that this cannot go well.
+        "outdated" if policies.ahead != Policy::Allow => Policy::Refuse,
+        "outdated" => Policy::Allow,
         // Decided where it is known how far it came and whether it can be resumed.
         "failed" => return Ok(()),
         _ => Policy::Refuse,

@@ -22,6 +22,7 @@ pub(crate) fn travels(step: &Step, script: &Script<'_>, database_is_quiet: bool)
         && step.way == Way::Up
         && step.resume_at.is_none()
         && !step.retried
+        && script.breaks_before().is_none()
         && script.statements().iter().all(|statement| is_quiet(statement.text))
         && (database_is_quiet || script.statements().iter().all(|statement| reads_the_same(statement.text)))
 }

@@ -107,6 +107,8 @@ pub(crate) struct Record {
     /// The database's words for [`RecordKind::Failed`], [`RecordKind::Interrupted`] and [`RecordKind::Kept`], the resolution for
     /// [`RecordKind::Resolved`], the reason for [`RecordKind::Accepted`], or that another tool did it.
     pub(crate) detail: Option<String>,
+    /// Binaries whose newest migration is older than this version cannot serve with this one applied.
+    pub(crate) breaks_before: Option<String>,
     /// RFC 3339, UTC, by the database's clock. Empty in a record that is still to be written.
     pub(crate) recorded_at: String,
 }
@@ -126,6 +128,7 @@ impl Record {
             run_id: String::new(),
             started: None,
             detail: None,
+            breaks_before: None,
             recorded_at: String::new(),
         }
     }
@@ -233,6 +236,8 @@ pub(crate) struct Past<'a> {
     pub(crate) standing: Standing,
     /// The digest of the text that counts as applied, also while its revert is half done.
     pub(crate) text: Option<Checksum>,
+    /// The version before which it breaks binaries, from the moment at which it is about to be applied.
+    pub(crate) breaks_before: Option<&'a str>,
     /// What made it applied, until it is undone.
     applied: Option<&'a Record>,
     /// The last attempt's error, while it is not applied.
@@ -315,7 +320,7 @@ fn pasts<'a>(records: impl Iterator<Item = &'a Record>, layout: Layout) -> BTree
 impl<'a> Past<'a> {
     /// Before its first record is taken in.
     fn new(record: &'a Record) -> Self {
-        Self { record, standing: Standing::Pending, text: None, applied: None, error: None }
+        Self { record, standing: Standing::Pending, text: None, breaks_before: None, applied: None, error: None }
     }
 
     fn take(&mut self, record: &'a Record, kind: RecordKind) {
@@ -366,6 +371,10 @@ impl<'a> Past<'a> {
         }
         if standing.is_applied() {
             self.record = self.applied.unwrap_or(record);
+        }
+        match standing {
+            Standing::Pending | Standing::RolledBack => self.breaks_before = None,
+            _ => self.breaks_before = record.breaks_before.as_deref().or(self.breaks_before),
         }
     }
 

@@ -1,71 +1,11 @@
-//! The standalone tool, as an operator types it: answers, JSON and exit codes on the three databases.
+//! The commands, as an operator types them: answers, JSON and exit codes on the three databases.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::PathBuf;
 
 use migrator_tests::{Database, servers, sqlite};
 use serde_json::{Value, json};
 
-/// A folder with a migrations directory in the diesel layout.
-struct Project(tempfile::TempDir);
-
-impl Project {
-    fn new(migrations: &[(&str, &str)]) -> Self {
-        let project = Self(tempfile::tempdir().expect("a temporary folder can be made"));
-        migrations.iter().for_each(|(name, up)| project.write(name, up));
-        project
-    }
-
-    fn write(&self, name: &str, up: &str) {
-        let folder = self.path().join("migrations").join(name);
-        std::fs::create_dir_all(&folder).expect("a folder can be made");
-        std::fs::write(folder.join("up.sql"), up).expect("a script can be written");
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    /// Runs the tool in the folder, in an environment without any variable of ours.
-    fn migrator(&self, url: &str, args: &[&str]) -> Answer {
-        self.with_env(&[("DATABASE_URL", url)], args)
-    }
-
-    fn with_env(&self, env: &[(&str, &str)], args: &[&str]) -> Answer {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_migrator"));
-        command.current_dir(self.path()).args(args);
-        for name in ["DATABASE_URL", "MIGRATION_DATABASE_URL", "MIGRATOR_ENV"] {
-            command.env_remove(name);
-        }
-        Answer(command.envs(env.iter().copied()).output().expect("the tool can be started"))
-    }
-}
-
-struct Answer(Output);
-
-impl Answer {
-    fn code(&self) -> i32 {
-        self.0.status.code().expect("the tool exits by itself")
-    }
-
-    fn out(&self) -> String {
-        String::from_utf8(self.0.stdout.clone()).expect("stdout is text")
-    }
-
-    fn err(&self) -> String {
-        String::from_utf8(self.0.stderr.clone()).expect("stderr is text")
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out()).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.out(), self.err()))
-    }
-
-    #[track_caller]
-    fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code(), code, "stdout: {}\nstderr: {}", self.out(), self.err());
-        self
-    }
-}
+use super::project::{Answer, Project};
 
 const FIRST: (&str, &str) = ("20240101000000_users", "CREATE TABLE users (id INTEGER PRIMARY KEY);\n");
 const SECOND: (&str, &str) = ("20240102000000_posts", "CREATE TABLE posts (id INTEGER PRIMARY KEY);\n");
@@ -123,7 +63,7 @@ fn names_what_failed(database: &impl Database) {
     assert_eq!(error["statement"], "INSERT INTO nowhere VALUES (1)");
     assert!(error["message"].as_str().is_some_and(|message| message.contains("nowhere")), "{error}");
     assert!(error["help"].as_str().is_some_and(|help| help.contains("run again")), "{error}");
-    assert!(answer.err().contains("--> migrations/20240103000000_broken/up.sql:2:3, statement 1"), "{}", answer.err());
+    assert!(answer.err().contains("--> migrations/20240103000000_broken/up.sql:2:3\n"), "{}", answer.err());
 
     let status = project.migrator(url, &["status"]).exits(2);
     assert!(status.out().contains("last attempt: "), "{}", status.out());
@@ -190,6 +130,67 @@ fn postgres_goes_down_and_up_again() {
 #[test]
 fn mariadb_goes_down_and_up_again() {
     goes_down_and_up_again(&servers::mariadb().fresh());
+}
+
+/// A database made by hand: refused with the command that takes it over, then an edit is accepted, and all of it verified.
+fn is_taken_over_accepted_and_verified(database: &impl Database) {
+    let (project, url) = (Project::new(&[FIRST, SECOND]), database.url());
+    database.execute(&format!("{}{}", FIRST.1, SECOND.1));
+    let refused = project.migrator(url, &["run"]).exits(1);
+    let offered = refused.err().split_once("migrator baseline ").expect("it is offered").1.to_owned();
+    let version = offered.split_whitespace().next().expect("a version").to_owned();
+    let told = project.migrator(url, &["baseline", &version, "--json"]).exits(0).json();
+    assert_eq!(told, json!({ "baselined": [FIRST.0, SECOND.0] }));
+    assert!(project.migrator(url, &["baseline", &version]).exits(0).out().contains("is recorded already"));
+    project.write(THIRD.0, THIRD.1);
+    project.migrator(url, &["verify"]).exits(2);
+    project.migrator(url, &["run"]).exits(0);
+    let refused = project.migrator(url, &["baseline", "20240101", "--json"]).exits(1).json();
+    assert_eq!(refused["error"]["code"], "baseline_refused");
+    let verified = project.migrator(url, &["verify", "--json"]).exits(0).json();
+    assert_eq!((&verified["state"], &verified["problems"]), (&json!("up_to_date"), &json!([])));
+
+    // The edit of a sealed migration: one command for both, and each half is told.
+    project.migrator(url, &["seal"]).exits(0);
+    let edited = format!("-- users\n{}", FIRST.1);
+    project.write(FIRST.0, &edited);
+    let accept =
+        |args: &[&str]| project.migrator(url, &[&["accept", "20240101", "--reason", "a comment"], args].concat());
+    let told = accept(&[]).exits(0).out();
+    assert!(told.contains("seal: 20240101000000_users is sealed with its new text"), "{told}");
+    assert!(told.contains("is the text of record"), "{told}");
+    project.migrator(url, &["verify"]).exits(0);
+    let nothing = accept(&[]).exits(1);
+    assert!(nothing.err().contains("sealed with this text already"), "{}", nothing.err());
+
+    // Accepted in the directory before, by somebody else.
+    project.write(SECOND.0, &format!("-- posts\n{}", SECOND.1));
+    let args = ["accept", SECOND.0, "--reason", "a comment", "--json"];
+    let told = project.with_env(&[], &args).exits(0).json();
+    assert_eq!(told, json!({ "accepted": SECOND.0, "seal": "accepted", "database": null }));
+    project.migrator(url, &["verify"]).exits(2);
+    let told = project.migrator(url, &args).exits(0).json();
+    assert_eq!(told, json!({ "accepted": SECOND.0, "seal": "unchanged", "database": "accepted" }));
+    project.migrator(url, &["verify"]).exits(0);
+
+    database.execute("UPDATE __migrator_meta SET sequence = sequence + 1");
+    let found = project.migrator(url, &["verify", "--json"]).exits(2).json();
+    assert_eq!((&found["state"], &found["problems"][0]["code"]), (&json!("blocked"), &json!("history_tampered")));
+}
+
+#[test]
+fn sqlite_is_taken_over_accepted_and_verified() {
+    is_taken_over_accepted_and_verified(&sqlite::fresh());
+}
+
+#[test]
+fn postgres_is_taken_over_accepted_and_verified() {
+    is_taken_over_accepted_and_verified(&servers::postgres().fresh());
+}
+
+#[test]
+fn mariadb_is_taken_over_accepted_and_verified() {
+    is_taken_over_accepted_and_verified(&servers::mariadb().fresh());
 }
 
 #[test]
@@ -292,7 +293,7 @@ fn another_environment_is_a_warning() {
     let project = Project::new(&[FIRST]);
     project.migrator("app.db", &["run", "--env", "production"]).exits(0);
     let answer = project.migrator("app.db", &["run", "--env", "development"]).exits(0);
-    assert!(answer.out().contains("marked production"), "{}", answer.out());
+    assert!(answer.err().contains("marked production"), "{}", answer.err());
     project.migrator("app.db", &["run", "--env", "prod"]).exits(1);
 }
 
