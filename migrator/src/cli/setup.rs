@@ -16,9 +16,9 @@ use crate::{Dialect, Error, Setup};
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  migrator setup --env development --database-url postgres://me@localhost/app")]
 pub(super) struct SetupArgs {
-    /// A folder of seeds instead of the program's own: SQL, CSV and JSON files, in the order of their names.
+    /// A folder of seeds [default: what the program embeds, else seeds, when it is there].
     #[arg(long, value_name = "DIR")]
-    seeds: Option<PathBuf>,
+    from: Option<PathBuf>,
 }
 
 impl Verb for &SetupArgs {
@@ -32,7 +32,8 @@ impl Verb for &SetupArgs {
     {
         // It has a connection of its own.
         drop(on.conn);
-        let read = self.seeds.as_ref().map(Seed::<C>::from_path).transpose()?;
+        let usual = || Some(PathBuf::from("seeds")).filter(|usual| on.seeds.is_empty() && usual.is_dir());
+        let read = self.from.clone().or_else(usual).map(Seed::<C>::from_path).transpose()?;
         let setup = on.migrator.setup(on.url.text(), read.as_deref().unwrap_or(on.seeds))?;
         let setup = Setup { made: on.made, ..setup };
         if on.global.json {
