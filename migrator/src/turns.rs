@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::migration::{Migration, MigrationSet};
-use crate::record::{History, OUTSIDE, Record, RecordKind};
+use crate::record::{History, OUTSIDE, Past, Record, RecordKind, Standing};
 use crate::report::migrations;
 use crate::status::list;
 
@@ -19,14 +19,21 @@ pub(crate) struct Row {
 ///
 /// A row that is gone was reverted outside. A row more is adopted, with the checksum of the set, which nobody has compared with
 /// what ran; without one while the set does not know the version, and once more when it does.
-pub(crate) fn turns(set: &MigrationSet, history: &History, rows: &[Row]) -> Vec<Record> {
+///
+/// `breaks` tells before which version a migration of the set breaks binaries.
+pub(crate) fn turns(
+    set: &MigrationSet,
+    history: &History,
+    rows: &[Row],
+    breaks: impl Fn(&Migration<'_>) -> Option<String>,
+) -> Vec<Record> {
     let layout = set.layout();
     let recorded = history.recorded(layout);
     let there: HashSet<&str> = rows.iter().map(|row| layout.canonical(&row.version)).collect();
     let known: HashMap<&str, Migration<'_>> = set.iter().map(|migration| (migration.canonical(), migration)).collect();
     let mut turns = Vec::new();
-    for (_, past) in recorded.iter().filter(|(version, past)| past.standing.is_applied() && !there.contains(**version))
-    {
+    let gone = |version: &str, standing: Standing| standing.is_in_the_tools_table() && !there.contains(version);
+    for (_, past) in recorded.iter().filter(|(version, past)| gone(version, past.standing)) {
         let mut record = Record::new(RecordKind::Reverted, &past.record.version, &past.record.name);
         record.detail = Some(OUTSIDE.to_owned());
         turns.push(record);
@@ -36,13 +43,16 @@ pub(crate) fn turns(set: &MigrationSet, history: &History, rows: &[Row]) -> Vec<
     for row in rows {
         let known = known.get(layout.canonical(&row.version));
         let checksum = known.and_then(|migration| migration.recorded());
-        let past = recorded.get(layout.canonical(&row.version)).filter(|past| past.standing.is_applied());
-        if past.is_some_and(|past| past.record.checksum.is_some() || checksum.is_none()) {
+        let past = recorded.get(layout.canonical(&row.version)).filter(|past| past.standing.is_in_the_tools_table());
+        // One whose revert is half done keeps its row until the end of it.
+        let is_known = |past: &Past<'_>| past.standing.is_half_reverted() || past.text.is_some() || checksum.is_none();
+        if past.is_some_and(is_known) {
             continue;
         }
         let name = known.map_or(row.version.as_str(), |migration| migration.name());
         let mut record = Record::new(RecordKind::Applied, &row.version, name);
         record.checksum = checksum;
+        record.breaks_before = known.and_then(&breaks);
         record.adopt(row.at.as_deref());
         turns.push(record);
     }

@@ -43,6 +43,10 @@ impl AtWork {
                 (self.step, self.steps) = (*step, *steps);
                 (false, (*name).to_owned())
             }
+            Event::Reverting { name, step, steps, .. } => {
+                (self.step, self.steps) = (*step, *steps);
+                (false, format!("down: {name}"))
+            }
             Event::Together { migrations, step, steps } => {
                 (self.step, self.steps) = (*step, *steps);
                 (false, format!("{step} to {} together", step + migrations - 1))

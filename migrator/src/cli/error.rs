@@ -31,7 +31,7 @@ pub(super) fn rendered(error: &Error) -> String {
         text.push_str(&format!("\n{bold}next{bold:#}: {}", output::as_called(error.remedy())));
     }
     match error.report() {
-        Some(report) if !report.applied().is_empty() => {
+        Some(report) if !report.applied().is_empty() || !report.reverted().is_empty() => {
             text.push_str(&format!("\nbefore that: {}", run::text(report, false)))
         }
         Some(report) => {

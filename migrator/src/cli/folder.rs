@@ -43,20 +43,6 @@ pub(super) struct CheckArgs {
 #[command(after_help = "Example:\n  migrator seal --dir migrations --dialect postgres")]
 pub(super) struct SealArgs {}
 
-/// Take the edited text of one sealed migration for the right one, for an edit that changes nothing that runs.
-///
-/// The seal keeps the checksum of the old text, and the reason. A database that ran the old text reports it as `changed`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  migrator accept 20240131120000 --reason \"a comment was misspelt\"")]
-pub(super) struct AcceptArgs {
-    /// Its version, its full name, or a prefix that fits one.
-    #[arg(value_name = "V")]
-    version: String,
-    /// Why it was edited.
-    #[arg(long)]
-    reason: String,
-}
-
 impl NewArgs {
     /// Writes the files of a new migration, in the layout of the directory.
     pub(super) fn answer(&self, global: &Global, directory: &Directory) -> Result<ExitCode, Error> {
@@ -184,18 +170,6 @@ fn warnings(folder: &Folder) -> Vec<Finding> {
         Some(Fault::new("bad_name", &entry.up_path, why, "rename it while it is a draft: say what it does"))
     });
     said.chain(names).map(of).collect()
-}
-
-impl AcceptArgs {
-    /// Seals the text that a sealed migration has now.
-    pub(super) fn answer(&self, global: &Global, directory: &Directory) -> Result<ExitCode, Error> {
-        let name = MigrationSet::accept(&directory.path, &self.version, &self.reason)?;
-        match global.json {
-            true => output::json(&json!({ "accepted": name })),
-            false => output::answer(&format_args!("{name} is sealed with its new text")),
-        }
-        Ok(ExitCode::SUCCESS)
-    }
 }
 
 impl SealArgs {

@@ -55,6 +55,11 @@ pub(super) fn warning(text: &str) {
     note(&format!("{yellow}warning{yellow:#}: {text}"));
 }
 
+/// Prints a question, behind which the answer is typed.
+pub(super) fn ask(question: &str) {
+    let _reader_gone = write!(std::io::stderr(), "{question}");
+}
+
 /// Prints one JSON document.
 pub(super) fn json(document: &Value) {
     answer(&format_args!("{document:#}"));
@@ -87,6 +92,7 @@ pub(super) fn event(event: &Event<'_>) {
             note(&format!("waiting for the migration lock, held by {}", holder.unwrap_or("another process")));
         }
         Event::Started { name, step, steps, .. } => note(&format!("applying {name} ({step} of {steps})")),
+        Event::Reverting { name, step, steps, .. } => note(&format!("reverting {name} ({step} of {steps})")),
         Event::Together { migrations, step, steps } => {
             note(&format!("applying {step} to {} of {steps} together", step + migrations - 1));
         }
@@ -114,10 +120,11 @@ fn progress(bytes: u64, of: Option<u64>) {
     }
 }
 
-/// The document of `run`.
+/// The document of `run`, `revert` and `redo`.
 pub(super) fn run(report: Option<&Report>, error: Option<&Error>) -> Value {
     json!({
         "applied": report.map(Report::applied).unwrap_or_default(),
+        "reverted": report.map(Report::reverted).unwrap_or_default(),
         "skipped": report.map_or(0, Report::skipped),
         "warnings": report.map(Report::warnings).unwrap_or_default(),
         "lock_wait_ms": report.map_or(0, |report| report.lock_wait().as_millis()),

@@ -107,7 +107,11 @@ fn lock(at_work: &Mutex<AtWork>) -> MutexGuard<'_, AtWork> {
 fn is_drawn(event: &Event<'_>) -> bool {
     matches!(
         event,
-        Event::Started { .. } | Event::Together { .. } | Event::Waiting { .. } | Event::BackupProgress { .. }
+        Event::Started { .. }
+            | Event::Reverting { .. }
+            | Event::Together { .. }
+            | Event::Waiting { .. }
+            | Event::BackupProgress { .. }
     )
 }
 

@@ -78,7 +78,9 @@ impl Verb for &RunArgs {
 
 /// What the run did: its report, in which many migrations are folded. Its warnings were told when they came, unless nothing was.
 pub(super) fn text(report: &Report, warnings: bool) -> String {
-    let shown = fold(&vec![Some("applied"); report.applied().len()], false);
+    let [reverted, applied] = [report.reverted().len(), report.applied().len()];
+    let words = [vec![Some("reverted"); reverted], vec![Some("applied"); applied]].concat();
+    let shown = fold(&words, false);
     let report = report.to_string();
     // Behind the first line there is one for each migration, and behind those what else there is to say.
     let lines: Vec<&str> = report.lines().collect();

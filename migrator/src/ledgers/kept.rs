@@ -9,7 +9,7 @@ use crate::dialect::{Dialect, refused, table};
 use crate::error::Error;
 use crate::history::Home;
 use crate::migration::MigrationSet;
-use crate::record::{Change, History, Record};
+use crate::record::{Change, History, Record, RecordKind};
 use crate::turns::Row;
 
 /// diesel's table.
@@ -102,10 +102,9 @@ impl Ledger {
         if self.rows.is_some() {
             return Ok(());
         }
-        let applied = history.map(|history| history.applied(set.layout())).unwrap_or_default();
+        let applied = history.map(|history| history.in_the_tools_table(set.layout())).unwrap_or_default();
         let ledger = table::<C::Backend>(&self.schema, DIESEL);
-        let values: Vec<String> =
-            applied.iter().map(|(version, _)| format!("({})", C::Backend::literal(version))).collect();
+        let values: Vec<String> = applied.iter().map(|version| format!("({})", C::Backend::literal(version))).collect();
         let fill = |table: &str| match values.is_empty() {
             true => String::new(),
             false => format!(";\nINSERT INTO {table} ({}) VALUES {}", C::Backend::ident("version"), values.join(", ")),
@@ -126,8 +125,7 @@ impl Ledger {
             }
             C::TransactionManager::commit_transaction(conn)?;
         }
-        let row = |(version, _): (String, _)| Row { version, at: None };
-        self.rows = Some(applied.into_iter().map(row).collect());
+        self.rows = Some(applied.into_iter().map(|version| Row { version, at: None }).collect());
         Ok(())
     }
 
@@ -137,8 +135,15 @@ impl Ledger {
     pub(crate) fn follow<D: Dialect>(&self, record: &Record, change: &Change) -> String {
         let (ledger, version) = (table::<D>(&self.schema, DIESEL), D::ident("version"));
         match change {
-            _ if record.is_outside() => String::new(),
+            _ if record.is_outside() || record.leaves_the_row() => String::new(),
             Change::Nothing => String::new(),
+            // A person says so of a migration whose revert may be half done: then the row is still there.
+            Change::Applied(applied, _) if record.kind == Some(RecordKind::Resolved) => {
+                let applied = D::literal(applied);
+                let row = format!("SELECT 1 FROM {ledger} WHERE {version} = {applied}");
+                let from = if D::SQL == SqlDialect::Mysql { " FROM DUAL" } else { "" };
+                format!("INSERT INTO {ledger} ({version}) SELECT {applied}{from} WHERE NOT EXISTS ({row});\n")
+            }
             Change::Applied(applied, _) => {
                 format!("INSERT INTO {ledger} ({version}) VALUES ({});\n", D::literal(applied))
             }

@@ -9,6 +9,8 @@ use crate::error::Error;
 use crate::history::{self, Home};
 use crate::ledgers::{self, Ledger};
 use crate::lock::FileLock;
+use crate::migration::Migration;
+use crate::plan;
 use crate::record::{History, Record};
 use crate::session;
 use crate::turns;
@@ -152,10 +154,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let is_kept = ledgers::keeps(&self.set, &self.set_name);
         let ledger = if is_kept { Some(Ledger::load(conn, &home)?) } else { None };
         let nothing = History::default();
-        let turns = ledger
-            .as_ref()
-            .and_then(Ledger::rows)
-            .map_or_else(Vec::new, |rows| turns::turns(&self.set, history.as_ref().unwrap_or(&nothing), rows));
+        let turns = ledger.as_ref().and_then(Ledger::rows).map_or_else(Vec::new, |rows| {
+            let breaks = |migration: &Migration<'_>| plan::breaks_before(migration, C::Backend::SQL);
+            turns::turns(&self.set, history.as_ref().unwrap_or(&nothing), rows, breaks)
+        });
         Ok(Seen { facts, home, history, ledger, turns })
     }
 
