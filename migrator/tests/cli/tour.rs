@@ -42,6 +42,7 @@ const TOUR: &[&str] = &[
     "| repair",
     "accept 20240101 --reason taken-back",
     "new add_email_to_users",
+    "| forget",
     "run --target 20240103",
     "run",
     "seed",
@@ -49,7 +50,19 @@ const TOUR: &[&str] = &[
     "seed",
     "seed roles",
     "seed nobody",
+    "verify",
+    "revert",
+    "revert --steps 2",
+    "run",
+    "redo",
+    "baseline 20240101",
+    "mark test",
+    "reset --env test",
+    "reset --yes --env production",
     "backup --out copy",
+    "reset --yes --env test",
+    "setup --env test",
+    "doctor",
     "backups --in . --verify",
     "restore copy",
     "run --target 9",
@@ -68,10 +81,19 @@ fn tour(database: &impl Database, more: &[&str]) -> String {
                 project.write(USERS.0, "CREATE TABLE users (id INTEGER NOT NULL PRIMARY KEY);\n");
             }
             "| repair" => project.write(USERS.0, USERS.1),
+            "| forget" => {
+                let folders = std::fs::read_dir(project.path().join("migrations")).expect("it can be listed");
+                let mut new = folders.filter_map(|item| Some(item.ok()?.path()));
+                let new =
+                    new.find(|path| path.display().to_string().ends_with("add_email_to_users")).expect("it was made");
+                std::fs::remove_dir_all(new).expect("it can be removed");
+            }
             "| seeds" => {
                 std::fs::create_dir(project.path().join("seeds")).expect("a folder can be made");
                 let sql = "INSERT INTO users (id) VALUES (1), (2);\n";
                 std::fs::write(project.path().join("seeds/010_roles.sql"), sql).expect("a seed can be written");
+                let down = project.path().join("migrations").join(BROKEN.0).join("down.sql");
+                std::fs::write(down, "SELECT 2;\n").expect("a script can be written");
             }
             typed => {
                 let args: Vec<&str> = typed.split(' ').chain(more.iter().copied()).collect();
