@@ -94,7 +94,7 @@ where
         }
     }
     let migrator = global.adapt(migrator);
-    let made = if verb.purpose() == Purpose::Make { migrator.create(url.text())? } else { None };
+    let made = if verb.purpose() == Purpose::Make { migrator.create_database(url.text())? } else { None };
     let conn = verb.connect::<C>(url)?;
     let (text, interrupt) = (url.text().to_owned(), Interrupt::new());
     let mut migrator = migrator.reconnect(move || C::establish(&text)).interrupt(&interrupt);

@@ -97,6 +97,7 @@ fn an_older_format_is_upgraded_by_the_next_run_that_writes<S: Subject>() {
     let (database, set) = three::<S>();
     database.execute(
         "ALTER TABLE __migrator_history DROP COLUMN tool; ALTER TABLE __migrator_history DROP COLUMN detail;
+         ALTER TABLE __migrator_history DROP COLUMN breaks_before;
          ALTER TABLE __migrator_meta DROP COLUMN updated_at; UPDATE __migrator_meta SET format = 0",
     );
     assert_eq!(status::<S>(&database, &set).state(), DatabaseState::Pending, "it is read as it is");

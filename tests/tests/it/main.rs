@@ -14,6 +14,7 @@ mod servers;
 mod watch;
 
 mod accept;
+mod ahead;
 mod backup;
 mod baseline;
 mod code;
