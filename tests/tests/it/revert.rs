@@ -6,7 +6,7 @@ use diesel_migrations::MigrationHarness;
 use migrator::{DatabaseState, Migrator, Report, Resolution, State, Target};
 use migrator_tests::Database;
 
-use crate::dialects::{Postgres, Sqlite, Subject, applies, history, names, run, status, tables};
+use crate::dialects::{Mariadb, Postgres, Sqlite, Subject, applies, history, names, run, status, tables};
 use crate::folder::{Folder, table};
 use crate::watch;
 
@@ -441,6 +441,34 @@ fn a_down_script_that_takes_the_history_away<S: Subject>() {
     ] {
         assert_eq!(refused.expect_err("the history is gone").code(), "history_tampered");
     }
+}
+
+#[test]
+fn code_that_commits_by_itself_is_half_done() {
+    fn insert<C: SimpleConnection>(conn: &mut C) -> QueryResult<()> {
+        conn.batch_execute("INSERT INTO t1 VALUES (2)")
+    }
+    fn check<S: Subject>(commits: &'static str) {
+        let (database, folder) = (S::fresh(), reversible(1));
+        let fails = move |conn: &mut S::Connection| {
+            conn.batch_execute(commits)?;
+            conn.batch_execute("DELETE FROM nowhere")
+        };
+        let of = |set| Migrator::new(set).reversible_code("02_insert", insert, fails);
+        let (set, mut conn) = (folder.set(), database.connect());
+        of(&set).run(&mut conn).unwrap_or_else(|error| panic!("{error}"));
+        let error = of(&set).revert(&mut conn, Target::Steps(1)).expect_err("there is no such table");
+        assert!(error.remedy().contains("resolve 02 as rolled back"), "{error}");
+        let seen = of(&set).verify(&mut conn).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((seen.migrations()[1].state, seen.problems().len()), (State::Failed, 1), "{seen}");
+        assert_eq!(of(&set).run(&mut conn).expect_err("half done").code(), "failed");
+        let again = of(&set).revert(&mut conn, Target::Steps(1)).expect_err("nobody knows");
+        assert!(again.code() == "failed" && again.remedy().contains("--rolled-back"), "{again}");
+        of(&set).resolve(&mut conn, "02", Resolution::RolledBack).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(of(&set).run(&mut conn).unwrap_or_else(|error| panic!("{error}")).applied().len(), 1);
+    }
+    check::<Postgres>("DELETE FROM t1 WHERE id = 2; COMMIT");
+    check::<Mariadb>("DELETE FROM t1 WHERE id = 2; CREATE TABLE other (a INT); DROP TABLE other");
 }
 
 #[test]
