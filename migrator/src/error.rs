@@ -94,6 +94,11 @@ impl Error {
         )
     }
 
+    pub(crate) fn system_database(database: &str, schema: &str) -> Self {
+        let message = format!("{schema} of {database} is the server's own, and nothing is migrated in it");
+        Self::new("system_database", message, "name the application's database in the URL, or its schema")
+    }
+
     /// Says first what it is about: the variable that is wrong.
     pub(crate) fn about(mut self, what: &str) -> Self {
         self.0.message = format!("{what}: {}", self.0.message);

@@ -24,6 +24,7 @@
 //! | [`Report`] | what a run did, also when it stopped half-way |
 //! | [`backup`] | a copy of the database, made before a run changes it, with its manifest |
 //! | [`Status`] | where each migration stands |
+//! | [`Checkup`] | what was proved of a database and its surroundings, as pass, warn and fail |
 //! | [`DbProvider`] | a service's database: migrated, seeded, then a pool |
 //! | [`Seed`] | an idempotent data step that runs after the migrations; the ledger `__migrator_seeds` remembers it |
 //!
@@ -46,7 +47,9 @@
 //! | `history_tampered` | the history was not written by this crate alone |
 //! | `lock_timeout`, `lock_lost`, `lock_file` | another process held the lock for too long; the lock is gone; its file cannot be made |
 //! | `open_transaction`, `no_schema`, `unsupported`, `dialect_mismatch` | the connection or the server is none that can be migrated |
-//! | `not_empty`, `foreign_history` | the database belongs to somebody else, or to another tool |
+//! | `environment_mismatch`, `not_confirmed` | a verb that destroys is refused: the database is marked as something else; its name was not typed back |
+//! | `development_only`, `reset_refused` | `reset` and `setup` are for development and test; a reset would take what is not in the schema |
+//! | `not_empty`, `foreign_history`, `system_database` | the database belongs to somebody else, to another tool, or to the server itself |
 //! | `target_unknown`, `target_ambiguous`, `resolve_refused` | what was asked for is not there |
 //! | `folder`, `stale` | the migrations directory has a fault; the binary does not hold what the directory holds |
 //! | `dialect_unknown` | a directory is to be sealed, and nothing says which SQL it is written in |
@@ -64,14 +67,17 @@
 //! | `backup_damaged`, `restore_refused`, `restore_failed` | a backup is not what its manifest says; a restore would hurt somebody; a restore did not come to its end |
 //! | `test_database` | a database for a host's test could not be made |
 //!
-//! The command line adds `no_database_url` and `dialect_not_built`.
+//! The command line adds `no_database_url`, `dialect_not_built`, and `embedded` for a `--dir` where the set is embedded.
 
 mod apply;
 pub mod backup;
+mod checkup;
+mod contents;
 mod dialect;
 mod environment;
 mod error;
 mod event;
+mod guard;
 mod history;
 mod interop;
 mod interrupt;
@@ -102,13 +108,15 @@ compile_error!("a command line that can connect to nothing: add the feature sqli
 #[cfg(feature = "cli")]
 pub mod cli;
 
+pub use checkup::{Check, Checkup, Verdict};
+pub use contents::Contents;
 pub use dialect::Dialect;
 pub use environment::Environment;
 pub use error::{Error, Place};
 pub use event::Event;
 pub use interrupt::Interrupt;
 pub use migration::{Checksum, Migration, MigrationSet, Version};
-pub use migrator::Migrator;
+pub use migrator::{Migrator, Setup};
 pub use migrator_source::layout::Layout;
 pub use migrator_source::sql::SqlDialect;
 pub use mode::ServiceMode;

@@ -8,6 +8,8 @@ const LAYERS: [(&str, &[&str]); 7] = [
     (
         "values",
         &[
+            "checkup",
+            "contents",
             "error",
             "migration",
             "record",
@@ -21,7 +23,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
             "url",
         ],
     ),
-    ("decisions", &["plan", "status", "turns", "verify"]),
+    ("decisions", &["guard", "plan", "status", "turns", "verify"]),
     ("databases", &["dialect"]),
     ("state", &["history", "lock", "session", "ledgers", "source"]),
     ("actions", &["apply", "backup", "seeding"]),
@@ -97,7 +99,8 @@ fn only_the_command_line_prints_or_exits() {
 
 #[test]
 fn decisions_ask_nobody() {
-    const DECISIONS: [&str; 8] = [
+    const DECISIONS: [&str; 9] = [
+        "guard.rs",
         "plan/",
         "seeding/plan.rs",
         "status.rs",

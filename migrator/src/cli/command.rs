@@ -8,14 +8,20 @@ use serde_json::Value;
 use super::accept::AcceptArgs;
 use super::backups::{BackupArgs, BackupsArgs, RestoreArgs};
 use super::baseline::BaselineArgs;
+use super::deploy_check::DeployCheckArgs;
+use super::doctor::DoctorArgs;
 use super::folder::{CheckArgs, NewArgs, SealArgs};
 use super::global::Global;
 use super::host::Host;
+use super::mark::MarkArgs;
 use super::output;
 use super::plan::PlanArgs;
+use super::reset::ResetArgs;
 use super::resolve::ResolveArgs;
 use super::revert::{RedoArgs, RevertArgs};
 use super::run::RunArgs;
+use super::seed::SeedArgs;
+use super::setup::SetupArgs;
 use super::status::StatusArgs;
 use super::verify::VerifyArgs;
 use super::wait::WaitArgs;
@@ -29,6 +35,7 @@ pub(super) enum Command {
     Plan(PlanArgs),
     Status(StatusArgs),
     Verify(VerifyArgs),
+    Seed(SeedArgs),
     Revert(RevertArgs),
     Redo(RedoArgs),
     Resolve(ResolveArgs),
@@ -41,6 +48,11 @@ pub(super) enum Command {
     Backup(BackupArgs),
     Backups(BackupsArgs),
     Restore(RestoreArgs),
+    Mark(MarkArgs),
+    Reset(ResetArgs),
+    Setup(SetupArgs),
+    Doctor(DoctorArgs),
+    DeployCheck(DeployCheckArgs),
     Wait(WaitArgs),
 }
 
@@ -51,6 +63,7 @@ impl Command {
             Self::Run(run) => host.on(global, run),
             Self::Plan(plan) => host.on(global, plan.verb()),
             Self::Status(status) => host.on(global, status),
+            Self::Seed(seed) => host.on(global, seed),
             Self::Verify(verify) => host.on(global, verify),
             Self::Revert(revert) => host.on(global, revert),
             Self::Redo(redo) => host.on(global, redo),
@@ -63,6 +76,11 @@ impl Command {
             Self::Backup(backup) => host.on(global, backup),
             Self::Backups(backups) => backups.answer(global),
             Self::Restore(restore) => restore.answer(global, &host.url(global)?),
+            Self::Mark(mark) => host.on(global, mark),
+            Self::Reset(reset) => host.on(global, reset),
+            Self::Setup(setup) => host.on(global, setup),
+            Self::Doctor(doctor) => host.on(global, doctor),
+            Self::DeployCheck(check) => host.on(global, check),
             Self::Wait(wait) => host.on(global, wait),
         }
     }

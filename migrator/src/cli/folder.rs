@@ -116,11 +116,16 @@ impl CheckArgs {
             output::answer(&format_args!("{dir}: nothing to complain about"));
         } else {
             findings.iter().for_each(|finding| output::answer(&finding.text(&dir)));
-            output::answer(&format_args!("{errors} errors, {} warnings", findings.len() - errors));
+            output::answer(&format_args!("{}, {}", count(errors, "error"), count(findings.len() - errors, "warning")));
         }
         let found = errors > 0 || self.deny.is_some() && !findings.is_empty();
         Ok(if found { ExitCode::from(FINDINGS) } else { ExitCode::SUCCESS })
     }
+}
+
+/// `1 error`, `2 errors`.
+fn count(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

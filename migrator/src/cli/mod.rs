@@ -29,9 +29,12 @@
 //! ```
 
 mod accept;
+mod ask;
 mod backups;
 mod baseline;
 mod command;
+mod deploy_check;
+mod doctor;
 mod embedded;
 mod error;
 mod fold;
@@ -39,13 +42,17 @@ mod folder;
 mod global;
 mod host;
 mod index;
+mod mark;
+mod narrow;
 mod output;
 mod plan;
 mod progress;
+mod reset;
 mod resolve;
 mod revert;
 mod run;
 mod seed;
+mod setup;
 mod signals;
 mod standalone;
 mod status;

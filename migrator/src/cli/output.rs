@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::embedded::DbCommand;
+use super::command::Command;
 use super::global::Global;
 use super::{error, progress, signals};
 use crate::backup::Size;
@@ -28,7 +28,7 @@ pub(super) fn call_it(name: &str) {
 /// A text in which the commands to type are those of this program: `myapp db status` for `migrator status`.
 pub(super) fn as_called(text: &str) -> Cow<'_, str> {
     let Some(name) = CALLED.get() else { return Cow::Borrowed(text) };
-    let commands = DbCommand::augment_subcommands(clap::Command::new("db"));
+    let commands = Command::augment_subcommands(clap::Command::new("db"));
     Cow::Owned(commands.get_subcommands().fold(text.to_owned(), |text, command| {
         text.replace(&format!("migrator {}", command.get_name()), &format!("{name} {}", command.get_name()))
     }))
@@ -46,6 +46,11 @@ pub(super) fn note(text: &str) {
     progress::around(|| {
         let _reader_gone = writeln!(anstream::stderr(), "{text}");
     });
+}
+
+/// Prints a question, behind which the answer is typed.
+pub(super) fn ask(question: &str) {
+    let _reader_gone = write!(std::io::stderr(), "{question}");
 }
 
 /// Prints one JSON document.

@@ -126,7 +126,8 @@ fn text(plan: &Plan, scripts: &[Statements], url: &Url, sql: bool, all: bool) ->
     for shown in &shown {
         match shown {
             Shown::Row(at) => {
-                lines.push(format!("  {}", plan.steps()[*at]));
+                let apart = if sql && *at > 0 { "\n" } else { "" };
+                lines.push(format!("{apart}  {}", plan.steps()[*at]));
                 lines.extend(scripts[*at].lines(sql));
             }
             Shown::More(count) => lines.push(format!("  ⋮  {count} more")),

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use diesel::connection::LoadConnection;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::index;
-use super::output;
+use super::narrow::Narrow;
+use super::{index, output};
 use crate::backup::Size;
 use crate::url::Url;
 use crate::{Dialect, Event, Interrupt};
@@ -187,8 +187,8 @@ impl Place {
         }
         let mut drawn = bar();
         let bar = drawn.get_or_insert_with(|| {
-            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{spinner} [{bar:20}] {pos}/{len} {elapsed} {wide_msg}");
+            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::term_like(Box::new(Narrow::stderr())));
+            let style = ProgressStyle::with_template("{spinner} [{bar:12}] {pos}/{len} {wide_msg}");
             bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "))
         });
         bar.set_length(self.steps as u64);

@@ -7,7 +7,7 @@ use diesel::connection::LoadConnection;
 use serde_json::json;
 
 use super::host::{On, Purpose, Verb};
-use super::output;
+use super::{ask, output};
 use crate::{Dialect, Error, Resolution};
 
 /// Settle what only a person can know of a migration, or of its revert, that stopped half-way.
@@ -53,7 +53,7 @@ impl Verb for &ResolveArgs {
             }
             ResolveArgs { .. } => unreachable!("clap requires one of the three"),
         };
-        on.migrator.resolve(&mut on.conn, version, resolution)?;
+        ask::named(on.global, &on.migrator, |migrator| migrator.resolve(&mut on.conn, version, resolution))?;
         if on.global.json {
             output::json(&json!({ "resolved": { "version": version, "as": said } }));
         } else {

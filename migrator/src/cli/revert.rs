@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use clap::Args;
 use diesel::connection::LoadConnection;
 
+use super::global::Global;
 use super::host::{On, Purpose, Verb};
-use super::{output, run};
+use super::{ask, output, run};
 use crate::{Dialect, Error, Report, Target};
 
 /// Undo the last applied migration, or more of them, by their down scripts, newest first.
@@ -41,8 +42,8 @@ impl Verb for &RevertArgs {
             Some(version) => Target::version(version),
             None => Target::Steps(self.steps.unwrap_or(1)),
         };
-        let report = on.migrator.revert(&mut on.conn, target)?;
-        Ok(told(&report, on.global.json))
+        let report = ask::named(on.global, &on.migrator, |migrator| migrator.revert(&mut on.conn, target.clone()))?;
+        Ok(told(&report, on.global))
     }
 }
 
@@ -55,15 +56,15 @@ impl Verb for &RedoArgs {
     where
         C: LoadConnection<Backend: Dialect> + Send + 'static,
     {
-        let report = on.migrator.redo(&mut on.conn)?;
-        Ok(told(&report, on.global.json))
+        let report = ask::named(on.global, &on.migrator, |migrator| migrator.redo(&mut on.conn))?;
+        Ok(told(&report, on.global))
     }
 }
 
-fn told(report: &Report, json: bool) -> ExitCode {
-    match json {
+fn told(report: &Report, global: &Global) -> ExitCode {
+    match global.json {
         true => output::json(&output::run(Some(report), None)),
-        false => output::answer(&run::text(report)),
+        false => output::answer(&run::text(report, global.quiet)),
     }
     ExitCode::SUCCESS
 }

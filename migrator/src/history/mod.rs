@@ -18,8 +18,10 @@ pub(crate) use writer::{Writer, Written, enclosed};
 pub(crate) const HISTORY: &str = "__migrator_history";
 pub(crate) const META: &str = "__migrator_meta";
 pub(crate) const LEDGER: &str = "__migrator_seeds";
+/// What a checkup makes and drops.
+pub(crate) const PROBE: &str = "__migrator_doctor";
 /// The seeds' ledger and the lock row belong to us too.
-pub(crate) const OURS: [&str; 5] = [HISTORY, META, LEDGER, "__migrator_lock", UNFINISHED];
+pub(crate) const OURS: [&str; 6] = [HISTORY, META, LEDGER, PROBE, "__migrator_lock", UNFINISHED];
 
 /// The format of the tables. A database with a lower number gets the columns that it lacks from the next run that writes;
 /// one with a higher number was written by a newer version, whose additional columns are left alone.
@@ -174,6 +176,34 @@ where
         .collect();
     records.sort_by_key(|record| record.sequence);
     Ok(Some(History { records, meta, turns: Vec::new() }))
+}
+
+/// What the database is marked as, by any set, also where the history is not whole.
+pub(crate) fn marks<C>(conn: &mut C, facts: &Facts) -> Result<Vec<String>, Error>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    if !facts.has_table(META) {
+        return Ok(Vec::new());
+    }
+    let (mark, meta) = (C::Backend::text("environment", false), table::<C::Backend>(&facts.schema, META));
+    let rows = C::Backend::rows(conn, &format!("SELECT {mark} FROM {meta}"))
+        .map_err(|error| refused::<C::Backend>("tell what it is marked as", error))?;
+    Ok(rows.iter().filter_map(|row| row.optional(0)).map(str::to_owned).collect())
+}
+
+/// Marks the database, for every set that has its history here.
+pub(crate) fn mark<C>(conn: &mut C, home: &Home, environment: &str) -> diesel::QueryResult<()>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let (mark, meta) = (C::Backend::ident("environment"), table::<C::Backend>(&home.schema, META));
+    conn.batch_execute(&format!("UPDATE {meta} SET {mark} = {}", C::Backend::literal(environment)))
+}
+
+/// The SQL by which no set finds its fingerprint any more, so that each looks at the history itself.
+pub(crate) fn spoil<D: Dialect>(facts: &Facts) -> String {
+    format!("UPDATE {} SET {} = NULL", table::<D>(&facts.schema, META), D::ident("fingerprint"))
 }
 
 /// Whether no set has a row in the meta table.

@@ -1,16 +1,20 @@
 //! The facade: options, then a verb.
 
 mod back_up;
+mod copy;
+mod doctor;
+mod guarding;
 mod job;
 mod reconnect;
+mod reset;
 mod revert;
 mod seeding;
 mod seen;
 mod settling;
+mod setup;
 mod verbs;
 mod verify;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +23,7 @@ use diesel::connection::LoadConnection;
 use diesel::migration::MigrationSource;
 
 use self::reconnect::Connect;
+pub use self::setup::Setup;
 use crate::backup::Backup;
 use crate::dialect::Dialect;
 use crate::environment::Environment;
@@ -74,6 +79,8 @@ pub struct Migrator<C> {
     non_empty: Policy,
     serves_from: Option<String>,
     environment: Option<Environment>,
+    /// The database's name, as somebody typed it back.
+    confirmed: Option<String>,
     backup: Option<Backup>,
     retry: Retry,
     pause: Pause,
@@ -104,6 +111,7 @@ impl<C> Migrator<C> {
             non_empty: Policy::Refuse,
             serves_from: None,
             environment: None,
+            confirmed: None,
             backup: None,
             retry: Retry::default(),
             pause: Pause::default(),
@@ -306,11 +314,19 @@ impl<C> Migrator<C> {
         self
     }
 
-    /// What this process takes the database for. The first run that is told so marks the database; a later run that is told
-    /// otherwise says so.
+    /// What this process takes the database for. The first run that is told so marks the database. Where it is marked as something
+    /// else, a run says so, and a verb that destroys is refused; [`mark`](Self::mark) changes the mark.
     #[must_use]
     pub fn environment(mut self, environment: Environment) -> Self {
         self.environment = Some(environment);
+        self
+    }
+
+    /// The database's name, typed back: on production [`resolve`](Self::resolve) and the other verbs that destroy want it. Default:
+    /// none. For SQLite it is the name of the file.
+    #[must_use]
+    pub fn confirm(mut self, database: impl Into<String>) -> Self {
+        self.confirmed = Some(database.into());
         self
     }
 
@@ -374,13 +390,13 @@ impl<C> Migrator<C> {
     }
 
     /// What is migrated, code included.
-    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the command line asks"))]
+    #[cfg(feature = "cli")]
     pub(crate) fn set(&self) -> &MigrationSet {
         &self.set
     }
 
     /// SQL for the migrating connection, behind the set-up that is there.
-    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the command line asks"))]
+    #[cfg(feature = "cli")]
     pub(crate) fn also_session(mut self, sql: &str) -> Self
     where
         C: LoadConnection + 'static,
@@ -405,37 +421,5 @@ impl<C> Migrator<C> {
     /// What a database that it brought up to date has: two with the same are the same.
     pub(crate) fn identity(&self) -> String {
         format!("{} {:?} {}", self.set.fingerprint(), self.schema, self.set_name)
-    }
-}
-
-impl<C> Clone for Migrator<C> {
-    fn clone(&self) -> Self {
-        Self {
-            set: self.set.clone(),
-            schema: self.schema.clone(),
-            set_name: self.set_name.clone(),
-            wait: self.wait.clone(),
-            statement_lock_timeout: self.statement_lock_timeout,
-            policies: self.policies,
-            non_empty: self.non_empty,
-            serves_from: self.serves_from.clone(),
-            environment: self.environment,
-            backup: self.backup.clone(),
-            source: self.source.clone(),
-            files: self.files.clone(),
-            fault: self.fault.clone(),
-            retry: self.retry,
-            pause: self.pause.clone(),
-            tried: self.tried.clone(),
-            setup: self.setup.clone(),
-            teardown: self.teardown.clone(),
-            connect: self.connect.clone(),
-        }
-    }
-}
-
-impl<C> fmt::Debug for Migrator<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Migrator").field("set", &self.set).field("schema", &self.schema).finish_non_exhaustive()
     }
 }

@@ -6,6 +6,7 @@ use super::Migrator;
 use super::verbs::run_id;
 use crate::dialect::{Dialect, LockKey, refused};
 use crate::error::Error;
+use crate::guard::Act;
 use crate::history::Writer;
 use crate::lock::{self, Keep, check_writable};
 use crate::plan::{self, Resolution};
@@ -16,14 +17,18 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// Settles what only a person can know of a migration: that it took, that it did not, or where it goes on.
     ///
     /// It adds to the history and never erases, runs nothing, and needs the lock. `version` is a version, a full name, or a
-    /// prefix that fits one.
+    /// prefix that fits one. What makes statements run that may have taken ([`RolledBack`](Resolution::RolledBack),
+    /// [`ResumeAt`](Resolution::ResumeAt)) can destroy, and is guarded: on production it wants [`confirm`](Self::confirm).
     ///
     /// # Errors
-    /// When the migration is applied already, when it is not [failed](crate::State::Failed) and is declared rolled back or to be
+    /// When the guard refuses it, when the migration is applied already, when it is not [failed](crate::State::Failed) and is declared rolled back or to be
     /// resumed, when it has no statement with that number, or when the lock is not to be had.
     pub fn resolve(&self, conn: &mut C, version: &str, resolution: Resolution) -> Result<(), Error> {
         let seen = self.read(conn)?;
         self.check_place(conn, &seen)?;
+        if resolution != Resolution::Applied {
+            self.guard(conn, &seen.facts, Act::Destroy("resolve"))?;
+        }
         self.record(conn, |known| {
             let migration = plan::find(&self.set, version)?;
             let pasts = known.pasts(self.set.layout());

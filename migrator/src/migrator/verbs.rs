@@ -218,6 +218,9 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     ///
     /// What it returns is a warning.
     pub(super) fn check_place(&self, conn: &mut C, seen: &Seen) -> Result<Option<String>, Error> {
+        if C::Backend::is_system(&seen.facts) {
+            return Err(Error::system_database(&seen.facts.database, &seen.facts.schema));
+        }
         let (history, is_emptied) = (seen.history.as_ref(), seen.is_emptied());
         if history.is_some_and(|history| history.meta.is_some()) && !is_emptied {
             return Ok(None);
