@@ -273,10 +273,13 @@ fn a_password_is_never_printed() {
         format!("mysql://app:{secret}@127.0.0.1:1/db"),
         format!("mariadb://app:{secret}@127.0.0.1:1/db"),
     ] {
-        let answer = project.migrator(&url, &["run"]).exits(1);
-        let printed = format!("{}{}", answer.out(), answer.err());
-        assert!(printed.contains("127.0.0.1:1/db"), "{printed}");
-        assert!(!printed.contains("hidden"), "{printed}");
+        let accept = ["accept", FIRST.0, "--reason", "why"];
+        for args in [&["run"][..], &["revert"], &["redo"], &["baseline", FIRST.0], &["verify"], &accept] {
+            let answer = project.migrator(&url, args).exits(1);
+            let printed = format!("{}{}", answer.out(), answer.err());
+            assert!(printed.contains("127.0.0.1:1"), "{printed}");
+            assert!(!printed.contains("hidden"), "{printed}");
+        }
     }
 }
 
