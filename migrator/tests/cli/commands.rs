@@ -475,7 +475,7 @@ fn is_set_up_marked_and_reset(database: &impl Database, missing: &str, name: &st
     let setup = project.migrator(url, &["setup", "--json"]).exits(0).json();
     assert!(setup["made"].as_str().is_some_and(|made| made.ends_with(name)), "{setup}");
     assert_eq!(setup["run"]["applied"].as_array().map(Vec::len), Some(2), "{setup}");
-    let again = project.migrator(url, &["setup", "--from", "seeds", "--json"]).exits(0).json();
+    let again = project.migrator(url, &["setup", "--seeds", "seeds", "--json"]).exits(0).json();
     assert_eq!((&again["made"], again["run"]["applied"].as_array().map(Vec::len)), (&Value::Null, Some(0)));
 
     let refused = project.migrator(url, &["reset", "--yes"]).exits(1).err();
