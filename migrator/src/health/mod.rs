@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use self::progress::Track;
-pub use self::progress::{Progress, Step, StepState};
+pub use self::progress::{Progress, StepProgress, StepState};
 pub use self::reading::Pool;
 pub(crate) use self::reading::{Migrations, Reading, Stand, migrations};
 pub use self::report::{Fault, HealthReport, Schema};

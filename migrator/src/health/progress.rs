@@ -15,14 +15,14 @@ pub struct Progress {
     /// How many migrations it applies.
     pub steps: usize,
     /// Those that it began with, in their order.
-    pub migrations: Vec<Step>,
+    pub migrations: Vec<StepProgress>,
 }
 
 /// One migration of a [`Progress`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
-pub struct Step {
+pub struct StepProgress {
     /// Its full name.
     pub name: String,
     /// How far it is.
@@ -134,7 +134,7 @@ impl Track {
 
     pub(crate) fn progress(&self) -> Progress {
         let (told, now) = (self.told(), Instant::now());
-        let step = |row: &Row| Step {
+        let step = |row: &Row| StepProgress {
             name: row.name.clone(),
             state: row.state,
             duration: row.took.unwrap_or(now.saturating_duration_since(row.began)),

@@ -99,14 +99,18 @@ fn problem_of<'a>(problem: &'a Problem, overview: Option<&'a Overview>) -> Advic
     let rows = overview.map(|overview| overview.migrations.migrations()).unwrap_or_default();
     let names = rows.iter().filter(|row| row.state.name() == problem.code).map(|row| row.name.as_str());
     let what = match problem.message.as_str() {
-        "" if problem.version.is_none() => "The history is not as this crate wrote it".to_owned(),
-        "" => crate::status::list(names),
+        "" => match problem.code {
+            "history_tampered" => "The history is not as this crate wrote it".to_owned(),
+            "outdated" => "This binary is too old for the database".to_owned(),
+            _ => crate::status::list(names),
+        },
         message => message.to_owned(),
     };
     let version = problem.version.as_deref().unwrap_or("VERSION");
     let commands = match problem.code {
         code if code == State::Failed.name() => vec![
-            "migrator run".to_owned(),
+            // A half-done revert is gone on with by another one; no run starts over it.
+            if problem.help.starts_with("migrator revert") { "migrator revert" } else { "migrator run" }.to_owned(),
             format!("migrator resolve --applied {version}"),
             format!("migrator resolve --rolled-back {version}"),
         ],

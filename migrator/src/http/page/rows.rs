@@ -2,7 +2,7 @@
 
 use super::chart::Bar;
 use super::words::{Tone, coarse, ms, readable, took};
-use crate::health::{HealthReport, Progress, Step, StepState};
+use crate::health::{HealthReport, Progress, StepProgress, StepState};
 use crate::seed::{SeedState, SeedStatus};
 use crate::status::{MigrationStatus, State};
 
@@ -106,7 +106,7 @@ fn tone_of_step(state: StepState) -> Tone {
     }
 }
 
-pub(super) fn bar_of_step(step: &Step) -> Bar<'_> {
+pub(super) fn bar_of_step(step: &StepProgress) -> Bar<'_> {
     Bar { name: &step.name, word: step.state.name(), tone: tone_of_step(step.state), ms: Some(ms(step.duration)) }
 }
 
@@ -116,7 +116,7 @@ pub(super) fn of_run(progress: &Progress) -> Group<'_> {
     Group::new("What the start of this process did, the newest first", rows.collect())
 }
 
-fn row_of_step(step: &Step) -> MigrationRow<'_> {
+fn row_of_step(step: &StepProgress) -> MigrationRow<'_> {
     let note = match step.state {
         StepState::Ran => Some("not committed yet"),
         StepState::Unfinished => Some("the run ended before it was committed"),
