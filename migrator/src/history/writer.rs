@@ -28,7 +28,7 @@ pub(crate) struct Writer {
 /// What a written record changes in its writer, once it is committed.
 #[derive(Clone)]
 pub(crate) struct Written {
-    sequence: i64,
+    record: Record,
     change: Change,
 }
 
@@ -61,8 +61,8 @@ impl Writer {
     }
 
     /// Keeps the table of the layout's own tool in step.
-    pub(crate) fn keeping(mut self, ledger: Option<&Ledger>) -> Self {
-        self.ledger = ledger.cloned();
+    pub(crate) fn keeping(mut self, ledger: Option<&Ledger>, known: &History) -> Self {
+        self.ledger = ledger.map(|ledger| ledger.place().begun(known));
         self
     }
 
@@ -92,7 +92,7 @@ impl Writer {
             "{}{};\n{}{};",
             self.myself,
             self.insert::<D>(&values),
-            self.follow::<D>(record, &written),
+            self.follow::<D>(&written),
             self.update::<D>(&format!("'{fingerprint}'"), &record.sequence.to_string()),
         );
         (sql, written)
@@ -101,12 +101,16 @@ impl Writer {
     /// What the meta row's fingerprint is with a record, and what the record changes here.
     pub(super) fn moved(&self, record: &Record) -> (Checksum, Written) {
         let change = Change::of(record, self.tally.layout);
-        (self.tally.fingerprint_with(&change), Written { sequence: record.sequence, change })
+        (self.tally.fingerprint_with(&change), Written { record: record.clone(), change })
     }
 
     /// The SQL that makes the tool's table say what a record says.
-    pub(super) fn follow<D: Dialect>(&self, record: &Record, written: &Written) -> String {
-        self.ledger.as_ref().map_or_else(String::new, |ledger| ledger.follow::<D>(record, &written.change))
+    pub(super) fn follow<D: Dialect>(&self, written: &Written) -> String {
+        let Written { record, change } = written;
+        let follow = |ledger: &Ledger| {
+            ledger.follow::<D>(record, change, self.tally.holds(self.tally.layout.canonical(&record.version)))
+        };
+        self.ledger.as_ref().map_or_else(String::new, follow)
     }
 
     /// The values of a record, in the order of the columns.
@@ -161,7 +165,7 @@ impl Writer {
             started: self.started,
             sequence: self.sequence,
             tally: self.tally.ahead(),
-            ledger: self.ledger.as_ref().map(Ledger::place),
+            ledger: self.ledger.clone(),
             myself: self.myself.clone(),
         }
     }
@@ -214,7 +218,10 @@ impl Writer {
 
     /// Takes note that a record is committed.
     pub(crate) fn wrote(&mut self, written: Written) {
-        self.sequence = written.sequence;
+        self.sequence = written.record.sequence;
+        if let Some(ledger) = &mut self.ledger {
+            ledger.wrote(&written.record);
+        }
         self.tally.take(written.change);
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use migrator_source::sql::{Mode, Script, SqlDialect};
 
 pub(crate) use self::resume::{in_doubt, leaves_remains, prefix, remains, settle};
-use self::resume::{is_in_doubt, resume, unknown};
+use self::resume::{is_in_doubt, resume, unknown, unseen};
 pub(crate) use self::together::{FEWEST, together, travels};
 
 use crate::error::Error;
@@ -182,8 +182,8 @@ pub(crate) fn plan(set: &MigrationSet, history: &History, target: &Target, given
         let migration = set.at(entry.position);
         let script = script(&migration, given.dialect)?;
         let from = match entry.standing {
-            Standing::Partial(_) if migration.is_called() => {
-                unknown(&migration, given.policies.failed, &mut plan.warnings)?;
+            Standing::Partial(_) if migration.is_called() || unseen(history, &migration).is_some() => {
+                unknown(&migration, unseen(history, &migration), given.policies.failed, &mut plan.warnings)?;
                 0
             }
             Standing::Partial(partial) => {

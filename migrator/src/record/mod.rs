@@ -58,8 +58,12 @@ pub(crate) const RESOLVED_RESUME: &str = "resume_at";
 /// The detail of an applied record that another tool's table is the source of, with the moment behind it when it tells one:
 /// nobody knows which text ran.
 const ADOPTED: &str = "adopted";
+/// The same, where that table told which text ran.
+const VERIFIED: &str = "verified";
 /// The detail of a reverted record: the row in the other tool's table was gone.
 pub(crate) const OUTSIDE: &str = "outside";
+/// How it was settled with the layout's own tool: it did not take.
+pub(crate) const ROLLED_BACK_OUTSIDE: &str = "rolled_back outside";
 
 /// One row of the history.
 #[derive(Debug, Clone)]
@@ -105,20 +109,34 @@ impl Record {
         }
     }
 
-    /// Another tool applied it, at this moment as far as its table tells.
-    pub(crate) fn adopt(&mut self, at: Option<&str>) {
-        self.detail = Some(at.map_or_else(|| ADOPTED.to_owned(), |at| format!("{ADOPTED} {at}")));
+    /// Another tool applied it, at this moment as far as its table tells; whether that told which text ran.
+    pub(crate) fn adopt(&mut self, at: Option<&str>, is_verified: bool) {
+        let word = if is_verified { VERIFIED } else { ADOPTED };
+        self.detail = Some(at.map_or_else(|| word.to_owned(), |at| format!("{word} {at}")));
     }
 
     /// Whether another tool applied it, and when, as far as its table told.
     pub(crate) fn adopted(&self) -> Option<Option<&str>> {
-        let at = self.detail.as_deref().filter(|_| self.kind == Some(RecordKind::Applied))?.strip_prefix(ADOPTED)?;
+        let detail = self.detail.as_deref().filter(|_| self.kind == Some(RecordKind::Applied))?;
+        let at = detail.strip_prefix(ADOPTED).or_else(|| detail.strip_prefix(VERIFIED))?;
         Some(at.strip_prefix(' '))
+    }
+
+    /// Whether another tool applied it, and nobody knows which text ran.
+    pub(crate) fn is_unverified(&self) -> bool {
+        self.adopted().is_some() && self.detail.as_deref().is_some_and(|detail| detail.starts_with(ADOPTED))
+    }
+
+    /// Whether it failed where nobody could see how much of it took.
+    pub(crate) fn is_unseen(&self) -> bool {
+        self.kind == Some(RecordKind::Failed) && self.statements == Some(0)
     }
 
     /// Whether the layout's own tool did what it says, so that its table says so already.
     pub(crate) fn is_outside(&self) -> bool {
-        self.adopted().is_some() || self.kind == Some(RecordKind::Reverted) && self.detail.as_deref() == Some(OUTSIDE)
+        self.adopted().is_some()
+            || self.kind == Some(RecordKind::Reverted) && self.detail.as_deref() == Some(OUTSIDE)
+            || self.kind == Some(RecordKind::Resolved) && self.detail.as_deref() == Some(ROLLED_BACK_OUTSIDE)
     }
 }
 
@@ -263,6 +281,11 @@ fn pasts<'a>(records: impl Iterator<Item = &'a Record>, layout: Layout) -> BTree
 }
 
 impl Past<'_> {
+    /// Whether nobody saw how much of it took.
+    pub(crate) fn is_unseen(&self) -> bool {
+        self.record.is_unseen()
+    }
+
     fn take(&mut self, kind: RecordKind) {
         let record = self.record;
         match kind {
