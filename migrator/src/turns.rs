@@ -45,14 +45,20 @@ pub(crate) fn turns(set: &MigrationSet, history: &History, rows: &[Row]) -> Vec<
     let recorded = history.recorded(layout);
     let there: HashMap<&str, &Says> = rows.iter().map(|row| (layout.canonical(&row.version), &row.says)).collect();
     let is_applied = |version: &str| matches!(there.get(version), Some(Says::Applied(_)));
-    let gone = recorded.iter().filter(|(version, past)| past.standing.is_applied() && !is_applied(version));
-    let mut turns: Vec<Record> = gone
-        .map(|(_, past)| {
-            let mut record = Record::new(RecordKind::Reverted, &past.record.version, &past.record.name);
-            record.detail = Some(OUTSIDE.to_owned());
-            record
-        })
-        .collect();
+    let gone = recorded.iter().filter_map(|(version, past)| {
+        let record = |kind, detail| detailed(Record::new(kind, &past.record.version, &past.record.name), detail);
+        match past.standing {
+            Standing::Applied | Standing::Baselined if !is_applied(version) => {
+                Some(record(RecordKind::Reverted, OUTSIDE))
+            }
+            // Only that table said that it failed.
+            Standing::Partial(_) if past.record.failed_outside() && !there.contains_key(version) => {
+                Some(record(RecordKind::Resolved, ROLLED_BACK_OUTSIDE))
+            }
+            _ => None,
+        }
+    });
+    let mut turns: Vec<Record> = gone.collect();
     turns.sort_by(|a, b| layout.order(&b.version, &a.version));
     let reverted = turns.len();
     turns.extend(rows.iter().filter_map(|row| turn(set, row, recorded.get(layout.canonical(&row.version)))));
@@ -78,16 +84,17 @@ fn turn(set: &MigrationSet, row: &Row, past: Option<&Past<'_>>) -> Option<Record
         Says::Failed(_) if is_partial => None,
         Says::Failed(words) => {
             let mut record = record(RecordKind::Failed);
-            (record.statements, record.detail) = (Some(0), Some(words.clone()));
+            record.fail_outside(words);
             Some(record)
         }
         Says::RolledBack if past.is_some() && !is_partial => None,
-        Says::RolledBack => {
-            let mut record = record(RecordKind::Resolved);
-            record.detail = Some(ROLLED_BACK_OUTSIDE.to_owned());
-            Some(record)
-        }
+        Says::RolledBack => Some(detailed(record(RecordKind::Resolved), ROLLED_BACK_OUTSIDE)),
     }
+}
+
+/// A record with a detail.
+fn detailed(record: Record, detail: &str) -> Record {
+    Record { detail: Some(detail.to_owned()), ..record }
 }
 
 /// The checksum that an applied row is to be recorded with; `None` where what is recorded says as much. `before` is the recorded one,
@@ -124,7 +131,7 @@ pub(crate) fn told(turns: &[Record], tool: &str, recorded: bool) -> Vec<String> 
             &|turn| turn.adopted().is_some() && !turn.is_unverified(),
             &format!("{verb} from {tool}, with the checksum of what ran"),
         ),
-        named(&|turn| turn.is_unseen(), &format!("failed outside, as {tool} says")),
+        named(&|turn| turn.failed_outside(), &format!("failed outside, as {tool} says")),
         named(&|turn| turn.kind == Some(RecordKind::Resolved), &format!("rolled back outside, as {tool} says")),
     ];
     told.into_iter().flatten().collect()

@@ -1,7 +1,7 @@
 //! Prisma Migrate's table: a row for each attempt at a migration, and no word for one that was never tried.
 //!
 //! What counts is a row that is finished and not rolled back. One that is neither has failed, or runs right now, and Prisma's
-//! command line applies nothing before a person has settled it.
+//! command line applies nothing before a person has settled it. One that is rolled back is to be tried again.
 
 use std::collections::BTreeMap;
 
@@ -182,24 +182,23 @@ pub(super) fn fill<D: Dialect>(table: &str, set: &MigrationSet, history: &Histor
 struct New<'a> {
     started: &'a str,
     finished: Option<&'a str>,
-    rolled_back: Option<&'a str>,
     logs: Option<&'a str>,
     steps: u8,
 }
 
 impl New<'_> {
-    /// One that begins now.
+    /// One that begins now: on PostgreSQL before any clock is read for its end.
     fn begun<D: Dialect>() -> Self {
         let [now, _] = D::NOW_AND_USER;
-        Self { started: now, finished: None, rolled_back: None, logs: None, steps: 0 }
+        let started = if D::SQL == SqlDialect::Postgres { "statement_timestamp()" } else { now };
+        Self { started, finished: None, logs: None, steps: 0 }
     }
 
     /// In the order of the columns.
     fn values<D: Dialect>(self, id: &str, set: &MigrationSet, record: &Record) -> String {
-        let [finished, logs, rolled_back] =
-            [self.finished, self.logs, self.rolled_back].map(|sql| sql.unwrap_or("NULL"));
+        let [finished, logs] = [self.finished, self.logs].map(|sql| sql.unwrap_or("NULL"));
         format!(
-            "({id}, {}, {finished}, {}, {logs}, {rolled_back}, {}, {})",
+            "({id}, {}, {finished}, {}, {logs}, NULL, {}, {})",
             D::literal(&checksum(set, record)),
             D::literal(&record.version),
             self.started,
@@ -257,22 +256,16 @@ pub(super) fn follow<D: Dialect>(ledger: &str, set: &MigrationSet, record: &Reco
         (Some(RecordKind::Baselined), _) | (Some(RecordKind::Resolved), Some(RESOLVED_APPLIED)) => {
             done(New { logs: Some("''"), ..begun })
         }
-        (Some(RecordKind::Failed), _) => {
-            let failed = D::literal(&id(&record.run_id, &format!("{} {}", record.sequence, record.version)));
-            let logs = words.as_deref();
-            let said = logs.unwrap_or("NULL");
-            match before {
-                Before::Applied => String::new(),
-                Before::Begun(some_took) if some_took || record.is_unseen() => update(format!("logs = {said}"), &open),
-                Before::Begun(_) => update(format!("id = {failed}, logs = {said}, rolled_back_at = {now}"), &open),
-                Before::Nothing if record.is_unseen() => insert(New { logs, ..begun }),
-                // The database undid it: so it is to be tried again, by whoever comes first.
-                Before::Nothing => {
-                    let values = New { logs, rolled_back: Some(now), ..begun }.values::<D>(&failed, set, record);
-                    format!("INSERT INTO {ledger} ({}) VALUES {values};\n", COLUMNS.join(", "))
-                }
+        // One that was undone whole is to be tried again, by whoever comes first. A row of it, failed or rolled back, would keep
+        // Prisma from that, or make it say that nothing is pending.
+        (Some(RecordKind::Failed), _) => match (before, words.as_deref()) {
+            (Before::Begun(some_took), words) if some_took || record.is_unseen() => {
+                update(format!("logs = {}", words.unwrap_or("NULL")), &open)
             }
-        }
+            (Before::Begun(_), _) => format!("DELETE FROM {ledger} WHERE {open} AND id = {mine};\n"),
+            (Before::Nothing, logs) if record.is_unseen() => insert(New { logs, ..begun }),
+            (Before::Nothing | Before::Applied, _) => String::new(),
+        },
         (Some(RecordKind::Reverted), _) | (Some(RecordKind::Resolved), Some(RESOLVED_ROLLED_BACK)) => {
             update(format!("rolled_back_at = {now}"), &live)
         }

@@ -138,11 +138,11 @@ pub(super) fn unknown(
     warnings: &mut Vec<String>,
 ) -> Result<(), Error> {
     let (name, version) = (migration.name(), migration.version());
-    let message = match unseen.filter(|_| !migration.is_called()) {
+    let message = match unseen.filter(|failed| failed.failed_outside()) {
         None => format!("{name} was started outside of a transaction, and nobody knows how much of it took"),
         Some(failed) => {
             let words = failed.detail.as_deref().and_then(|words| words.lines().next()).unwrap_or_default();
-            format!("{name} failed in another tool's hands, and nobody knows how much of it took: {words}")
+            format!("{name} failed in another tool's hands, and nobody knows how much of it took; {words}")
         }
     };
     match policy {

@@ -62,6 +62,8 @@ const ADOPTED: &str = "adopted";
 const VERIFIED: &str = "verified";
 /// The detail of a reverted record: the row in the other tool's table was gone.
 pub(crate) const OUTSIDE: &str = "outside";
+/// What the detail of a failed record begins with that another tool's table is the source of; its words follow.
+const FAILED_OUTSIDE: &str = "outside: ";
 /// How it was settled with the layout's own tool: it did not take.
 pub(crate) const ROLLED_BACK_OUTSIDE: &str = "rolled_back outside";
 
@@ -127,6 +129,17 @@ impl Record {
         self.adopted().is_some() && self.detail.as_deref().is_some_and(|detail| detail.starts_with(ADOPTED))
     }
 
+    /// It failed in another tool's hands, with these words of the database.
+    pub(crate) fn fail_outside(&mut self, words: &str) {
+        (self.statements, self.detail) = (Some(0), Some(format!("{FAILED_OUTSIDE}{words}")));
+    }
+
+    /// Whether another tool's table is the source of a failure.
+    pub(crate) fn failed_outside(&self) -> bool {
+        let is_so = |detail: &str| detail.starts_with(FAILED_OUTSIDE);
+        self.kind == Some(RecordKind::Failed) && self.detail.as_deref().is_some_and(is_so)
+    }
+
     /// Whether it failed where nobody could see how much of it took.
     pub(crate) fn is_unseen(&self) -> bool {
         self.kind == Some(RecordKind::Failed) && self.statements == Some(0)
@@ -135,6 +148,7 @@ impl Record {
     /// Whether the layout's own tool did what it says, so that its table says so already.
     pub(crate) fn is_outside(&self) -> bool {
         self.adopted().is_some()
+            || self.failed_outside()
             || self.kind == Some(RecordKind::Reverted) && self.detail.as_deref() == Some(OUTSIDE)
             || self.kind == Some(RecordKind::Resolved) && self.detail.as_deref() == Some(ROLLED_BACK_OUTSIDE)
     }
@@ -218,6 +232,11 @@ impl History {
     /// The same without what is still to be recorded.
     pub(crate) fn recorded(&self, layout: Layout) -> BTreeMap<&str, Past<'_>> {
         pasts(self.records.iter(), layout)
+    }
+
+    /// Whether a version failed where nobody could see how much of it took.
+    pub(crate) fn is_unseen(&self, layout: Layout, version: &str) -> bool {
+        self.pasts(layout).get(layout.canonical(version)).is_some_and(Past::is_unseen)
     }
 
     /// The fingerprint of what is recorded as applied, in the set's order.

@@ -28,6 +28,7 @@ mod names;
 mod outcome;
 mod panics;
 mod postgres;
+mod prisma;
 mod provider;
 mod refusals;
 mod runs;
