@@ -44,34 +44,21 @@ where
         }
         let columns = Columns::of(conn, &facts.schema, ledger).map_err(reading)?;
         let newest = newest(conn, ledger, &from, &columns).map_err(reading)?;
-        let (tool, remedy) = match (*ledger, newest) {
-            ("_prisma_migrations" | "__diesel_schema_migrations", _) => {
-                let layout = if *ledger == "_prisma_migrations" { "prisma" } else { "diesel" };
-                (
-                    *tool,
-                    format!(
-                        "name the directory that {tool} migrated it from, in the layout {layout}: its history is taken over"
-                    ),
-                )
-            }
-            ("_sqlx_migrations" | "refinery_schema_history", _) => (
-                *tool,
-                format!(
-                    "name the directory that {tool} migrated it from, in the layout flat: its history is taken over"
-                ),
+        let newest = newest.as_ref();
+        let tool = newest.and_then(|newest| newest.tool).unwrap_or(tool);
+        let remedy = match (taken_over(ledger), newest) {
+            (Some(layout), _) => format!(
+                "name the directory that {tool} migrated it from, in the layout {layout}: then its history is taken over; if the \
+                 table is not {tool}'s, rename it"
             ),
-            (_, Some(Newest { tool: named, version, unfinished: false })) => {
-                let remedy = format!("if this directory holds the same migrations: migrator baseline {version}");
-                (named.unwrap_or(tool), remedy)
+            (None, Some(Newest { version, unfinished: false, .. })) => {
+                format!("if this directory holds the same migrations: migrator baseline {version}")
             }
-            (_, Some(Newest { tool: named, version, unfinished: true })) => {
-                let tool = named.unwrap_or(tool);
-                let remedy = format!(
-                    "{tool} says that {version} failed: settle it there first; then migrator baseline V, with the last version that is applied"
-                );
-                (tool, remedy)
-            }
-            _ => (*tool, "migrator baseline V, with the last version of this directory that is applied".to_owned()),
+            (None, Some(Newest { version, unfinished: true, .. })) => format!(
+                "{tool} says that {version} failed: settle it there first; then migrator baseline V, with the last version that is \
+                 applied"
+            ),
+            (None, None) => "migrator baseline V, with the last version of this directory that is applied".to_owned(),
         };
         let message = format!(
             "the database was migrated by {tool}: its table {ledger} has rows, and there is no history of ours"
@@ -79,6 +66,16 @@ where
         return Err(Error::new("foreign_history", message, remedy));
     }
     Ok(())
+}
+
+/// The layout of the directories whose tool's history is taken over.
+fn taken_over(ledger: &str) -> Option<&'static str> {
+    match ledger {
+        "_prisma_migrations" => Some("prisma"),
+        "__diesel_schema_migrations" => Some("diesel"),
+        "_sqlx_migrations" | "refinery_schema_history" => Some("flat"),
+        _ => None,
+    }
 }
 
 /// The last migration that a ledger tells of.

@@ -9,6 +9,7 @@ use migrator_source::layout::Layout;
 use migrator_source::sql::SqlDialect;
 use siphasher::sip::SipHasher13;
 
+use super::kept::Columns;
 use super::spellings;
 use crate::dialect::{Cells, Dialect, Facts, refused, table};
 use crate::error::Error;
@@ -17,6 +18,11 @@ use crate::turns::{Ran, Row, Says};
 
 const SQLX: &str = "_sqlx_migrations";
 const REFINERY: &str = "refinery_schema_history";
+/// Tables, and the columns by which they are known.
+const TABLES: [(&str, [&str; 4]); 2] = [
+    (SQLX, ["version", "success", "checksum", "installed_on"]),
+    (REFINERY, ["version", "name", "checksum", "applied_on"]),
+];
 
 /// What another tool's table says.
 pub(crate) struct Taken {
@@ -32,12 +38,14 @@ where
     if set.layout() != Layout::Flat {
         return Ok(None);
     }
-    for name in [SQLX, REFINERY].into_iter().filter(|name| facts.has_table(name)) {
+    for (name, needed) in TABLES.into_iter().filter(|(name, _)| facts.has_table(name)) {
+        let reading = |error| refused::<C::Backend>(&format!("read the table {name}"), error);
+        let columns = Columns::of(conn, &facts.schema, name).map_err(reading)?;
+        if !needed.iter().all(|column| columns.has(column)) {
+            continue;
+        }
         let read = if name == SQLX { sqlx(conn, &facts.schema, set) } else { refinery(conn, &facts.schema, set) };
-        let rows = read.map_err(|error| {
-            let remedy = format!("rename the table {name} if it is not that tool's");
-            refused::<C::Backend>(&format!("read the table {name}"), error).with_remedy(remedy)
-        })?;
+        let rows = read.map_err(reading)?;
         if !rows.is_empty() {
             return Ok(Some(Taken { table: name, rows }));
         }
@@ -62,7 +70,7 @@ where
         }
         SqlDialect::Postgres => C::Backend::text("installed_on", true),
     };
-    let [version, success] = ["version", "success"].map(|column| number::<C::Backend>(column));
+    let [version, success] = ["version", "success"].map(number::<C::Backend>);
     let sql = format!("SELECT {version}, {success}, {checksum}, {at} FROM {}", table::<C::Backend>(schema, SQLX));
     let row = |row: &Cells| {
         let recorded = row.text(2);

@@ -38,6 +38,7 @@ mod session;
 mod sqlite;
 mod sqlite_locks;
 mod states;
+mod taken;
 mod testing;
 mod turns;
 mod unchanged;
