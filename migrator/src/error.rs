@@ -194,6 +194,12 @@ impl Error {
         self.0.words.as_deref()
     }
 
+    /// Whose words these are: `database`, or `seed`.
+    #[cfg(feature = "cli")]
+    pub(crate) fn speaker(&self) -> &'static str {
+        self.0.speaker
+    }
+
     /// Another process held the migration lock for longer than the lock timeout. Trying again later can help.
     pub fn is_lock_timeout(&self) -> bool {
         self.0.code == "lock_timeout"

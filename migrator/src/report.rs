@@ -14,7 +14,7 @@ pub struct Applied {
     pub version: String,
     /// The full name.
     pub name: String,
-    /// How long it took, its record included, in milliseconds.
+    /// How long it took, in milliseconds.
     pub duration_ms: u64,
 }
 

@@ -84,6 +84,17 @@ impl<C> fmt::Debug for Step<C> {
 }
 
 impl<C: LoadConnection> Step<C> {
+    /// Both, one after the other.
+    pub(crate) fn and(self, next: Self) -> Self
+    where
+        C: 'static,
+    {
+        match (self, next) {
+            (step, Self::Nothing) | (Self::Nothing, step) => step,
+            (first, next) => Self::Call(Arc::new(move |conn| first.run(conn).and_then(|()| next.run(conn)))),
+        }
+    }
+
     pub(crate) fn run(&self, conn: &mut C) -> QueryResult<()> {
         match self {
             Self::Nothing => Ok(()),

@@ -39,7 +39,9 @@ impl Bounds {
         if self == Self::Sent {
             return conn.batch_execute(&format!("{sql}\nCOMMIT;"));
         }
-        conn.batch_execute(sql)?;
+        if !sql.is_empty() {
+            conn.batch_execute(sql)?;
+        }
         C::TransactionManager::commit_transaction(conn)
     }
 

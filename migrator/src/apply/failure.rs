@@ -97,7 +97,8 @@ where
         (Failure::Intent(_) | Failure::Around(_) | Failure::Unrecorded(_), _) => class.code().unwrap_or("database"),
     };
     let took = matches!(failure, Failure::Unrecorded(_));
-    let mut record = run.writer.record(RecordKind::Failed, version, name);
+    let kind = if interrupted { RecordKind::Interrupted } else { RecordKind::Failed };
+    let mut record = run.writer.record(kind, version, name);
     record.statements = match &failure {
         Failure::Opaque(_, _, Undone::NobodyKnows) => Some(0),
         _ => Some(script.statements().len()).filter(|count| *count > 0),

@@ -20,10 +20,10 @@ use self::together::Company;
 use crate::dialect::{Dialect, Facts, LockKey, Violations, depth, refused};
 use crate::error::Error;
 use crate::event::Event;
-use crate::history::Writer;
+use crate::history::{Writer, Written};
 use crate::lock::{Wait, jitter};
-use crate::migration::{Migration, MigrationSet};
-use crate::plan::{self, Plan};
+use crate::migration::Migration;
+use crate::plan::{Plan, Scripts};
 use crate::record::{Record, RecordKind};
 use crate::report::{Applied, Report};
 use crate::source::Opened;
@@ -50,13 +50,15 @@ pub(crate) enum Grouping {
 pub(crate) enum Stop {
     /// With this error; what the report names is kept.
     Error(Error),
+    /// With this error; what was done cannot be recorded, so that none of it that is not committed may be kept.
+    Undone(Error),
     /// The transaction that holds the run is worth nothing: it has to be done again, in this way.
     Again(Grouping),
 }
 
 /// Everything that carrying out a plan needs.
 pub(crate) struct Run<'a> {
-    pub(crate) set: &'a MigrationSet,
+    pub(crate) scripts: &'a Scripts<'a>,
     pub(crate) facts: &'a Facts,
     pub(crate) key: &'a LockKey,
     pub(crate) wait: &'a Wait,
@@ -74,6 +76,26 @@ pub(crate) fn apply<C>(conn: &mut C, run: &mut Run<'_>, plan: &Plan, source: Opt
 where
     C: LoadConnection<Backend: Dialect>,
 {
+    let result = steps(conn, run, plan, source);
+    if matches!(result, Ok(()) | Err(Stop::Error(_))) {
+        catch_up(conn, run)?;
+    }
+    result
+}
+
+/// Writes the records that wait, before what they record is committed.
+fn catch_up<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    run.writer.catch_up(conn).map_err(|error| Stop::Undone(refused::<C::Backend>("write the migration history", error)))
+}
+
+fn steps<C>(conn: &mut C, run: &mut Run<'_>, plan: &Plan, source: Option<&Opened<C>>) -> Result<(), Stop>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let scripts = run.scripts;
     let mut keys = Keys { before: violations(conn)?, broken_since: None };
     let (steps, mut company) = (plan.steps.len(), Company::default());
     let mut at = 0;
@@ -84,20 +106,20 @@ where
             at += company.travel(conn, run, &travellers, [at, steps])?;
             continue;
         }
-        let migration = run.set.at(step.position);
+        let migration = scripts.set.at(step.position);
         let span = tracing::info_span!(target: "migrator", "migrator.migration", version = migration.version());
         let _in_migration = span.enter();
         let (version, name) = (migration.version(), migration.name());
         run.wait.hook.emit(Event::Started { version, name, step: at + 1, steps });
-        let script = plan::script(&migration, C::Backend::SQL).map_err(Stop::Error)?;
+        let script = scripts.of(step);
         let source = source.filter(|_| migration.is_called());
         if step.transaction && step.resume_at.is_none() {
             if run.grouping == Grouping::Verdict(step.position) {
                 renew(conn, run)?;
             }
-            in_transaction(conn, run, &migration, &script, &keys.before, |conn, run, begin| match source {
+            in_transaction(conn, run, &migration, script, &keys.before, |conn, run, begin| match source {
                 Some(source) => whole(conn, &migration, source),
-                None => statements(conn, run, &script, begin),
+                None => statements(conn, run, script, begin),
             })?;
             if run.grouping == Grouping::Watched {
                 keys.look(conn, step.position)?;
@@ -105,15 +127,15 @@ where
         } else {
             keys.hold(conn, run.grouping)?;
             match source {
-                Some(source) => opaque(conn, run, &migration, &script, source)?,
-                None => one_by_one(conn, run, &migration, &script, step)?,
+                Some(source) => opaque(conn, run, &migration, script, source)?,
+                None => one_by_one(conn, run, &migration, script, step)?,
             }
             if let Some(message) = keys.accept(conn, name)? {
                 run.wait.hook.emit(Event::Warning { message: &message });
                 run.report.warnings.push(message);
             }
         }
-        company.went_alone(&migration, &script);
+        company.went_alone(&migration, script);
         at += 1;
     }
     keys.hold(conn, run.grouping)
@@ -185,6 +207,14 @@ impl Run<'_> {
     }
 }
 
+/// When a script is recorded that took.
+enum Recorded {
+    /// In its own transaction.
+    Now(Written),
+    /// In the transaction that is the lock, with all the others.
+    Later(Record),
+}
+
 /// A script and its record in one transaction (a savepoint, where the lock is a transaction): all or nothing.
 fn in_transaction<C>(
     conn: &mut C,
@@ -199,9 +229,14 @@ where
 {
     let start = Instant::now();
     let bounds = if migration.is_called() { Bounds::Counted } else { Bounds::of_script::<C>() };
+    // Who may look into the history finds it complete, and what cannot be recorded beside it names it.
+    let waits = C::Backend::LOCK_IS_TRANSACTION && !migration.is_called() && !run.writer.is_named_in(migration.up());
+    if !waits {
+        catch_up(conn, run)?;
+    }
     let failure = retrying::<C, _>(conn, run, |conn, run| {
         let mut begin = bounds.begin(conn)?;
-        let mut body = || -> Result<_, Failure> {
+        let mut body = || -> Result<Recorded, Failure> {
             statements(conn, run, &mut begin)?;
             if run.grouping == Grouping::Verdict(migration.position()) {
                 let after = C::Backend::violations(conn)?;
@@ -210,13 +245,22 @@ where
                 }
             }
             let restore = if migration.is_called() { run.restore } else { restore::<C>(run, script) };
-            let (sql, written) = run.writer.sql::<C::Backend>(&applied_since(run, migration, script, start));
+            let record = applied_since(run, migration, script, start);
+            if waits {
+                bounds.commit(conn, restore)?;
+                return Ok(Recorded::Later(record));
+            }
+            let (sql, written) = run.writer.sql::<C::Backend>(&record);
             bounds.commit(conn, &format!("{begin}{restore}\n{sql}"))?;
-            Ok(written)
+            Ok(Recorded::Now(written))
         };
         match body() {
-            Ok(written) => {
+            Ok(Recorded::Now(written)) => {
                 run.writer.wrote(written);
+                Ok(())
+            }
+            Ok(Recorded::Later(record)) => {
+                run.writer.later::<C::Backend>(record);
                 Ok(())
             }
             Err(failure) => {

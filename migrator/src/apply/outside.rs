@@ -8,7 +8,7 @@ use migrator_source::sql::{Kind, Script, SqlDialect, Statement};
 
 use super::bounds::Bounds;
 use super::failure::{Failure, failed, lost_or};
-use super::{Grouping, Run, Stop, announce, applied_since, execute, restore, retrying};
+use super::{Grouping, Run, Stop, announce, applied_since, catch_up, execute, restore, retrying};
 use crate::dialect::{Dialect, Outcome, Work, refused};
 use crate::history::enclosed;
 use crate::lock;
@@ -270,6 +270,7 @@ pub(super) fn pause<C>(conn: &mut C, run: &mut Run<'_>) -> Result<(), Stop>
 where
     C: LoadConnection<Backend: Dialect>,
 {
+    catch_up(conn, run)?;
     if let Err(error) = C::Backend::unlock(conn, run.key, true) {
         // Nothing of what the transaction held is there.
         run.report.forget();

@@ -28,7 +28,7 @@ pub(super) struct Company {
 }
 
 /// One migration that travels.
-type Traveller<'a> = (Migration<'a>, Script<'a>);
+type Traveller<'a> = (Migration<'a>, &'a Script<'a>);
 
 impl Company {
     /// Those that travel together from this step on; none, when it goes alone.
@@ -46,13 +46,13 @@ impl Company {
             return Ok(Vec::new());
         }
         let Some(together) = self.ask(conn, run)? else { return Ok(Vec::new()) };
-        let newest = run.set.at(plan.steps[at].position);
+        let newest = run.scripts.set.at(plan.steps[at].position);
         if !run.writer.is_newest(newest.canonical()) {
             return Ok(Vec::new());
         }
         let mut travellers = Vec::new();
         let count = plan::together(plan.steps[at..].iter().map(|step| {
-            let traveller = traveller::<C>(run, step, together.quiet)?;
+            let traveller = traveller(run, step, together.quiet)?;
             let length = traveller.0.up().len();
             travellers.push(traveller);
             Some(length)
@@ -146,17 +146,13 @@ fn is_quiet(migration: &Migration<'_>, script: &Script<'_>) -> bool {
 }
 
 /// A step's migration and script, if it can travel.
-fn traveller<'a, C>(run: &Run<'a>, step: &Step, quiet: bool) -> Option<Traveller<'a>>
-where
-    C: LoadConnection<Backend: Dialect>,
-{
-    let migration = run.set.at(step.position);
+fn traveller<'a>(run: &Run<'a>, step: &Step, quiet: bool) -> Option<Traveller<'a>> {
+    let migration = run.scripts.set.at(step.position);
     if migration.is_called() {
         return None;
     }
-    // A fault of the script is told at its turn.
-    let script = plan::script(&migration, C::Backend::SQL).ok()?;
-    plan::travels(step, &script, quiet).then_some((migration, script))
+    let script = run.scripts.of(step);
+    plan::travels(step, script, quiet).then_some((migration, script))
 }
 
 /// The message. No commit waits for the disk but the last, which takes the others along; it also restores the session, and where a

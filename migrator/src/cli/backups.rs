@@ -8,16 +8,19 @@ use clap::Args;
 use diesel::connection::LoadConnection;
 use serde_json::json;
 
-use super::connect::Verb;
-use super::{Cli, FINDINGS, Global, output};
+use super::global::Global;
+use super::host::{On, Purpose, Verb};
+use super::{FINDINGS, output};
 use crate::backup::{Backup, Backups, Listing, Manifest, Restore};
 use crate::url::Url;
-use crate::{Dialect, Error, MigrationSet, Policy};
+use crate::{Dialect, Error, Policy};
 
 /// Where backups are, unless another folder is named.
 pub(super) const FOLDER: &str = "backups";
 
+/// Copy the database now, under the migration lock, and verify the copy. PostgreSQL needs pg_dump, MySQL and MariaDB their own.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  migrator backup --out before-upgrade.sqlite --database-url sqlite:app.db")]
 pub(super) struct BackupArgs {
     /// The file to write; it must not be there [default: a name of its own in `--to`].
     #[arg(long, value_name = "FILE", conflicts_with = "to")]
@@ -29,7 +32,9 @@ pub(super) struct BackupArgs {
     programs: Programs,
 }
 
+/// List the backups of a folder, verify them, or delete old ones. Exits 2 when one is damaged.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  migrator backups --verify\n  migrator backups --keep 5 --older-than 30days")]
 pub(super) struct BackupsArgs {
     /// The folder.
     #[arg(long = "in", value_name = "DIR", default_value = FOLDER)]
@@ -47,7 +52,11 @@ pub(super) struct BackupsArgs {
     programs: Programs,
 }
 
+/// Replace all that the database holds by a backup, after a copy of the present state. Refused while others are connected.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  migrator restore backups/app-20260102T030405Z-1a2b.sqlite --database-url sqlite:app.db"
+)]
 pub(super) struct RestoreArgs {
     /// The backup; its manifest stands beside it.
     file: PathBuf,
@@ -68,23 +77,24 @@ pub(super) struct Programs {
     programs: Option<PathBuf>,
 }
 
-pub(super) struct BackupVerb<'a> {
-    pub(super) cli: &'a Cli,
-    pub(super) set: &'a MigrationSet,
-    pub(super) backup: &'a BackupArgs,
-}
+impl Verb for &BackupArgs {
+    fn purpose(&self) -> Purpose {
+        Purpose::Read
+    }
 
-impl Verb for BackupVerb<'_> {
-    fn call<C: LoadConnection<Backend: Dialect>>(self, conn: &mut C) -> Result<ExitCode, Error> {
-        let BackupArgs { out, to, programs } = self.backup;
-        let backup = out.as_ref().map_or_else(|| Backup::to(to), Backup::to_file).url(self.cli.global.url()?);
+    fn call<C>(self, mut on: On<'_, C>) -> Result<ExitCode, Error>
+    where
+        C: LoadConnection<Backend: Dialect> + Send + 'static,
+    {
+        let BackupArgs { out, to, programs } = self;
+        let backup = out.as_ref().map_or_else(|| Backup::to(to), Backup::to_file).url(on.url.text());
         let backup = match &programs.programs {
             Some(folder) => backup.programs(folder),
             None => backup,
         };
-        let file = self.cli.migrator::<C>(self.set).backup(conn, &backup)?;
+        let file = on.migrator.backup(&mut on.conn, &backup)?;
         let manifest = Manifest::of(file)?;
-        if self.cli.global.json {
+        if on.global.json {
             output::json(&json!({ "backup": manifest }));
         } else {
             output::answer(&manifest);
@@ -120,7 +130,7 @@ impl BackupsArgs {
 }
 
 impl RestoreArgs {
-    pub(super) fn answer(&self, global: &Global) -> Result<ExitCode, Error> {
+    pub(super) fn answer(&self, global: &Global, url: &Url) -> Result<ExitCode, Error> {
         let policy = |allow| if allow { Policy::Allow } else { Policy::Refuse };
         let mut restore = Restore::of(&self.file)
             .while_connected(policy(self.while_connected))
@@ -128,12 +138,11 @@ impl RestoreArgs {
         if let Some(folder) = &self.programs.programs {
             restore = restore.programs(folder);
         }
-        let url = global.url()?;
         if !global.quiet {
-            output::note(&format!("database: {}", Url::parse(&url)?));
+            output::note(&format!("database: {url}"));
             restore = restore.on_event(|event| output::event(&event));
         }
-        let restored = restore.into(&url)?;
+        let restored = restore.into(url.text())?;
         if global.json {
             output::json(&json!({ "restored": restored }));
         } else {

@@ -5,50 +5,95 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+use clap::Args;
 use migrator_source::fault::Fault;
 use migrator_source::layout::{self, Folder, Layout, Options};
 use migrator_source::seal;
 use serde_json::{Value, json};
 
-use super::{FINDINGS, Global, Url, output};
+use super::global::{Directory, Global};
+use super::{FINDINGS, output};
 use crate::migration::folder_error;
+use crate::url::Url;
 use crate::{Error, MigrationSet};
 
-/// Writes the files of a new migration, in the layout of the directory.
-pub(super) fn new(global: &Global, name: &str) -> Result<ExitCode, Error> {
-    let dir = global.dir();
-    let refused = |faults: &[Fault]| folder_error(&dir.display().to_string(), faults);
-    let files = match layout::files(&dir) {
-        Err(fault) if fault.code == "directory_missing" => Vec::new(),
-        files => files.map_err(|fault| refused(&[fault]))?,
-    };
-    let moment: String = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    let moment: String = moment.chars().filter(char::is_ascii_digit).collect();
-    let named = global.layout.or(dir.ends_with("prisma/migrations").then_some(Layout::Prisma));
-    let new = layout::new(&files, named, name, &moment).map_err(|faults| refused(&faults))?;
-    let mut paths = Vec::new();
-    for file in &new {
-        let path = dir.join(&file.path);
-        write_new(&path, &file.bytes).map_err(|error| {
-            let message = format!("{} cannot be written", path.display());
-            Error::new("folder", message, "check the permissions of the directory").with_source(error)
-        })?;
-        paths.push(path.display().to_string());
+/// Make a new migration, YYYYMMDDHHMMSS_name in UTC, in the layout of the directory.
+///
+/// Refuses a name that is not in snake_case or does not say what the migration does.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  migrator new add_email_to_users")]
+pub(super) struct NewArgs {
+    /// What it does, in snake_case.
+    name: String,
+}
+
+/// Check the directory alone: layout, names, texts, seal, dialect. Exits 2 on errors.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  migrator check --deny warnings")]
+pub(super) struct CheckArgs {
+    /// Exit 2 on warnings too.
+    #[arg(long, value_name = "warnings", value_parser = ["warnings"])]
+    deny: Option<String>,
+}
+
+/// Declare the migrations of the directory final: from then on it is a compile error to edit, delete, rename or reorder them.
+///
+/// Writes `migrations.seal` beside them, to be committed. A migration that is added later is a draft until it is sealed.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  migrator seal --dir migrations --dialect postgres")]
+pub(super) struct SealArgs {}
+
+/// Take the edited text of one sealed migration for the right one, for an edit that changes nothing that runs.
+///
+/// The seal keeps the checksum of the old text, and the reason. A database that ran the old text reports it as `changed`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  migrator accept 20240131120000 --reason \"a comment was misspelt\"")]
+pub(super) struct AcceptArgs {
+    /// Its version, its full name, or a prefix that fits one.
+    #[arg(value_name = "V")]
+    version: String,
+    /// Why it was edited.
+    #[arg(long)]
+    reason: String,
+}
+
+impl NewArgs {
+    /// Writes the files of a new migration, in the layout of the directory.
+    pub(super) fn answer(&self, global: &Global, directory: &Directory) -> Result<ExitCode, Error> {
+        let dir = &directory.path;
+        let refused = |faults: &[Fault]| folder_error(&dir.display().to_string(), faults);
+        let files = match layout::files(dir) {
+            Err(fault) if fault.code == "directory_missing" => Vec::new(),
+            files => files.map_err(|fault| refused(&[fault]))?,
+        };
+        let moment: String = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let moment: String = moment.chars().filter(char::is_ascii_digit).collect();
+        let named = directory.layout.or(dir.ends_with("prisma/migrations").then_some(Layout::Prisma));
+        let new = layout::new(&files, named, &self.name, &moment).map_err(|faults| refused(&faults))?;
+        let mut paths = Vec::new();
+        for file in &new {
+            let path = dir.join(&file.path);
+            write_new(&path, &file.bytes).map_err(|error| {
+                let message = format!("{} cannot be written", path.display());
+                Error::new("folder", message, "check the permissions of the directory").with_source(error)
+            })?;
+            paths.push(path.display().to_string());
+        }
+        // The macro includes the seal, so that touching it rebuilds a crate whose build script does not watch the directory.
+        if let Ok(seal) = fs::File::options().append(true).open(dir.join(seal::FILE)) {
+            let _cargo_looks_at_the_build_script_too = seal.set_modified(SystemTime::now());
+        }
+        if global.json {
+            output::json(&json!({ "files": paths }));
+        } else {
+            paths.iter().for_each(output::answer);
+        }
+        let is_prisma = new.iter().any(|file| file.path.ends_with("/migration.sql"));
+        if is_prisma && files.iter().all(|file| !file.path.ends_with("/migration.sql")) && !global.quiet {
+            output::note(PRISMA_CONFIG);
+        }
+        Ok(ExitCode::SUCCESS)
     }
-    // The macro includes the seal, so that touching it rebuilds a crate whose build script does not watch the directory.
-    if let Ok(seal) = fs::File::options().append(true).open(dir.join(seal::FILE)) {
-        let _cargo_looks_at_the_build_script_too = seal.set_modified(SystemTime::now());
-    }
-    if global.json {
-        output::json(&json!({ "files": paths }));
-    } else {
-        paths.iter().for_each(output::answer);
-    }
-    let is_prisma = new.iter().any(|file| file.path.ends_with("/migration.sql"));
-    if is_prisma && files.iter().all(|file| !file.path.ends_with("/migration.sql")) && !global.quiet {
-        output::note(PRISMA_CONFIG);
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// What keeps Prisma's own tools from dropping the history.
@@ -64,30 +109,32 @@ fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     fs::File::create_new(path)?.write_all(bytes)
 }
 
-/// Checks the directory alone: layout, names, texts, seal, dialect.
-pub(super) fn check(global: &Global, deny_warnings: bool) -> Result<ExitCode, Error> {
-    let dir = global.dir();
-    let named = global.url().ok().and_then(|url| Url::parse(&url).ok()).map(|url| url.dialect());
-    let files = layout::files(&dir).map_err(|fault| folder_error(&dir.display().to_string(), &[fault]))?;
-    let possible = named.as_slice();
-    let options = Options { layout: global.layout, dialect: global.dialect, possible, ..Options::default() };
-    let findings = match layout::read(&files, options) {
-        Ok(folder) => warnings(&folder),
-        Err(faults) => faults.into_iter().map(|fault| Finding { severity: Severity::Error, fault }).collect(),
-    };
-    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-    let dir = dir.display().to_string();
-    if global.json {
-        let findings: Vec<Value> = findings.iter().map(|finding| finding.json(&dir)).collect();
-        output::json(&json!({ "findings": findings }));
-    } else if findings.is_empty() {
-        output::answer(&format_args!("{dir}: nothing to complain about"));
-    } else {
-        findings.iter().for_each(|finding| output::answer(&finding.text(&dir)));
-        output::answer(&format_args!("{errors} errors, {} warnings", findings.len() - errors));
+impl CheckArgs {
+    /// Checks the directory in its own dialect, else in that of the database that is named.
+    pub(super) fn answer(&self, global: &Global, directory: &Directory, url: Option<&Url>) -> Result<ExitCode, Error> {
+        let dir = &directory.path;
+        let named = url.map(Url::dialect);
+        let files = layout::files(dir).map_err(|fault| folder_error(&dir.display().to_string(), &[fault]))?;
+        let possible = named.as_slice();
+        let options = Options { layout: directory.layout, dialect: directory.dialect, possible, ..Options::default() };
+        let findings = match layout::read(&files, options) {
+            Ok(folder) => warnings(&folder),
+            Err(faults) => faults.into_iter().map(|fault| Finding { severity: Severity::Error, fault }).collect(),
+        };
+        let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+        let dir = dir.display().to_string();
+        if global.json {
+            let findings: Vec<Value> = findings.iter().map(|finding| finding.json(&dir)).collect();
+            output::json(&json!({ "findings": findings }));
+        } else if findings.is_empty() {
+            output::answer(&format_args!("{dir}: nothing to complain about"));
+        } else {
+            findings.iter().for_each(|finding| output::answer(&finding.text(&dir)));
+            output::answer(&format_args!("{errors} errors, {} warnings", findings.len() - errors));
+        }
+        let found = errors > 0 || self.deny.is_some() && !findings.is_empty();
+        Ok(if found { ExitCode::from(FINDINGS) } else { ExitCode::SUCCESS })
     }
-    let found = errors > 0 || deny_warnings && !findings.is_empty();
-    Ok(if found { ExitCode::from(FINDINGS) } else { ExitCode::SUCCESS })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -134,34 +181,38 @@ fn warnings(folder: &Folder) -> Vec<Finding> {
     said.chain(names).map(of).collect()
 }
 
-/// Seals the text that a sealed migration has now.
-pub(super) fn accept(global: &Global, version: &str, reason: &str) -> Result<ExitCode, Error> {
-    let name = MigrationSet::accept(global.dir(), version, reason)?;
-    match global.json {
-        true => output::json(&json!({ "accepted": name })),
-        false => output::answer(&format_args!("{name} is sealed with its new text")),
+impl AcceptArgs {
+    /// Seals the text that a sealed migration has now.
+    pub(super) fn answer(&self, global: &Global, directory: &Directory) -> Result<ExitCode, Error> {
+        let name = MigrationSet::accept(&directory.path, &self.version, &self.reason)?;
+        match global.json {
+            true => output::json(&json!({ "accepted": name })),
+            false => output::answer(&format_args!("{name} is sealed with its new text")),
+        }
+        Ok(ExitCode::SUCCESS)
     }
-    Ok(ExitCode::SUCCESS)
 }
 
-/// Seals what is a draft. The dialect is the stated one, else the folder's own, else that of the database that is named.
-pub(super) fn seal(global: &Global) -> Result<ExitCode, Error> {
-    let dir = global.dir();
-    let sealed = match MigrationSet::seal(&dir, global.layout, global.dialect) {
-        Err(error) if error.code() == "dialect_unknown" && global.url().is_ok() => {
-            MigrationSet::seal(&dir, global.layout, Some(Url::parse(&global.url()?)?.dialect()))
+impl SealArgs {
+    /// Seals what is a draft. The dialect is the stated one, else the folder's own, else that of the database that is named.
+    pub(super) fn answer(&self, global: &Global, directory: &Directory, url: Option<&Url>) -> Result<ExitCode, Error> {
+        let Directory { path: dir, layout, dialect } = directory;
+        let sealed = match (MigrationSet::seal(dir, *layout, *dialect), url) {
+            (Err(error), Some(url)) if error.code() == "dialect_unknown" => {
+                MigrationSet::seal(dir, *layout, Some(url.dialect()))
+            }
+            (result, _) => result,
+        }?;
+        if global.json {
+            output::json(&json!({ "sealed": sealed }));
+        } else if sealed.is_empty() {
+            output::answer(&format_args!("every migration of {} was sealed before", dir.display()));
+        } else {
+            sealed.iter().for_each(|name| output::answer(&format_args!("sealed {name}")));
+            if !global.quiet {
+                output::note("commit migrations.seal: from now on an edit of these is a compile error");
+            }
         }
-        result => result,
-    }?;
-    if global.json {
-        output::json(&json!({ "sealed": sealed }));
-    } else if sealed.is_empty() {
-        output::answer(&format_args!("every migration of {} was sealed before", dir.display()));
-    } else {
-        sealed.iter().for_each(|name| output::answer(&format_args!("sealed {name}")));
-        if !global.quiet {
-            output::note("commit migrations.seal: from now on an edit of these is a compile error");
-        }
+        Ok(ExitCode::SUCCESS)
     }
-    Ok(ExitCode::SUCCESS)
 }

@@ -1,30 +1,72 @@
 //! What is printed: the answer on stdout, everything else on stderr.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::Write;
+use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use clap::Subcommand;
 use serde_json::{Value, json};
 
-use migrator_source::sql::{Risk, position};
-
+use super::embedded::DbCommand;
+use super::global::Global;
+use super::{error, progress, signals};
 use crate::backup::Size;
-use crate::plan::script;
-use crate::{Error, Event, MigrationSet, Plan, Report, SqlDialect, Step};
+use crate::{Error, Event, Report};
+
+/// What is typed in front of a command, where that is not the tool's name.
+static CALLED: OnceLock<String> = OnceLock::new();
+
+/// Says how the commands are called here: `myapp db`.
+pub(super) fn call_it(name: &str) {
+    // A program has them once; the first name is as good as another.
+    let _told_before = CALLED.set(name.to_owned());
+}
+
+/// A text in which the commands to type are those of this program: `myapp db status` for `migrator status`.
+pub(super) fn as_called(text: &str) -> Cow<'_, str> {
+    let Some(name) = CALLED.get() else { return Cow::Borrowed(text) };
+    let commands = DbCommand::augment_subcommands(clap::Command::new("db"));
+    Cow::Owned(commands.get_subcommands().fold(text.to_owned(), |text, command| {
+        text.replace(&format!("migrator {}", command.get_name()), &format!("{name} {}", command.get_name()))
+    }))
+}
 
 /// Prints the answer. A reader that went away is no failure.
 pub(super) fn answer(answer: &impl Display) {
-    let _reader_gone = writeln!(std::io::stdout(), "{answer}");
+    progress::around(|| {
+        let _reader_gone = writeln!(anstream::stdout(), "{answer}");
+    });
 }
 
 /// Prints something besides the answer.
 pub(super) fn note(text: &str) {
-    let _reader_gone = writeln!(std::io::stderr(), "{text}");
+    progress::around(|| {
+        let _reader_gone = writeln!(anstream::stderr(), "{text}");
+    });
 }
 
 /// Prints one JSON document.
 pub(super) fn json(document: &Value) {
     answer(&format_args!("{document:#}"));
+}
+
+/// Ends a command: an error is printed, and the exit code returned.
+pub(super) fn ended(
+    result: Result<ExitCode, Error>,
+    global: &Global,
+    refusal: impl FnOnce(&Error) -> Value,
+) -> ExitCode {
+    let code = result.unwrap_or_else(|error| {
+        if global.json {
+            json(&refusal(&error));
+        }
+        note(&error::rendered(&error));
+        ExitCode::FAILURE
+    });
+    signals::exit_code().unwrap_or(code)
 }
 
 /// The document of a command that could not be carried out.
@@ -92,68 +134,6 @@ fn error_json(error: &Error) -> Value {
             Some(words) => format!("{}: {words}", error.message()),
             None => error.message().to_owned(),
         },
-        "help": error.remedy(),
+        "help": as_called(error.remedy()),
     })
-}
-
-/// The statements of one step that would run.
-pub(super) struct Statements {
-    file: String,
-    statements: Vec<Line>,
-}
-
-struct Line {
-    number: usize,
-    line: usize,
-    risk: Risk,
-    sql: String,
-}
-
-impl Statements {
-    pub(super) fn of(set: &MigrationSet, step: &Step, dialect: SqlDialect) -> Result<Self, Error> {
-        let migration = set.at(step.position);
-        let script = script(&migration, dialect)?;
-        let from = step.resume_at.unwrap_or(1) - 1;
-        let statements = script.statements().iter().enumerate().skip(from);
-        let statements = statements.map(|(at, statement)| Line {
-            number: at + 1,
-            line: position(migration.up(), statement.start).line,
-            risk: statement.risk,
-            sql: statement.text.to_owned(),
-        });
-        Ok(Self { file: migration.path(), statements: statements.collect() })
-    }
-
-    /// Each statement with its risk: all of it, or without `sql` only those that can hurt, by their first line.
-    pub(super) fn print(&self, sql: bool) {
-        for Line { number, line, risk, sql: text } in &self.statements {
-            let place = format_args!("{}:{line}, statement {number}", self.file);
-            match (sql, risk) {
-                (true, risk) => answer(&format_args!("\n-- {place}, risk: {}\n{text};", risk.name())),
-                (false, Risk::None) => {}
-                (false, risk) => {
-                    let first = text.lines().next().unwrap_or("");
-                    answer(&format_args!("  {:<8}  {place}: {first}", risk.name()));
-                }
-            }
-        }
-    }
-}
-
-/// The document of `plan` and of `run --dry-run`.
-pub(super) fn plan(plan: &Plan, scripts: &[Statements], sql: bool) -> Value {
-    let mut document = json!(plan);
-    if let Some(steps) = document["steps"].as_array_mut() {
-        for (step, script) in steps.iter_mut().zip(scripts) {
-            let line = |Line { number, line, risk, sql: text }: &Line| {
-                let mut statement = json!({ "number": number, "line": line, "risk": risk.name() });
-                if sql {
-                    statement["sql"] = json!(text);
-                }
-                statement
-            };
-            step["script"] = script.statements.iter().map(line).collect();
-        }
-    }
-    document
 }

@@ -385,11 +385,11 @@ fn on_conflict<D: Dialect>(key: &[&str], columns: &[&str]) -> String {
 fn quoted(text: &str, quote: char) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push(quote);
-    for char in text.chars() {
-        if char == quote {
-            quoted.push(quote);
+    for (at, part) in text.split(quote).enumerate() {
+        if at > 0 {
+            quoted.extend([quote, quote]);
         }
-        quoted.push(char);
+        quoted.push_str(part);
     }
     quoted.push(quote);
     quoted

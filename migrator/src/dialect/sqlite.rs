@@ -16,7 +16,7 @@ impl Dialect for Sqlite {
     const LOCK_IS_TRANSACTION: bool = true;
     const TYPES: [&'static str; 4] = ["TEXT", "INTEGER", "TEXT", "TEXT"];
     const NOW_AND_USER: [&'static str; 2] = ["strftime('%Y-%m-%dT%H:%M:%fZ', 'now')", "NULL"];
-    const TABLE_OPTIONS: &'static str = "";
+    const TABLE_OPTIONS: &'static str = " WITHOUT ROWID";
     const HASTEN: &'static str = "";
 
     fn rows<C: LoadConnection<Backend = Self>>(conn: &mut C, sql: &str) -> QueryResult<Vec<Cells>> {

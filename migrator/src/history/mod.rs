@@ -1,6 +1,7 @@
 //! The history tables: read, created, and written under the fence.
 
 mod several;
+mod waiting;
 mod writer;
 
 use diesel::connection::LoadConnection;
@@ -12,7 +13,7 @@ use crate::ledgers::UNFINISHED;
 use crate::migration::Checksum;
 use crate::record::{History, Meta, Record, RecordKind};
 pub(crate) use several::Several;
-pub(crate) use writer::{Writer, enclosed};
+pub(crate) use writer::{Writer, Written, enclosed};
 
 pub(crate) const HISTORY: &str = "__migrator_history";
 pub(crate) const META: &str = "__migrator_meta";

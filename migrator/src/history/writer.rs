@@ -2,6 +2,7 @@
 
 use diesel::connection::{LoadConnection, TransactionManager};
 
+use super::waiting::Waiting;
 use super::{HISTORY, HISTORY_COLUMNS, Home, META, read};
 use crate::dialect::{Dialect, Facts, LockKey, table};
 use crate::ledgers::Ledger;
@@ -14,22 +15,23 @@ use crate::record::{Change, History, Record, RecordKind, Tally};
 /// lock: so a process that lost the lock, or a second one, fails at the write instead of adding to the history.
 pub(crate) struct Writer {
     pub(super) home: Home,
-    owned: String,
+    pub(super) owned: String,
     pub(super) run_id: String,
     started: Option<i64>,
     pub(crate) sequence: i64,
-    tally: Tally,
+    pub(super) tally: Tally,
     /// The table of the layout's own tool, in which each record that changes what is applied shows too.
-    ledger: Option<Ledger>,
+    pub(super) ledger: Option<Ledger>,
     /// In front of each record.
-    myself: String,
+    pub(super) myself: String,
+    pub(super) waiting: Waiting,
 }
 
 /// What a written record changes in its writer, once it is committed.
 #[derive(Clone)]
 pub(crate) struct Written {
-    record: Record,
-    change: Change,
+    pub(super) record: Record,
+    pub(super) change: Change,
 }
 
 impl Writer {
@@ -51,6 +53,7 @@ impl Writer {
             tally: Tally::new(set.layout(), applied),
             ledger: None,
             myself: String::new(),
+            waiting: Waiting::default(),
         }
     }
 
@@ -138,9 +141,12 @@ impl Writer {
     }
 
     pub(super) fn insert<D: Dialect>(&self, values: &[String; HISTORY_COLUMNS.len()]) -> String {
-        let columns: Vec<String> = HISTORY_COLUMNS.iter().map(|(name, _)| D::ident(name)).collect();
-        let table = table::<D>(&self.home.schema, HISTORY);
-        format!("INSERT INTO {table} ({}) VALUES ({})", columns.join(", "), values.join(", "))
+        format!("{} VALUES ({})", self.insert_into::<D>(), values.join(", "))
+    }
+
+    pub(super) fn insert_into<D: Dialect>(&self) -> String {
+        let columns = HISTORY_COLUMNS.map(|(name, _)| D::ident(name)).join(", ");
+        format!("INSERT INTO {} ({columns})", table::<D>(&self.home.schema, HISTORY))
     }
 
     pub(super) fn update<D: Dialect>(&self, fingerprint: &str, sequence: &str) -> String {
@@ -167,6 +173,7 @@ impl Writer {
             tally: self.tally.ahead(),
             ledger: self.ledger.clone(),
             myself: self.myself.clone(),
+            waiting: Waiting::default(),
         }
     }
 
@@ -180,6 +187,7 @@ impl Writer {
     where
         C: LoadConnection<Backend: Dialect>,
     {
+        self.catch_up(conn)?;
         let record = Record { sequence: self.sequence + 1, ..record.clone() };
         let (sql, written) = self.sql::<C::Backend>(&record);
         in_transaction(conn, &sql)?;
@@ -231,7 +239,7 @@ pub(crate) fn enclosed(sql: &str) -> String {
     format!("BEGIN;\n{sql}\nCOMMIT;")
 }
 
-fn in_transaction<C>(conn: &mut C, sql: &str) -> diesel::QueryResult<()>
+pub(super) fn in_transaction<C>(conn: &mut C, sql: &str) -> diesel::QueryResult<()>
 where
     C: LoadConnection<Backend: Dialect>,
 {

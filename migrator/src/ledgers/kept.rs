@@ -179,8 +179,8 @@ impl Ledger {
         let now = match record.kind {
             Some(RecordKind::Planned) => Some(some_took.unwrap_or(false)),
             Some(RecordKind::Statement) => Some(true),
-            Some(RecordKind::Failed) if record.is_unseen() => Some(true),
-            Some(RecordKind::Failed) => some_took.filter(|some_took| *some_took),
+            Some(RecordKind::Failed | RecordKind::Interrupted) if record.is_unseen() => Some(true),
+            Some(RecordKind::Failed | RecordKind::Interrupted) => some_took.filter(|some_took| *some_took),
             Some(RecordKind::Resolved) if record.detail.as_deref() == Some(RESOLVED_RESUME) => {
                 Some(record.statement.is_some_and(|at| at > 1))
             }

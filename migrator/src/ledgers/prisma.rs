@@ -258,7 +258,7 @@ pub(super) fn follow<D: Dialect>(ledger: &str, set: &MigrationSet, record: &Reco
         }
         // One that was undone whole is to be tried again, by whoever comes first. A row of it, failed or rolled back, would keep
         // Prisma from that, or make it say that nothing is pending.
-        (Some(RecordKind::Failed), _) => match (before, words.as_deref()) {
+        (Some(RecordKind::Failed | RecordKind::Interrupted), _) => match (before, words.as_deref()) {
             (Before::Begun(some_took), words) if some_took || record.is_unseen() => {
                 update(format!("logs = {}", words.unwrap_or("NULL")), &open)
             }

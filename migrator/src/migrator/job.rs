@@ -7,11 +7,12 @@ use super::seen::Seen;
 use super::verbs::run_id;
 use crate::apply::{self, Grouping, Run, Stop};
 use crate::dialect::{Dialect, LockKey, Session, refused};
+use crate::environment::Environment;
 use crate::error::Error;
 use crate::event::Event;
 use crate::history::Writer;
 use crate::lock::{self, FileLock, Keep};
-use crate::plan::{self, Target};
+use crate::plan::{self, Scripts, Target};
 use crate::report::Report;
 use crate::source::Source;
 
@@ -34,7 +35,13 @@ enum Turn {
 
 impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
     /// Takes the lock, as often as it needs to, and does the work under it.
-    pub(super) fn run(&self, conn: &mut C, needs_file: bool, report: &mut Report) -> Result<(), Error> {
+    pub(super) fn run(
+        &self,
+        conn: &mut C,
+        scripts: &mut Scripts<'_>,
+        needs_file: bool,
+        report: &mut Report,
+    ) -> Result<(), Error> {
         let (mut grouping, mut needs_file) = (Grouping::All, needs_file);
         let mut file = None;
         let wait = &self.migrator.wait;
@@ -47,7 +54,7 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
                 lock::with_lock(conn, self.key, &self.seen.facts, wait, |conn, waited| {
                     report.lock_wait += waited;
                     wait.hook.emit(Event::Locked { waited });
-                    match self.turn(conn, grouping, file.is_some(), report) {
+                    match self.turn(conn, scripts, grouping, file.is_some(), report) {
                         // What the run did before it stopped is kept; it is recorded.
                         Ok(turn @ (Turn::Done | Turn::Stopped(_))) => (Keep::All, Ok(turn)),
                         Ok(turn) => (Keep::Nothing, Ok(turn)),
@@ -76,12 +83,19 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
     }
 
     /// Reads the history again, decides again, and carries the decision out.
-    fn turn(&self, conn: &mut C, grouping: Grouping, has_file: bool, report: &mut Report) -> Result<Turn, Error> {
+    fn turn(
+        &self,
+        conn: &mut C,
+        scripts: &mut Scripts<'_>,
+        grouping: Grouping,
+        has_file: bool,
+        report: &mut Report,
+    ) -> Result<Turn, Error> {
         let migrator = self.migrator;
         let mut seen = migrator.look(conn, Some(self.seen))?;
         let known = seen.known().unwrap_or_default();
         let given = migrator.given(conn, &seen.facts, &known)?;
-        let plan = plan::plan(&migrator.set, &known, self.target, given)?;
+        let plan = plan::plan(scripts, &known, self.target, given)?;
         if !has_file && migrator.needs_file(&known, &plan) {
             return Ok(Turn::Again(grouping, true));
         }
@@ -89,7 +103,10 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             self.back_up(conn, seen.known().as_ref(), report)?;
         }
         let told = seen.told(true);
-        migrator.prepare(conn, &mut seen, migrator.environment)?;
+        let makes_tables = C::Backend::LOCK_IS_TRANSACTION && seen.is_bare() && !plan.is_empty();
+        if !makes_tables {
+            migrator.prepare(conn, &mut seen, migrator.environment)?;
+        }
         plan.warnings.iter().for_each(|warning| migrator.warn(report, warning.clone()));
         report.forget();
         if report.run_id.is_empty() {
@@ -109,6 +126,9 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             writer.settle(conn).map_err(settling)?;
             report.flush(&migrator.wait.hook);
         }
+        if makes_tables {
+            writer = writer.making_tables(migrator.environment.map(Environment::name));
+        }
         if !seen.turns.is_empty() {
             let adopting = |error| refused::<C::Backend>("record what another tool did", error);
             writer.adopt(conn, &seen.turns).map_err(adopting)?;
@@ -118,7 +138,7 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             return Ok(Turn::Done);
         }
         let mut run = Run {
-            set: &migrator.set,
+            scripts,
             facts: &self.seen.facts,
             key: self.key,
             wait: &migrator.wait,
@@ -132,6 +152,10 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         match apply::apply(conn, &mut run, &plan, source.as_deref()) {
             Ok(()) => Ok(Turn::Done),
             Err(Stop::Error(error)) => Ok(Turn::Stopped(error)),
+            Err(Stop::Undone(error)) => {
+                report.forget();
+                Err(error)
+            }
             Err(Stop::Again(grouping)) => Ok(Turn::Again(grouping, false)),
         }
     }

@@ -332,6 +332,22 @@ impl<C> Migrator<C> {
         self
     }
 
+    /// What is migrated, code included.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the command line asks"))]
+    pub(crate) fn set(&self) -> &MigrationSet {
+        &self.set
+    }
+
+    /// SQL for the migrating connection, behind the set-up that is there.
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the command line asks"))]
+    pub(crate) fn also_session(mut self, sql: &str) -> Self
+    where
+        C: LoadConnection + 'static,
+    {
+        self.setup = self.setup.and(sql.into_step());
+        self
+    }
+
     /// As [`on_event`](Self::on_event), beside the hook that is there.
     pub(crate) fn also_on_event(self, hook: impl Fn(Event<'_>) + Send + Sync + 'static) -> Self {
         let Hook(before) = self.wait.hook.clone();

@@ -222,7 +222,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             DatabaseState::Blocked => {
                 let known = seen.known().unwrap_or_default();
                 let given = self.given(conn, &seen.facts, &known)?;
-                let plan = migrations::plan(&self.set, &known, &Target::Latest, given);
+                let plan = migrations::plan(&mut self.scripts(), &known, &Target::Latest, given);
                 plan.is_ok_and(|plan| plan.is_empty())
             }
             _ => false,

@@ -36,6 +36,11 @@ impl Seen {
         Some(History { turns: self.turns.clone(), ..self.history.clone().unwrap_or_default() })
     }
 
+    /// Whether there is neither our history nor a tool's, to be kept in step or taken over.
+    pub(super) fn is_bare(&self) -> bool {
+        self.history.is_none() && self.ledger.is_none() && self.turns.is_empty()
+    }
+
     /// What the database is marked as.
     pub(super) fn environment(&self) -> Option<String> {
         self.history.as_ref()?.meta.as_ref()?.environment.clone()

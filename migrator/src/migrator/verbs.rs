@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::history::{self, Glance, Writer};
 use crate::ledgers::{self, Ledger, Tool};
 use crate::lock::{self, FileLock, Keep, check_writable};
-use crate::plan::{self, Given, Plan, Policy, Resolution, Target};
+use crate::plan::{self, Given, Plan, Policy, Resolution, Scripts, Target};
 use crate::record::{History, RecordKind};
 use crate::report::Report;
 use crate::session::with_session;
@@ -77,7 +77,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         if self.running(conn, &seen, &known).is_some() {
             given.policies.failed = Policy::Warn;
         }
-        let mut plan = plan::plan(&self.set, &known, &target, given)?;
+        let mut plan = plan::plan(&mut self.scripts(), &known, &target, given)?;
         plan.warnings.extend(warning.into_iter().chain(seen.told(false)));
         Ok(plan)
     }
@@ -298,7 +298,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         // A statement whose outcome is not recorded may be another starter's that runs right now; the lock tells.
         let mut given = self.given(conn, &seen.facts, &known)?;
         given.policies.failed = Policy::Warn;
-        let plan = plan::plan(&self.set, &known, target, given)?;
+        let mut scripts = self.scripts();
+        let plan = plan::plan(&mut scripts, &known, target, given)?;
         report.skipped = plan.skipped;
         if plan.is_empty() && !report.run_id.is_empty() {
             // All of it is there, so the last COMMIT took, and with it what did not wait for the disk before.
@@ -309,11 +310,11 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         }
         if !plan.is_empty() {
             check_writable(&seen.facts, &format!("{} to apply", crate::report::migrations(plan.steps.len())))?;
-            return self.carry_out(conn, &seen, &known, &plan, target, report);
+            return self.carry_out(conn, &seen, &known, (&mut scripts, &plan), target, report);
         }
         if seen.is_out_of_step() {
             let recorded = check_writable(&seen.facts, "there is another tool's work to record")
-                .and_then(|()| self.carry_out(conn, &seen, &known, &plan, target, report));
+                .and_then(|()| self.carry_out(conn, &seen, &known, (&mut scripts, &plan), target, report));
             match recorded {
                 // Nothing is pending: a role that only reads serves this database as it is.
                 Err(error) if matches!(error.code(), "read_only" | "permission_denied" | "unsupported") => {
@@ -335,7 +336,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         conn: &mut C,
         seen: &Seen,
         known: &History,
-        plan: &Plan,
+        (scripts, plan): (&mut Scripts<'_>, &Plan),
         target: &Target,
         report: &mut Report,
     ) -> Result<(), Error> {
@@ -350,9 +351,14 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             &self.wait,
             |conn, restore| {
                 let job = Job { migrator: self, seen, key: &key, restore, target };
-                job.run(conn, needs_file, report)
+                job.run(conn, scripts, needs_file, report)
             },
         )
+    }
+
+    /// The scripts of the set, none of them read yet.
+    pub(super) fn scripts(&self) -> Scripts<'_> {
+        Scripts::new(&self.set, C::Backend::SQL)
     }
 
     /// Whether statements will run outside of the transaction that is the lock, or another process may be at it now.

@@ -1,6 +1,7 @@
 //! What a run would do: a pure decision over the set and the history.
 
 mod resume;
+mod scripts;
 mod together;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use migrator_source::sql::{Mode, Script, SqlDialect};
 
 pub(crate) use self::resume::{in_doubt, leaves_remains, prefix, remains, settle};
 use self::resume::{is_in_doubt, resume, unknown, unseen};
+pub(crate) use self::scripts::Scripts;
 pub(crate) use self::together::{FEWEST, together, travels};
 
 use crate::error::Error;
@@ -129,24 +131,31 @@ impl Plan {
     pub fn skipped(&self) -> usize {
         self.skipped
     }
+
+    /// How much there is to do, in one line.
+    pub(crate) fn head(&self) -> String {
+        match self.steps.len() {
+            0 => format!("nothing pending, {} applied before", migrations(self.skipped)),
+            count => format!("would apply {}, {} applied before", migrations(count), self.skipped),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.statements;
+        write!(f, "{}  {count} statement{}", self.name, if count == 1 { "" } else { "s" })?;
+        if !self.transaction {
+            f.write_str(", without a transaction")?;
+        }
+        self.resume_at.iter().try_for_each(|at| write!(f, ", resumes at statement {at}"))
+    }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.steps.len() {
-            0 => write!(f, "nothing pending, {} applied before", migrations(self.skipped))?,
-            count => write!(f, "would apply {}, {} applied before", migrations(count), self.skipped)?,
-        }
-        for step in &self.steps {
-            let count = step.statements;
-            write!(f, "\n  {}  {count} statement{}", step.name, if count == 1 { "" } else { "s" })?;
-            if !step.transaction {
-                f.write_str(", without a transaction")?;
-            }
-            if let Some(at) = step.resume_at {
-                write!(f, ", resumes at statement {at}")?;
-            }
-        }
+        f.write_str(&self.head())?;
+        self.steps.iter().try_for_each(|step| write!(f, "\n  {step}"))?;
         self.warnings.iter().try_for_each(|warning| write!(f, "\n  warning: {warning}"))
     }
 }
@@ -166,7 +175,8 @@ pub(crate) struct Given {
 ///
 /// # Errors
 /// When a policy refuses what it finds, the target is unknown, or a script has a fault in this dialect.
-pub(crate) fn plan(set: &MigrationSet, history: &History, target: &Target, given: Given) -> Result<Plan, Error> {
+pub(crate) fn plan(scripts: &mut Scripts<'_>, history: &History, target: &Target, given: Given) -> Result<Plan, Error> {
+    let set = scripts.set;
     let states = status::states(set, history);
     let mut plan = Plan { skipped: states.applied(), ..Plan::default() };
     for problem in status::problems(&states, history, set.layout()) {
@@ -180,16 +190,16 @@ pub(crate) fn plan(set: &MigrationSet, history: &History, target: &Target, given
     let open = states.of_set.iter().filter(|entry| !entry.state.is_applied() && entry.position <= last);
     for entry in open.take(most) {
         let migration = set.at(entry.position);
-        let script = script(&migration, given.dialect)?;
+        let script = scripts.read(&migration)?;
         let from = match entry.standing {
             Standing::Partial(_) if migration.is_called() || unseen(history, &migration).is_some() => {
                 unknown(&migration, unseen(history, &migration), given.policies.failed, &mut plan.warnings)?;
                 0
             }
             Standing::Partial(partial) => {
-                let in_doubt = partial.in_doubt && is_in_doubt(&script, partial, history, &migration, given);
+                let in_doubt = partial.in_doubt && is_in_doubt(script, partial, history, &migration, given);
                 let doubt = in_doubt.then_some(given.took);
-                resume(&migration, &script, partial, doubt, given, &mut plan.warnings)?
+                resume(&migration, script, partial, doubt, given, &mut plan.warnings)?
             }
             _ => 0,
         };

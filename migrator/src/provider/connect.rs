@@ -38,7 +38,7 @@ pub(super) fn pause(
 ///
 /// # Errors
 /// `connection_failed` at once when trying again cannot help; `database_unavailable` after the deadline; `interrupted`.
-pub(super) fn connect<C>(
+pub(crate) fn connect<C>(
     url: &Url,
     name: &str,
     deadline: Duration,

@@ -3,7 +3,7 @@
 #[cfg(feature = "tokio")]
 mod asynchronous;
 mod config;
-mod connect;
+pub(crate) mod connect;
 mod flight;
 mod init;
 mod pool;

@@ -20,6 +20,8 @@ pub(crate) enum RecordKind {
     Applied,
     /// A migration failed; what the database rolled back whole is still pending.
     Failed,
+    /// A run was interrupted inside of a migration; all else is as if it had failed.
+    Interrupted,
     /// A migration was undone.
     Reverted,
     /// A migration was recorded as applied without being run.
@@ -29,8 +31,16 @@ pub(crate) enum RecordKind {
 }
 
 impl RecordKind {
-    const ALL: [Self; 7] =
-        [Self::Planned, Self::Statement, Self::Applied, Self::Failed, Self::Reverted, Self::Baselined, Self::Resolved];
+    const ALL: [Self; 8] = [
+        Self::Planned,
+        Self::Statement,
+        Self::Applied,
+        Self::Failed,
+        Self::Interrupted,
+        Self::Reverted,
+        Self::Baselined,
+        Self::Resolved,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -38,6 +48,7 @@ impl RecordKind {
             Self::Statement => "statement",
             Self::Applied => "applied",
             Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
             Self::Reverted => "reverted",
             Self::Baselined => "baselined",
             Self::Resolved => "resolved",
@@ -86,7 +97,7 @@ pub(crate) struct Record {
     pub(crate) run_id: String,
     /// When the server had started, in seconds of its own clock, where a restart can leave a statement in doubt.
     pub(crate) started: Option<i64>,
-    /// The database's words for [`RecordKind::Failed`], the resolution for [`RecordKind::Resolved`], or that another tool did it.
+    /// The database's words for [`RecordKind::Failed`] and [`RecordKind::Interrupted`], the resolution for [`RecordKind::Resolved`], or that another tool did it.
     pub(crate) detail: Option<String>,
     /// RFC 3339, UTC, by the database's clock. Empty in a record that is still to be written.
     pub(crate) recorded_at: String,
@@ -142,7 +153,7 @@ impl Record {
 
     /// Whether it failed where nobody could see how much of it took.
     pub(crate) fn is_unseen(&self) -> bool {
-        self.kind == Some(RecordKind::Failed) && self.statements == Some(0)
+        matches!(self.kind, Some(RecordKind::Failed | RecordKind::Interrupted)) && self.statements == Some(0)
     }
 
     /// Whether the layout's own tool did what it says, so that its table says so already.
@@ -321,10 +332,10 @@ impl Past<'_> {
                 self.standing = Standing::Partial(Partial { done, prefix: record.checksum, in_doubt: true });
             }
             // Nobody could see how much of it took.
-            RecordKind::Failed if record.statements == Some(0) => {
+            RecordKind::Failed | RecordKind::Interrupted if record.statements == Some(0) => {
                 self.standing = Standing::Partial(Partial { done: 0, prefix: None, in_doubt: true });
             }
-            RecordKind::Failed => {
+            RecordKind::Failed | RecordKind::Interrupted => {
                 if let Standing::Partial(Partial { done, prefix, .. }) = self.standing {
                     self.standing = match done {
                         0 => Standing::Pending,
@@ -348,6 +359,7 @@ impl Past<'_> {
                 };
             }
         }
-        self.error = (kind == RecordKind::Failed).then_some(record.detail.as_deref()).flatten();
+        let ended_badly = matches!(kind, RecordKind::Failed | RecordKind::Interrupted);
+        self.error = ended_badly.then_some(record.detail.as_deref()).flatten();
     }
 }

@@ -39,6 +39,19 @@ fn a_rebuild_keeps_the_rows_that_refer_to_the_table() {
 }
 
 #[test]
+fn a_script_that_reads_the_history_finds_it_complete() {
+    let folder = Folder::of(&[("01_t1", &table(1)), ("02_t2", &table(2))]);
+    folder.write("03_seen/up.sql", "CREATE TABLE seen AS SELECT name, recorded_at FROM __Migrator_History;");
+    folder.write("04_t4/up.sql", table(4));
+    let database = sqlite::fresh();
+    applies::<Sqlite>(&database, &folder.set());
+    assert_eq!(database.row_counts()["seen"], 2);
+    let applied = status::<Sqlite>(&database, &folder.set());
+    let times: Vec<_> = applied.migrations().iter().map(|migration| migration.applied_at.clone()).collect();
+    assert!(times.iter().all(Option::is_some) && times.is_sorted(), "{times:?}");
+}
+
+#[test]
 fn an_orphan_is_refused_and_what_is_before_it_stays() {
     let folder = Folder::of(&[("01_family", FAMILY), ("02_rebuild", REBUILD), ("03_orphan", ORPHAN)]);
     folder.write("04_t4/up.sql", table(4));

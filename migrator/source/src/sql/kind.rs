@@ -120,6 +120,10 @@ impl<'a> Head<'a> {
         }
     }
 
+    pub(super) fn clear(&mut self) {
+        self.tokens.clear();
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }

@@ -63,6 +63,14 @@ impl Current<'_> {
     fn new(dialect: SqlDialect) -> Self {
         Current { range: 0..0, head: Head::default(), body: Body::new(dialect), parentheses: 0 }
     }
+
+    /// Makes room for the next statement; the head keeps its memory.
+    fn clear(&mut self, dialect: SqlDialect) {
+        self.range = 0..0;
+        self.head.clear();
+        self.body = Body::new(dialect);
+        self.parentheses = 0;
+    }
 }
 
 impl<'a> Splitter<'a> {
@@ -129,7 +137,7 @@ impl<'a> Splitter<'a> {
     }
 
     fn finish(&mut self) {
-        let Current { range, head, .. } = std::mem::replace(&mut self.current, Current::new(self.dialect));
+        let Current { range, head, .. } = &self.current;
         match self.dialect {
             SqlDialect::Postgres if head.copies_from_stdin() => self.faults.push(Fault::copy_from_stdin(range.start)),
             SqlDialect::Mysql if head.locks_tables() => self.faults.push(Fault::lock_tables(range.start)),
@@ -140,6 +148,7 @@ impl<'a> Splitter<'a> {
             let class = head.classify(self.dialect);
             self.pieces.push(Piece { text: &self.text[range.clone()], start: range.start, class });
         }
+        self.current.clear(self.dialect);
     }
 
     /// Whether a line for the client begins here, which no server accepts at this place.

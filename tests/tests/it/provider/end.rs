@@ -166,7 +166,7 @@ where
     });
     assert!(!runs(), "the server does not go on");
     assert_eq!(database.row_counts()["t1"], 1, "the migration was undone");
-    assert!(history(database).last().is_some_and(|last| last == "failed 02"), "{:?}", history(database));
+    assert!(history(database).last().is_some_and(|last| last == "interrupted 02"), "{:?}", history(database));
 }
 
 /// The same without a provider: a host with connections of its own.

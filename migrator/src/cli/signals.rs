@@ -1,0 +1,81 @@
+//! Ctrl-C and SIGTERM: the first one ends what runs, so that nothing is left half-way; a second one ends the process at once.
+
+use std::process::ExitCode;
+#[cfg(unix)]
+use std::sync::Once;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How the work is ended that goes on right now.
+type End = Box<dyn FnOnce() + Send>;
+
+/// What a signal ends; without anything the process ends at once.
+static WORK: Mutex<Option<End>> = Mutex::new(None);
+
+/// The signal that came first; 0 before.
+static CAUGHT: AtomicI32 = AtomicI32::new(0);
+
+/// Work that a signal ends by its own means, until the value is dropped.
+#[must_use]
+pub(super) struct Working(());
+
+/// Says how the work that begins is ended.
+pub(super) fn working(end: impl FnOnce() + Send + 'static) -> Working {
+    *work() = Some(Box::new(end));
+    Working(())
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        *work() = None;
+    }
+}
+
+/// The exit code that a signal asks for, when one came: 130 for Ctrl-C, 143 for SIGTERM.
+pub(super) fn exit_code() -> Option<ExitCode> {
+    let caught = CAUGHT.load(Ordering::SeqCst);
+    (caught != 0).then(|| ExitCode::from(code(caught)))
+}
+
+fn code(signal: i32) -> u8 {
+    u8::try_from(128 + signal).unwrap_or(1)
+}
+
+fn work() -> MutexGuard<'static, Option<End>> {
+    WORK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Listens from now on, so that a signal always ends with its exit code.
+#[cfg(unix)]
+pub(super) fn watch() {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::iterator::Signals;
+
+    static LISTENS: Once = Once::new();
+    LISTENS.call_once(|| {
+        // A process without a thread or a pipe to spare is ended as it was before.
+        let Ok(mut signals) = Signals::new([SIGINT, SIGTERM]) else { return };
+        let listen = move || signals.forever().for_each(caught);
+        let _listener = std::thread::Builder::new().name("migrator-signals".to_owned()).spawn(listen);
+    });
+}
+
+#[cfg(not(unix))]
+pub(super) fn watch() {}
+
+#[cfg(unix)]
+fn caught(signal: i32) {
+    let first = CAUGHT.swap(signal, Ordering::SeqCst) == 0;
+    let end = work().take();
+    match end.filter(|_| first) {
+        Some(end) => {
+            super::output::note("interrupted: ending what runs; once more, and it stops at once");
+            // A database that does not answer must not keep the second signal from being heard.
+            let _ending = std::thread::Builder::new().name("migrator-end".to_owned()).spawn(end);
+        }
+        None => {
+            super::progress::leave();
+            std::process::exit(i32::from(code(signal)));
+        }
+    }
+}
