@@ -75,8 +75,10 @@ class Prisma(Turns):
 
     def prisma(self, words, expected, code=0, config="prisma.config.ts"):
         url = self.url.replace("sqlite:", "file:")
-        # In parts, since for a shadow database the adapter replaces one of them.
+        # In parts, since for a shadow database the adapter replaces one of them; it drops that before it hangs up, so that an idle
+        # connection must not linger.
         place = {"host": "127.0.0.1", "port": getattr(self.server, "port", ""), "user": "corpus", "database": self.database}
+        place["idleTimeoutMillis"] = 1
         env = {
             **os.environ, "TURNS_URL": url, "TURNS_PLACE": urlencode(place), "CHECKPOINT_DISABLE": "1", "PRISMA_HIDE_UPDATE_MESSAGE": "1", "NO_COLOR": "1",
             "PRISMA_CLIENT_ENGINE_TYPE": "client", "PRISMA_SCHEMA_ENGINE_BINARY": str(self.engine),

@@ -39,6 +39,7 @@ mod host;
 mod index;
 mod output;
 mod plan;
+mod prisma;
 mod progress;
 mod resolve;
 mod run;

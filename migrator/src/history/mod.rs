@@ -18,8 +18,9 @@ pub(crate) use writer::{Writer, Written, enclosed};
 pub(crate) const HISTORY: &str = "__migrator_history";
 pub(crate) const META: &str = "__migrator_meta";
 pub(crate) const LEDGER: &str = "__migrator_seeds";
+pub(crate) const LOCK: &str = "__migrator_lock";
 /// The seeds' ledger and the lock row belong to us too.
-pub(crate) const OURS: [&str; 5] = [HISTORY, META, LEDGER, "__migrator_lock", UNFINISHED];
+pub(crate) const OURS: [&str; 5] = [HISTORY, META, LEDGER, LOCK, UNFINISHED];
 
 /// The format of the tables. A database with a lower number gets the columns that it lacks from the next run that writes;
 /// one with a higher number was written by a newer version, whose additional columns are left alone.
