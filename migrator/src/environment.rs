@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// What a database, or a process, is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a database, or a process, is for. The later in the order, the more there is to lose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum Environment {
     /// A developer's own.

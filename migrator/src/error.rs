@@ -94,6 +94,11 @@ impl Error {
         )
     }
 
+    pub(crate) fn system_database(database: &str, schema: &str) -> Self {
+        let message = format!("{schema} of {database} is the server's own, and nothing is migrated in it");
+        Self::new("system_database", message, "name the application's database in the URL, or its schema")
+    }
+
     /// Says first what it is about: the variable that is wrong.
     pub(crate) fn about(mut self, what: &str) -> Self {
         self.0.message = format!("{what}: {}", self.0.message);
@@ -237,7 +242,10 @@ impl Error {
 
     /// The history and the set do not fit together (changed, missing, out of order, in doubt …) and the policies refuse it.
     pub fn is_blocked(&self) -> bool {
-        matches!(self.0.code, "changed" | "missing" | "out_of_order" | "ahead" | "failed" | "history_tampered")
+        matches!(
+            self.0.code,
+            "changed" | "missing" | "out_of_order" | "ahead" | "outdated" | "failed" | "history_tampered"
+        )
     }
 
     /// A critical seed failed; the [`seed_report`](Error::seed_report) has the others.
@@ -278,7 +286,9 @@ impl fmt::Display for Error {
             write!(f, "\nnext: {}", inner.remedy)?;
         }
         match &inner.report {
-            Some(report) if !report.applied().is_empty() => write!(f, "\nbefore that: {report}")?,
+            Some(report) if !report.applied().is_empty() || !report.reverted().is_empty() => {
+                write!(f, "\nbefore that: {report}")?
+            }
             Some(report) => {
                 report.backup().iter().try_for_each(|backup| write!(f, "\nthe state before is in {backup}"))?;
             }

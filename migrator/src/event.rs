@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::provider_state::ProviderState;
-use crate::report::Report;
+use crate::report::{Applied, Committed, Report, Reverted};
 use crate::seed::SeedOutcome;
 
 /// One transition of a run, for the hook that [`Migrator::on_event`](crate::Migrator::on_event) takes.
@@ -92,7 +92,27 @@ pub enum Event<'a> {
         /// How long it took.
         duration: Duration,
     },
-    /// A migration failed.
+    /// The way down of a migration starts.
+    Reverting {
+        /// Its version.
+        version: &'a str,
+        /// Its full name.
+        name: &'a str,
+        /// 1-based place in this run.
+        step: usize,
+        /// How many migrations the run reverts and applies.
+        steps: usize,
+    },
+    /// The way down of a migration and its record are committed.
+    Reverted {
+        /// Its version.
+        version: &'a str,
+        /// Its full name.
+        name: &'a str,
+        /// How long it took.
+        duration: Duration,
+    },
+    /// A migration, or its way down, failed.
     Failed {
         /// Its version.
         version: &'a str,
@@ -186,17 +206,22 @@ impl Hook {
 impl Report {
     /// Tells the host about the migrations that are now committed.
     pub(crate) fn flush(&mut self, hook: &Hook) {
-        for applied in &self.applied[self.committed..] {
-            let duration = Duration::from_millis(applied.duration_ms);
-            hook.emit(Event::Applied { version: &applied.version, name: &applied.name, duration });
+        // What a redo applies again, it reverted before.
+        for Reverted { version, name, duration_ms } in &self.reverted[self.committed.reverted..] {
+            hook.emit(Event::Reverted { version, name, duration: Duration::from_millis(*duration_ms) });
         }
-        self.committed = self.applied.len();
+        for Applied { version, name, duration_ms } in &self.applied[self.committed.applied..] {
+            hook.emit(Event::Applied { version, name, duration: Duration::from_millis(*duration_ms) });
+        }
+        self.committed = Committed { applied: self.applied.len(), reverted: self.reverted.len() };
     }
 
     /// Forgets what was done and not committed; how much is left.
     pub(crate) fn forget(&mut self) -> usize {
-        self.applied.truncate(self.committed);
-        self.committed
+        let Committed { applied, reverted } = self.committed;
+        self.applied.truncate(applied);
+        self.reverted.truncate(reverted);
+        applied + reverted
     }
 }
 

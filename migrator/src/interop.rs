@@ -8,7 +8,7 @@ use diesel::migration::{self, MigrationMetadata, MigrationName, MigrationSource,
 use migrator_source::sql::{Mode, Script, SqlDialect};
 
 use crate::dialect::Dialect;
-use crate::migration::{Migration, MigrationSet};
+use crate::migration::{Migration, MigrationSet, Way};
 
 impl<DB: Dialect> MigrationSource<DB> for &MigrationSet {
     fn migrations(&self) -> migration::Result<Vec<Box<dyn migration::Migration<DB>>>> {
@@ -35,7 +35,7 @@ struct Metadata(Mode);
 
 impl Harnessed {
     fn new(set: &MigrationSet, migration: &Migration<'_>, dialect: SqlDialect) -> Self {
-        let script = Script::parse(migration.up(), dialect, migration.declared());
+        let script = Script::parse(migration.up(), dialect, migration.declared(Way::Up));
         // On MySQL diesel's harness opens its transaction for every migration; DDL ends it there as ever.
         let mode = match (dialect, script) {
             (SqlDialect::Mysql, _) | (_, Err(_)) => Mode::Transaction,
@@ -71,13 +71,13 @@ impl Harnessed {
 impl<DB: Backend> migration::Migration<DB> for Harnessed {
     fn run(&self, conn: &mut dyn BoxableConnection<DB>) -> migration::Result<()> {
         let migration = self.set.at(self.position);
-        self.execute(conn, migration.up(), migration.declared())
+        self.execute(conn, migration.up(), migration.declared(Way::Up))
     }
 
     fn revert(&self, conn: &mut dyn BoxableConnection<DB>) -> migration::Result<()> {
         let migration = self.set.at(self.position);
         match migration.down().filter(|_| migration.is_reversible()) {
-            Some(down) => self.execute(conn, down, migration.declared_down()),
+            Some(down) => self.execute(conn, down, migration.declared(Way::Down)),
             None => Err(format!("{} has no down script that can run", migration.name()).into()),
         }
     }

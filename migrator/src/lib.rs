@@ -24,6 +24,7 @@
 //! | [`Report`] | what a run did, also when it stopped half-way |
 //! | [`backup`] | a copy of the database, made before a run changes it, with its manifest |
 //! | [`Status`] | where each migration stands |
+//! | [`Checkup`] | what was proved of a database and its surroundings, as pass, warn and fail |
 //! | [`DbProvider`] | a service's database: migrated, seeded, then a pool |
 //! | [`Seed`] | an idempotent data step that runs after the migrations; the ledger `__migrator_seeds` remembers it |
 //!
@@ -40,10 +41,15 @@
 //! | `foreign_key_violation` | SQLite: a migration would have left rows without their parents, and was undone |
 //! | `changed`, `missing`, `out_of_order`, `ahead` | set and history do not fit together, and the policy refuses it |
 //! | `failed` | an earlier run stopped inside of a script that cannot be rolled back, and a person has to say what is true |
+//! | `outdated` | a newer migration that is applied says that it breaks binaries as old as this one |
+//! | `no_way_down` | a revert was asked for, and a migration has no down script that can run |
+//! | `baseline_refused`, `accept_refused` | the history says something else than what is to be recorded |
 //! | `history_tampered` | the history was not written by this crate alone |
 //! | `lock_timeout`, `lock_lost`, `lock_file` | another process held the lock for too long; the lock is gone; its file cannot be made |
 //! | `open_transaction`, `no_schema`, `unsupported`, `dialect_mismatch` | the connection or the server is none that can be migrated |
-//! | `not_empty`, `foreign_history` | the database belongs to somebody else, or to another tool |
+//! | `environment_mismatch`, `not_confirmed` | a verb that destroys is refused: the database is marked as something else; its name was not typed back |
+//! | `development_only`, `reset_refused` | `reset` and `setup` are for development and test; a reset would take what is not in the schema |
+//! | `not_empty`, `foreign_history`, `system_database` | the database belongs to somebody else, to another tool, or to the server itself |
 //! | `target_unknown`, `target_ambiguous`, `resolve_refused` | what was asked for is not there |
 //! | `folder`, `stale` | the migrations directory has a fault; the binary does not hold what the directory holds |
 //! | `dialect_unknown` | a directory is to be sealed, and nothing says which SQL it is written in |
@@ -61,14 +67,17 @@
 //! | `backup_damaged`, `restore_refused`, `restore_failed` | a backup is not what its manifest says; a restore would hurt somebody; a restore did not come to its end |
 //! | `test_database` | a database for a host's test could not be made |
 //!
-//! The command line adds `no_database_url` and `dialect_not_built`.
+//! The command line adds `usage`, `no_database_url`, `dialect_not_built`, and `embedded` for a `--dir` where the set is embedded.
 
 mod apply;
 pub mod backup;
+mod checkup;
+mod contents;
 mod dialect;
 mod environment;
 mod error;
 mod event;
+mod guard;
 mod history;
 mod interop;
 mod interrupt;
@@ -92,26 +101,29 @@ mod status;
 pub mod testing;
 mod turns;
 mod url;
+mod verify;
 
 #[cfg(all(feature = "cli", not(any(feature = "sqlite", feature = "postgres", feature = "mysql"))))]
 compile_error!("a command line that can connect to nothing: add the feature sqlite, postgres or mysql");
 #[cfg(feature = "cli")]
 pub mod cli;
 
+pub use checkup::{Check, Checkup, Verdict};
+pub use contents::Contents;
 pub use dialect::Dialect;
 pub use environment::Environment;
 pub use error::{Error, Place};
 pub use event::Event;
 pub use interrupt::Interrupt;
 pub use migration::{Checksum, Migration, MigrationSet, Version};
-pub use migrator::Migrator;
+pub use migrator::{Migrator, Setup};
 pub use migrator_source::layout::Layout;
 pub use migrator_source::sql::SqlDialect;
 pub use mode::ServiceMode;
 pub use plan::{Plan, Policy, Resolution, Step, Target};
 pub use provider::{Config, DbProvider, InitReport};
 pub use provider_state::{MissingSeed, ProviderState, SeedStanding, Stage};
-pub use report::{Applied, Report};
+pub use report::{Applied, Report, Reverted};
 pub use seed::{Seed, SeedError, SeedOutcome, SeedReport, SeedResult};
 pub use session::SessionStep;
 pub use status::{DatabaseState, MigrationStatus, Problem, State, Status};

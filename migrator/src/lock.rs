@@ -25,6 +25,12 @@ impl LockKey {
 }
 
 impl LockKey {
+    /// The lock of a checkup, so that it never blocks a run.
+    pub(crate) fn of_doctor(facts: &Facts, home: &Home) -> Self {
+        let home = Home { schema: home.schema.clone(), set_name: format!("{}\0\0doctor", home.set_name) };
+        Self::new(facts, &home)
+    }
+
     /// The lock of one seed that runs in the background, so that it never blocks a run.
     pub(crate) fn of_seed(facts: &Facts, home: &Home, seed: &str) -> Self {
         let home = Home { schema: home.schema.clone(), set_name: format!("{}\0{seed}", home.set_name) };

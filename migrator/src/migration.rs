@@ -72,6 +72,16 @@ impl serde::Serialize for Checksum {
     }
 }
 
+/// One of the two scripts of a migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Way {
+    /// What applies it.
+    #[default]
+    Up,
+    /// What reverts it.
+    Down,
+}
+
 /// One ordered, immutable change of a [`MigrationSet`].
 #[derive(Debug, Clone, Copy)]
 pub struct Migration<'a> {
@@ -97,14 +107,14 @@ impl<'a> Migration<'a> {
         if self.item.is_code() { "" } else { self.item.up }
     }
 
-    /// The text of the down script; `None` when there is none or it has no statement.
+    /// The text of the down script; `None` when there is none or it has no statement, and for a migration in Rust.
     ///
     /// Where one file holds both ways, an empty line stands for each line in front of it, so that lines are the file's.
     pub fn down(&self) -> Option<&'a str> {
-        self.item.down
+        self.item.down.filter(|_| !self.item.is_code())
     }
 
-    /// Whether it has a down script that can run.
+    /// Whether it has a down script that can run, or, in Rust, a way down.
     pub fn is_reversible(&self) -> bool {
         self.item.down.is_some() && !self.item.down_faulty
     }
@@ -147,16 +157,32 @@ impl<'a> Migration<'a> {
         format!("{}/{}", self.set.dir, self.item.up_path())
     }
 
+    /// One of its texts, as [`up`](Self::up) and [`down`](Self::down) give them.
+    pub(crate) fn text(&self, way: Way) -> &'a str {
+        match way {
+            Way::Up => self.up(),
+            Way::Down => self.down().unwrap_or(""),
+        }
+    }
+
+    /// The path of one of its scripts, with the directory as it was named.
+    pub(crate) fn file(&self, way: Way) -> String {
+        match self.item.down_path().filter(|_| way == Way::Down && !self.is_called()) {
+            Some(path) => format!("{}/{path}", self.set.dir),
+            None => self.path(),
+        }
+    }
+
     pub(crate) fn canonical(&self) -> &'a str {
         self.set.layout.canonical(self.item.version)
     }
 
-    pub(crate) fn declared(&self) -> Option<Mode> {
-        self.item.declared
-    }
-
-    pub(crate) fn declared_down(&self) -> Option<Mode> {
-        self.item.declared_down
+    /// What is said beside a script about its transaction.
+    pub(crate) fn declared(&self, way: Way) -> Option<Mode> {
+        match way {
+            Way::Up => self.item.declared,
+            Way::Down => self.item.declared_down,
+        }
     }
 }
 
@@ -179,9 +205,9 @@ impl MigrationSet {
         Self(Blobs::Embedded(packed))
     }
 
-    /// This set with a migration in Rust.
-    pub(crate) fn with_code(&self, name: &str) -> Result<Self, String> {
-        self.packed().with_code(name).map(|packed| Self(Blobs::Read(Arc::new(packed))))
+    /// This set with a migration in Rust, and whether that has a way down.
+    pub(crate) fn with_code(&self, name: &str, reversible: bool) -> Result<Self, String> {
+        self.packed().with_code(name, reversible).map(|packed| Self(Blobs::Read(Arc::new(packed))))
     }
 
     /// The names of a foreign source.

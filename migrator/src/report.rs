@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::migration::Way;
 use crate::record::{History, Record, RecordKind};
 
 /// One migration that a run applied.
@@ -18,14 +19,36 @@ pub struct Applied {
     pub duration_ms: u64,
 }
 
-/// What a run did, also when it stopped half-way; it prints itself.
+/// One migration that a revert undid.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Reverted {
+    /// The sortable key at the front of the name.
+    pub version: String,
+    /// The full name.
+    pub name: String,
+    /// How long it took, its record included, in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// How much of what a report names is committed, and told to the host.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Committed {
+    pub(crate) applied: usize,
+    pub(crate) reverted: usize,
+}
+
+/// What a run, a revert or a redo did, also when it stopped half-way; it prints itself.
 ///
-/// With feature `serde` it serialises to `{"applied": […], "skipped", "warnings", "lock_wait_ms", "duration_ms", "run_id"}`, and
-/// `"backup"` when one was made.
+/// With feature `serde` it serialises to `{"applied": […], "skipped", "warnings", "lock_wait_ms", "duration_ms", "run_id"}`,
+/// `"reverted": […]` when something was, and `"backup"` when one was made.
 #[derive(Debug, Clone, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Report {
     pub(crate) applied: Vec<Applied>,
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Vec::is_empty"))]
+    pub(crate) reverted: Vec<Reverted>,
     pub(crate) skipped: usize,
     pub(crate) warnings: Vec<String>,
     #[cfg_attr(feature = "serde", serde(rename = "lock_wait_ms", serialize_with = "milliseconds"))]
@@ -36,9 +59,14 @@ pub struct Report {
     /// The backup that was made before the first change.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub(crate) backup: Option<String>,
-    /// How many of the applied ones are committed, and told to the host.
     #[cfg_attr(feature = "serde", serde(skip))]
-    pub(crate) committed: usize,
+    pub(crate) committed: Committed,
+    /// What a revert undoes, newest first, as it was decided under the lock: a second look must not undo more.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub(crate) chosen: Option<Vec<String>>,
+    /// Which way the run was asked to go.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub(crate) way: Way,
     /// Whether one query proved that the database is exactly where the set is.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub(crate) proven: bool,
@@ -50,7 +78,12 @@ impl Report {
         &self.applied
     }
 
-    /// How many migrations of the set were applied before.
+    /// What this run reverted, newest first; empty unless it was a revert or a redo.
+    pub fn reverted(&self) -> &[Reverted] {
+        &self.reverted
+    }
+
+    /// How many migrations of the set were applied before, and still are.
     pub fn skipped(&self) -> usize {
         self.skipped
     }
@@ -70,22 +103,26 @@ impl Report {
         self.duration
     }
 
-    /// Takes in what this run applied without having been told so; how many they are.
+    /// Takes in what this run did without having been told so; how many migrations they are.
     pub(crate) fn recognise(&mut self, history: &History) -> usize {
-        let before = self.applied.len();
-        let of_this_run = |record: &&Record| {
-            record.run_id == self.run_id && record.kind == Some(RecordKind::Applied) && !self.run_id.is_empty()
-        };
-        for record in history.records.iter().filter(of_this_run) {
-            if !self.applied.iter().any(|applied| applied.version == record.version) {
-                self.applied.push(Applied {
-                    version: record.version.clone(),
-                    name: record.name.clone(),
-                    duration_ms: record.duration_ms.unwrap_or(0),
-                });
+        let before = self.applied.len() + self.reverted.len();
+        let of_this_run =
+            |record: &&Record| record.run_id == self.run_id && !self.run_id.is_empty() && !record.is_outside();
+        let records: Vec<&Record> = history.records.iter().filter(of_this_run).collect();
+        for record in records {
+            let (version, name) = (record.version.clone(), record.name.clone());
+            let duration_ms = record.duration_ms.unwrap_or(0);
+            match record.kind {
+                Some(RecordKind::Applied) if !self.applied.iter().any(|applied| applied.version == version) => {
+                    self.applied.push(Applied { version, name, duration_ms });
+                }
+                Some(RecordKind::Reverted) if !self.reverted.iter().any(|reverted| reverted.version == version) => {
+                    self.reverted.push(Reverted { version, name, duration_ms });
+                }
+                _ => {}
             }
         }
-        self.applied.len() - before
+        self.applied.len() + self.reverted.len() - before
     }
 
     /// The backup that was made before the first change: its file, or what the host calls it. `None` when none was asked for, or
@@ -102,17 +139,25 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.applied.len() {
-            0 => write!(f, "nothing pending, {} applied before", migrations(self.skipped))?,
-            count => {
-                write!(f, "applied {} in {} ms", migrations(count), self.duration.as_millis())?;
+        let before = if self.way == Way::Up { "applied before" } else { "still applied" };
+        match (self.reverted.len(), self.applied.len()) {
+            (0, 0) if self.way == Way::Down => write!(f, "nothing reverted, {} {before}", migrations(self.skipped))?,
+            (0, 0) => write!(f, "nothing pending, {} {before}", migrations(self.skipped))?,
+            (reverted, applied) => {
+                let reverted = (reverted > 0).then(|| format!("reverted {}", migrations(reverted)));
+                let applied = (applied > 0).then(|| format!("applied {}", migrations(applied)));
+                let done: Vec<String> = reverted.into_iter().chain(applied).collect();
+                write!(f, "{} in {} ms", done.join(", "), self.duration.as_millis())?;
                 if self.skipped > 0 {
-                    write!(f, ", {} applied before", self.skipped)?;
+                    write!(f, ", {} {before}", self.skipped)?;
                 }
                 if self.lock_wait.as_millis() > 0 {
                     write!(f, ", waited {} ms for the lock", self.lock_wait.as_millis())?;
                 }
             }
+        }
+        for reverted in &self.reverted {
+            write!(f, "\n  {}  reverted  {} ms", reverted.name, reverted.duration_ms)?;
         }
         for applied in &self.applied {
             write!(f, "\n  {}  {} ms", applied.name, applied.duration_ms)?;

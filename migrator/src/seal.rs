@@ -45,21 +45,35 @@ impl MigrationSet {
     /// keeps the checksum of the old text and the reason.
     ///
     /// `version` is a version, a full name, or a prefix that fits one. Returns the full name. A database that carries the
-    /// old text is reported as `changed` as before.
+    /// old text is reported as `changed` until the edit is [accepted](crate::Migrator::accept) there too.
     ///
     /// # Errors
     /// When no reason is given, when the migration is not sealed or was not edited, or the file cannot be written.
     pub fn accept(dir: impl AsRef<Path>, version: &str, reason: &str) -> Result<String, Error> {
         let dir = dir.as_ref();
-        let folder = read(dir, None, None)?;
-        let set = Self::of_folder(&folder, &dir.display().to_string())?;
-        let position = crate::plan::find(&set, version)?.position();
+        let (folder, position) = found(dir, version)?;
         let entry = &folder.entries[position];
         let mut seal = folder.seal.unwrap_or_default();
         seal.accept(entry, reason).map_err(|fault| faulty(dir, &[fault]))?;
         write(dir, &seal)?;
         Ok(entry.name.clone())
     }
+
+    /// Whether the seal of a directory has the text that a migration has now; `None` when that is not sealed.
+    #[cfg(feature = "cli")]
+    pub(crate) fn is_sealed_as_it_is(dir: &Path, version: &str) -> Result<(String, Option<bool>), Error> {
+        let (folder, position) = found(dir, version)?;
+        let entry = &folder.entries[position];
+        Ok((entry.name.clone(), folder.seal.and_then(|seal| seal.seals(entry))))
+    }
+}
+
+/// A directory, and the position of the migration that is meant.
+fn found(dir: &Path, version: &str) -> Result<(Folder, usize), Error> {
+    let folder = read(dir, None, None)?;
+    let set = MigrationSet::of_folder(&folder, &dir.display().to_string())?;
+    let position = crate::plan::find(&set, version)?.position();
+    Ok((folder, position))
 }
 
 fn read(dir: &Path, layout: Option<Layout>, dialect: Option<SqlDialect>) -> Result<Folder, Error> {

@@ -85,6 +85,7 @@ impl<C> fmt::Debug for Step<C> {
 
 impl<C: LoadConnection> Step<C> {
     /// Both, one after the other.
+    #[cfg(feature = "cli")]
     pub(crate) fn and(self, next: Self) -> Self
     where
         C: 'static,

@@ -13,13 +13,13 @@ use migrator_source::sql::Mode;
 
 use crate::dialect::Dialect;
 use crate::error::{Error, panic_text};
-use crate::migration::MigrationSet;
+use crate::migration::{MigrationSet, Way};
 
 /// What a foreign migration, or its source, says went wrong.
 pub(crate) type Words = Box<dyn StdError + Send + Sync>;
 
-/// Runs the migration of a version, as its source gave it.
-pub(crate) type Opened<C> = dyn Fn(&mut C, &str) -> Result<(), Words>;
+/// Runs the migration of a version, one way or the other, as its source gave it.
+pub(crate) type Opened<C> = dyn Fn(&mut C, &str, Way) -> Result<(), Words>;
 
 /// A migration in Rust.
 pub(crate) type Code<C> = dyn Fn(&mut C) -> Result<(), Words> + Send + Sync;
@@ -42,16 +42,17 @@ impl<C> Source<C> {
 }
 
 impl<C: 'static> Source<C> {
-    /// Adds one migration in Rust to a source, if there is one.
-    pub(crate) fn with_code(source: Option<Self>, version: String, code: Arc<Code<C>>) -> Self {
+    /// Adds one migration in Rust, its up and its down, to a source, if there is one.
+    pub(crate) fn with_code(source: Option<Self>, version: String, code: [Option<Arc<Code<C>>>; 2]) -> Self {
         Self(Arc::new(move || {
             let others = source.as_ref().map(|source| (source.0)()).transpose()?;
-            let (version, code) = (version.clone(), Arc::clone(&code));
-            let opened = move |conn: &mut C, asked: &str| -> Result<(), Words> {
-                match &others {
-                    _ if asked == version => code(conn),
-                    Some(others) => others(conn, asked),
-                    None => Err("nothing has its code".into()),
+            let (version, [up, down]) = (version.clone(), code.clone());
+            let opened = move |conn: &mut C, asked: &str, way: Way| -> Result<(), Words> {
+                let mine = if way == Way::Up { &up } else { &down };
+                match (&others, mine) {
+                    (_, Some(code)) if asked == version => code(conn),
+                    (Some(others), _) if asked != version => others(conn, asked, way),
+                    _ => Err("nothing has its code".into()),
                 }
             };
             Ok(Box::new(opened) as Box<Opened<C>>)
@@ -70,9 +71,9 @@ impl<C: LoadConnection<Backend: Dialect> + 'static> Source<C> {
             let migrations = source.migrations()?.into_iter();
             let migrations: HashMap<String, Box<dyn Migration<C::Backend>>> =
                 migrations.map(|migration| (migration.name().version().to_string(), migration)).collect();
-            let opened = move |conn: &mut C, version: &str| -> Result<(), Words> {
+            let opened = move |conn: &mut C, version: &str, way: Way| -> Result<(), Words> {
                 let migration = migrations.get(version).ok_or("its source has it no more")?;
-                migration.run(conn)
+                if way == Way::Up { migration.run(conn) } else { migration.revert(conn) }
             };
             Ok(Box::new(opened) as Box<Opened<C>>)
         };
@@ -80,8 +81,13 @@ impl<C: LoadConnection<Backend: Dialect> + 'static> Source<C> {
     }
 }
 
+/// A host's function as a migration in Rust, or as the way down of one.
+pub(crate) fn code<C, E: Into<Words>>(run: impl Fn(&mut C) -> Result<(), E> + Send + Sync + 'static) -> Arc<Code<C>> {
+    Arc::new(move |conn: &mut C| caught(|| run(conn).map_err(Into::into)))
+}
+
 /// A panic is an error of the migration, and no reason for the process to end.
-pub(crate) fn caught(run: impl FnOnce() -> Result<(), Words>) -> Result<(), Words> {
+fn caught(run: impl FnOnce() -> Result<(), Words>) -> Result<(), Words> {
     catch_unwind(AssertUnwindSafe(run))
         .unwrap_or_else(|panic| Err(format!("it panicked: {}", panic_text(panic.as_ref())).into()))
 }

@@ -58,7 +58,8 @@ pub enum DatabaseState {
     UpToDate,
     /// A run would apply something.
     Pending,
-    /// Everything is applied, and more: the database is newer than the binary.
+    /// Everything is applied, and more: the database is newer than the binary, which can serve all the same. When a newer migration
+    /// says that it cannot (`-- migrator: breaks-before VERSION`), the state is [`Blocked`](Self::Blocked).
     Ahead,
     /// Something is not as it should be; the problems say what, and whether a run is refused or goes on inside of a script.
     Blocked,
@@ -121,7 +122,7 @@ pub struct Problem {
 
 /// Where a database stands against a set; it prints itself.
 ///
-/// With feature `serde` it serialises to `{"dialect", "database", "state", "applied", "pending", "migrations": […],
+/// With feature `serde` it serialises to `{"dialect", "database", "state", "applied", "pending", "servable", "migrations": […],
 /// "problems": […]}`.
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -131,6 +132,7 @@ pub struct Status {
     pub(crate) state: DatabaseState,
     pub(crate) applied: usize,
     pub(crate) pending: usize,
+    pub(crate) servable: bool,
     pub(crate) migrations: Vec<MigrationStatus>,
     pub(crate) problems: Vec<Problem>,
 }
@@ -154,6 +156,15 @@ impl Status {
     /// How many migrations of the set are not applied.
     pub fn pending(&self) -> usize {
         self.pending
+    }
+
+    /// Whether this binary can serve the database as it is, whatever a run would still do. This is what readiness goes by.
+    ///
+    /// It can when everything is applied, also when the database is ahead, or a newer binary is at work on it, unless a newer migration
+    /// says that it [breaks](DatabaseState::Ahead) what is as old as this set (the problem `outdated`). With something pending it can
+    /// when [`Migrator::serves_from`](crate::Migrator::serves_from) says so.
+    pub fn is_servable(&self) -> bool {
+        self.servable
     }
 
     /// Each migration of the set, and each applied one that is not in it, in order.
@@ -211,7 +222,23 @@ pub(crate) struct States<'a> {
     pasts: std::collections::BTreeMap<&'a str, Past<'a>>,
 }
 
-impl States<'_> {
+impl<'a> States<'a> {
+    /// Those of which a part is applied, in order.
+    pub(crate) fn half_applied(&self) -> Vec<&Past<'a>> {
+        self.partial().filter(|past| !past.standing.is_half_reverted()).collect()
+    }
+
+    /// Those whose revert stopped half-way, in order.
+    pub(crate) fn half_reverted(&self) -> Vec<&Past<'a>> {
+        self.partial().filter(|past| past.standing.is_half_reverted()).collect()
+    }
+
+    fn partial(&self) -> impl Iterator<Item = &Past<'a>> {
+        let of_set = self.of_set.iter().filter(|entry| entry.state == State::Failed);
+        let of_set = of_set.filter_map(|entry| self.pasts.get(self.set.at(entry.position).canonical()));
+        of_set.chain(self.others.iter().filter(|(_, state)| *state == State::Failed).map(|(past, _)| past))
+    }
+
     /// How many migrations of the set are applied.
     pub(crate) fn applied(&self) -> usize {
         self.of_set.iter().filter(|entry| entry.state.is_applied()).count()
@@ -236,7 +263,7 @@ pub(crate) fn states<'a>(set: &'a MigrationSet, history: &'a History) -> States<
             let older = newest.is_some_and(|newest| layout.order(migration.version(), newest).is_lt());
             let state = match standing {
                 Standing::Applied | Standing::Baselined
-                    if differ(past.and_then(|past| past.record.checksum), migration.recorded()) =>
+                    if differ(past.and_then(|past| past.text), migration.recorded()) =>
                 {
                     State::Changed
                 }
@@ -277,12 +304,24 @@ fn differ(recorded: Option<Checksum>, known: Option<Checksum>) -> bool {
 /// What is not as it should be, each kind once, the worst first.
 pub(crate) fn problems(states: &States<'_>, history: &History, layout: Layout) -> Vec<Problem> {
     let mut problems: Vec<Problem> = tampered(history, layout).into_iter().collect();
+    problems.extend(outdated(states));
+    let half = states.half_reverted();
+    if let Some(first) = half.first() {
+        problems.push(Problem {
+            code: State::Failed.name(),
+            version: Some(first.record.version.clone()),
+            message: format!("{HALF_REVERTED}: {}", list(half.iter().map(|past| past.record.name.as_str()))),
+            help: revert_help(&first.record.version),
+        });
+    }
     let named = |state: State| -> Vec<(&str, &str)> {
-        let of_set = states.of_set.iter().filter(|entry| entry.state == state).map(|entry| {
+        let is_so = |entry: &&Entry| entry.state == state && !entry.standing.is_half_reverted();
+        let of_set = states.of_set.iter().filter(is_so).map(|entry| {
             let migration = states.set.at(entry.position);
             (migration.version(), migration.name())
         });
-        let others = states.others.iter().filter(|(_, other)| *other == state);
+        let others = states.others.iter();
+        let others = others.filter(|(past, other)| *other == state && !past.standing.is_half_reverted());
         of_set.chain(others.map(|(past, _)| (past.record.version.as_str(), past.record.name.as_str()))).collect()
     };
     for (state, what, help) in PROBLEMS {
@@ -311,6 +350,49 @@ pub(crate) fn tampered(history: &History, layout: Layout) -> Option<Problem> {
 const UNSEEN: &str = "look at the database; do the rest by hand, then migrator resolve --applied {version}, or undo what took, then \
                       migrator resolve --rolled-back {version}";
 
+/// The problem that a newer migration breaks what is as old as this set.
+fn outdated(states: &States<'_>) -> Option<Problem> {
+    let latest = states.set.at(states.set.len().checked_sub(1)?);
+    let breaks = |past: &Past<'_>| -> Option<String> {
+        let before = past.breaks_before?;
+        states.set.layout().order(latest.version(), before).is_lt().then(|| before.to_owned())
+    };
+    let (past, before) = states.others.iter().find_map(|(past, _)| Some((past, breaks(past)?)))?;
+    let name = &past.record.name;
+    Some(Problem {
+        code: "outdated",
+        version: Some(past.record.version.clone()),
+        message: format!("this binary is too old for the database: {name} breaks what is older than {before}"),
+        help: format!("deploy a binary that has {before} or newer"),
+    })
+}
+
+/// Whether a binary with this set can serve, with all that is pending applied or not.
+fn serves(states: &States<'_>, problems: &[Problem]) -> bool {
+    let set = states.set;
+    let latest = set.len().checked_sub(1).map(|last| set.at(last));
+    // A newer binary may be at work right now, or stopped in the middle of what this one knows nothing of.
+    let is_theirs = |past: &&Past<'_>| {
+        latest.is_some_and(|latest| set.layout().order(latest.version(), &past.record.version).is_lt())
+    };
+    problems.iter().all(|problem| match problem.code {
+        "ahead" => true,
+        "failed" => states.partial().all(|past| is_theirs(&past)),
+        _ => false,
+    })
+}
+
+/// What a half-done revert is called.
+pub(crate) const HALF_REVERTED: &str = "its revert stopped half-way, and nothing is applied before it is settled";
+
+/// What to do about a half-done revert.
+pub(crate) fn revert_help(version: &str) -> String {
+    format!(
+        "migrator revert goes on at the statement at which it stopped; or say what is true: migrator resolve --rolled-back {version} \
+         (all of it is gone) | --applied {version} (all of it stands) | --resume-at {version}:K"
+    )
+}
+
 /// State, what it means, and what to do next.
 const PROBLEMS: [(State, &str, &str); 5] = [
     (
@@ -322,7 +404,8 @@ const PROBLEMS: [(State, &str, &str); 5] = [
     (
         State::Changed,
         "edited after it was applied",
-        "put the old text back (version control has it) and write the change as a new migration: migrator new NAME",
+        "put the old text back (version control has it) and write the change as a new migration: migrator new NAME; or, when the edit \
+         changes nothing that runs: migrator accept {version} --reason \"…\"",
     ),
     (
         State::Missing,
@@ -341,8 +424,15 @@ const PROBLEMS: [(State, &str, &str); 5] = [
     ),
 ];
 
-/// The status of a database that has a history, or of one that has none yet.
-pub(crate) fn status(set: &MigrationSet, history: Option<&History>, dialect: &'static str, database: String) -> Status {
+/// The status of a database that has a history, or of one that has none yet. `serves_from` is the position of the migration from
+/// which on the binary can serve.
+pub(crate) fn status(
+    set: &MigrationSet,
+    history: Option<&History>,
+    dialect: &'static str,
+    database: String,
+    serves_from: Option<usize>,
+) -> Status {
     let nothing = History::default();
     let states = states(set, history.unwrap_or(&nothing));
     let problems = problems(&states, history.unwrap_or(&nothing), set.layout());
@@ -357,7 +447,7 @@ pub(crate) fn status(set: &MigrationSet, history: Option<&History>, dialect: &'s
                 state: *state,
                 applied_at: applied_at(past),
                 duration_ms: past.record.duration_ms,
-                checksum: past.record.checksum,
+                checksum: past.text,
                 reversible: false,
                 unverified: past.record.is_unverified(),
                 error: past.error.map(str::to_owned),
@@ -373,7 +463,11 @@ pub(crate) fn status(set: &MigrationSet, history: Option<&History>, dialect: &'s
         () if !problems.is_empty() => DatabaseState::Ahead,
         () => DatabaseState::UpToDate,
     };
-    Status { dialect, database, state, applied, pending, migrations, problems }
+    // Where nothing says otherwise, all of the set has to be there.
+    let needed = serves_from.map_or(set.len(), |position| position + 1);
+    let is_there = states.of_set.iter().take(needed).all(|entry| entry.state.is_applied());
+    let servable = history.is_some() && is_there && serves(&states, &problems);
+    Status { dialect, database, state, applied, pending, servable, migrations, problems }
 }
 
 fn row(states: &States<'_>, entry: &Entry) -> MigrationStatus {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::migration::{Checksum, MigrationSet};
+use crate::migration::{Checksum, Migration, MigrationSet};
 use crate::record::{History, OUTSIDE, Past, ROLLED_BACK_OUTSIDE, Record, RecordKind, Standing};
 use crate::report::migrations;
 use crate::status::list;
@@ -40,7 +40,14 @@ pub(crate) enum Ran {
 ///
 /// A row that is gone was reverted outside. A row more is adopted, with the checksum of what ran as far as the table tells, else with
 /// that of the set, which nobody has compared; without one while the set does not know the version, and once more when it does.
-pub(crate) fn turns(set: &MigrationSet, history: &History, rows: &[Row]) -> Vec<Record> {
+///
+/// `breaks` tells before which version a migration of the set breaks binaries.
+pub(crate) fn turns(
+    set: &MigrationSet,
+    history: &History,
+    rows: &[Row],
+    breaks: impl Fn(&Migration<'_>) -> Option<String>,
+) -> Vec<Record> {
     let layout = set.layout();
     let recorded = history.recorded(layout);
     let there: HashMap<&str, &Says> = rows.iter().map(|row| (layout.canonical(&row.version), &row.says)).collect();
@@ -48,8 +55,8 @@ pub(crate) fn turns(set: &MigrationSet, history: &History, rows: &[Row]) -> Vec<
     let gone = recorded.iter().filter_map(|(version, past)| {
         let record = |kind, detail| detailed(Record::new(kind, &past.record.version, &past.record.name), detail);
         match past.standing {
-            Standing::Applied | Standing::Baselined if !is_applied(version) => {
-                Some(record(RecordKind::Reverted, OUTSIDE))
+            standing if standing.is_in_the_tools_table() => {
+                (!is_applied(version)).then(|| record(RecordKind::Reverted, OUTSIDE))
             }
             // Only that table said that it failed.
             Standing::Partial(_) if past.record.failed_outside() && !there.contains_key(version) => {
@@ -61,23 +68,31 @@ pub(crate) fn turns(set: &MigrationSet, history: &History, rows: &[Row]) -> Vec<
     let mut turns: Vec<Record> = gone.collect();
     turns.sort_by(|a, b| layout.order(&b.version, &a.version));
     let reverted = turns.len();
-    turns.extend(rows.iter().filter_map(|row| turn(set, row, recorded.get(layout.canonical(&row.version)))));
+    turns.extend(rows.iter().filter_map(|row| turn(set, row, recorded.get(layout.canonical(&row.version)), &breaks)));
     turns[reverted..].sort_by(|a, b| layout.order(&a.version, &b.version));
     turns
 }
 
 /// The record of one row, unless the history says the same.
-fn turn(set: &MigrationSet, row: &Row, past: Option<&Past<'_>>) -> Option<Record> {
+fn turn(
+    set: &MigrationSet,
+    row: &Row,
+    past: Option<&Past<'_>>,
+    breaks: &impl Fn(&Migration<'_>) -> Option<String>,
+) -> Option<Record> {
     let known = set.of_version(&row.version);
     let record = |kind| Record::new(kind, &row.version, known.map_or(row.version.as_str(), |known| known.name()));
-    let is_partial = past.is_some_and(|past| matches!(past.standing, Standing::Partial(_)));
+    // One whose revert is half done keeps its row until the end of it.
+    let in_table = past.filter(|past| past.standing.is_in_the_tools_table());
+    let is_partial = in_table.is_none() && past.is_some_and(|past| matches!(past.standing, Standing::Partial(_)));
     match &row.says {
+        Says::Applied(_) if past.is_some_and(|past| past.standing.is_half_reverted()) => None,
         Says::Applied(ran) => {
             let of_set = known.and_then(|migration| migration.recorded());
-            let before = past.filter(|past| past.standing.is_applied()).map(|past| past.record.checksum);
-            let checksum = adopted(*ran, of_set, before)?;
+            let checksum = adopted(*ran, of_set, in_table.map(|past| past.text))?;
             let mut record = record(RecordKind::Applied);
             record.checksum = checksum;
+            record.breaks_before = known.as_ref().and_then(breaks);
             record.adopt(row.at.as_deref(), *ran != Ran::Unknown);
             Some(record)
         }

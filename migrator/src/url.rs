@@ -115,6 +115,19 @@ impl Url {
         &self.text
     }
 
+    /// The name of the database, decoded, or the path of SQLite's file; empty when the URL names none.
+    pub(crate) fn database(&self) -> String {
+        let (place, query) = self.text.split_once('?').unwrap_or((&self.text, ""));
+        if self.dialect == SqlDialect::Sqlite {
+            return place.strip_prefix("file:").unwrap_or(place).to_owned();
+        }
+        // libpq lets the query have the last word.
+        let named = query.split('&').find_map(|pair| pair.strip_prefix("dbname="));
+        let begin = place.find("://").map_or(0, |at| at + 3);
+        let path = || place[begin..].split_once('/').map_or("", |(_, name)| name);
+        decoded(named.unwrap_or_else(path)).unwrap_or_default()
+    }
+
     /// The URL of another database on the same server.
     pub(crate) fn with_database(&self, name: &str) -> Result<Self, Error> {
         let text = self.text.as_str();

@@ -29,12 +29,13 @@ class Turns:
         self.turn(f"by hand: `{sql}`", self.server.apply(self.database, Text(sql), ""), "")
 
     def turn(self, who, done, expected, code=0):
-        # migrator's notes, which are on stderr, are in what it says on stdout too.
-        said = done.stdout if done.stdout.strip() else done.stderr
+        # What migrator warns of is on stderr.
+        warnings = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+        said = "\n".join([done.stdout.strip(), *warnings]) if done.stdout.strip() else done.stderr
         said = "\n".join(line for line in said.splitlines() if not line.strip().startswith(self.NOISE or "\0"))
         said = re.sub(r"  \d+ ms|  \d{4}-\d\d-\d\dT[\d:.]+Z| in \d+ ms|, waited .* lock", "", said.strip())
         said = re.sub(r"^database: .*\n", "", said)
-        said = re.sub(r"^\S+ \S+turns\S*: |^(postgres|mysql) turns\S*: ", "", said)
+        said = re.sub(r"^\S*turns\S*: ", "", said)
         right = done.returncode == code and re.search(expected, said)
         self.wrong += not right
         verdict = "" if right else f" **unexpected: exit {done.returncode}, not {code} with `{expected}`** {done.stderr.strip()}"

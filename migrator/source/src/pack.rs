@@ -158,17 +158,17 @@ impl Packed {
             raw_digest: None,
             down: Down::None,
             declared: Some(mode),
-            declared_down: None,
+            declared_down: Some(mode),
         };
         let entries = names.into_iter().map(entry).collect();
         Self::new(&Folder { layout: Layout::Diesel, dialect: None, entries, seal: None, warnings: Vec::new() }, "")
     }
 
-    /// The same set with a migration in Rust at its place.
+    /// The same set with a migration in Rust at its place, and whether that has a way down.
     ///
     /// # Errors
     /// When its name has no version or is too long, or its version is there already.
-    pub fn with_code(&self, name: &str) -> Result<Self, String> {
+    pub fn with_code(&self, name: &str, reversible: bool) -> Result<Self, String> {
         let layout = self.layout;
         let version = layout.version(name).ok_or_else(|| format!("`{name}` has no version at its front"))?;
         if version.chars().count() > layout.longest_version() {
@@ -179,15 +179,16 @@ impl Packed {
         if let Some(same) = entries.get(place).filter(|entry| layout.order(&entry.version, &version).is_eq()) {
             return Err(format!("`{}` has the version of `{name}` too", same.name));
         }
+        let path = format!("{name}{}", UP_FORMS[CODE as usize]);
         let code = Entry {
             version,
             name: name.to_owned(),
-            up_path: format!("{name}{}", UP_FORMS[CODE as usize]),
+            up_path: path.clone(),
             up: name.to_owned(),
             raw_digest: (!self.raw_digests.is_empty()).then(|| checksum::digest(name.as_bytes())),
-            down: Down::None,
+            down: if reversible { Down::Script { path, text: String::new() } } else { Down::None },
             declared: Some(Mode::Transaction),
-            declared_down: None,
+            declared_down: Some(Mode::Transaction),
         };
         entries.insert(place, code);
         let folder = Folder { layout, dialect: self.dialect, entries, seal: None, warnings: Vec::new() };

@@ -193,6 +193,12 @@ impl Seal {
         Ok(drafts.iter().map(|entry| entry.name.clone()).collect())
     }
 
+    /// Whether the text that a migration has now is the sealed one; `None` when it is not sealed.
+    pub fn seals(&self, entry: &Entry) -> Option<bool> {
+        let line = self.lines.iter().find(|line| line.name == entry.name)?;
+        Some(line.checksum == sum(entry))
+    }
+
     /// Takes the present text of a sealed migration for the right one, and remembers why.
     ///
     /// # Errors

@@ -178,6 +178,8 @@ fn modes() {
         (Sqlite, None, "/* migrator: no-transaction", NoTransaction),
         (Mysql, None, "# migrator: no-transaction\nSELECT 1", NoTransaction),
         (Postgres, None, "-- no-transaction\nSELECT 1", NoTransaction),
+        (Postgres, None, "-- migrator: breaks-before 20240101\nSELECT 1", Transaction),
+        (Postgres, None, "-- migrator: breaks-before 1\n-- migrator: no-transaction\nSELECT 1", NoTransaction),
         (Postgres, None, "\u{feff}-- no-transaction: it locks\nSELECT 1", NoTransaction),
         (Postgres, None, "-- no-transactions\nSELECT 1", Transaction),
         (Postgres, None, "\n-- no-transaction\nSELECT 1", Transaction),
@@ -242,7 +244,7 @@ fn messages_say_what_to_type() {
             Postgres,
             "-- migrator: no-tx",
             "unknown_directive: there is no directive `no-tx`",
-            "write `-- migrator: no-transaction`, or remove the comment",
+            "write `-- migrator: no-transaction` or `-- migrator: breaks-before VERSION`, or remove the comment",
         ),
         (
             Postgres,

@@ -10,8 +10,8 @@ use crate::error::{Error, Place, words};
 use crate::event::Event;
 use crate::interrupt;
 use crate::lock;
-use crate::migration::Migration;
-use crate::plan::remains;
+use crate::migration::{Migration, Way};
+use crate::plan::{Step, remains};
 use crate::record::RecordKind;
 use crate::session::send;
 use crate::source::Words;
@@ -56,6 +56,16 @@ impl Failure {
         }
     }
 
+    /// Whether nothing of a script took that failed at this step.
+    fn kept_all(&self, step: &Step) -> bool {
+        match self {
+            Self::Opaque(_, _, undone) => *undone == Undone::All,
+            Self::Unrecorded(_) => false,
+            Self::Statement(0, _) if step.resume_at.is_none() => true,
+            _ => step.transaction && step.resume_at.is_none(),
+        }
+    }
+
     /// Whether trying again can help and repeats nothing that took.
     pub(super) fn can_be_tried_again<C: LoadConnection<Backend: Dialect>>(&self) -> bool {
         !matches!(self, Self::Intent(_) | Self::Unrecorded(_) | Self::Opaque(_, _, Undone::NobodyKnows))
@@ -67,6 +77,7 @@ impl Failure {
 pub(super) fn failed<C>(
     conn: &mut C,
     run: &mut Run<'_>,
+    step: &Step,
     migration: &Migration<'_>,
     script: &Script<'_>,
     failure: Failure,
@@ -90,6 +101,10 @@ where
         }
         _ => class.remedy(),
     };
+    let (what, remedy) = match step.way {
+        Way::Up => ("migration ", remedy.to_owned()),
+        Way::Down => ("the revert of migration ", remedy.replace("run again", "revert again")),
+    };
     let code = match (&failure, class) {
         _ if interrupted => "interrupted",
         (Failure::ForeignKeys(_), _) => "foreign_key_violation",
@@ -99,6 +114,9 @@ where
     let took = matches!(failure, Failure::Unrecorded(_));
     let kind = if interrupted { RecordKind::Interrupted } else { RecordKind::Failed };
     let mut record = run.writer.record(kind, version, name);
+    if step.way == Way::Down && failure.kept_all(step) {
+        (record.kind, record.checksum) = (Some(RecordKind::Kept), step.text);
+    }
     record.statements = match &failure {
         Failure::Opaque(_, _, Undone::NobodyKnows) => Some(0),
         _ => Some(script.statements().len()).filter(|count| *count > 0),
@@ -108,29 +126,36 @@ where
             record.statement = Some(at + 1);
             let statement = &script.statements()[at];
             let remedy = format!("{remedy}{}", remains(statement));
-            let place = Place::new(migration.path(), migration.up(), statement.start, at + 1, statement.text);
+            let place =
+                Place::new(step.file.clone(), migration.text(step.way), statement.start, at + 1, statement.text);
             let words = words(&error);
-            let failed = Error::new(code, format!("migration {name} failed"), remedy);
+            let failed = Error::new(code, format!("{what}{name} failed"), remedy);
             (failed.with_place(place).with_database(error), words)
         }
         Failure::Intent(error) | Failure::Around(error) | Failure::Unrecorded(error) => {
             let words = words(&error);
-            let message = format!("migration {name} could not be recorded or committed");
+            let message = format!("{what}{name} could not be recorded or committed");
             (Error::new(code, message, remedy).with_database(error), words)
         }
         Failure::Opaque(error, _, undone) => {
             let remedy = match undone {
-                Undone::All => remedy.to_owned(),
-                Undone::NobodyKnows => format!(
-                    "nobody knows how much of it took: do the rest by hand, then resolve {version} as applied; or undo what took, \
-                     then resolve it as rolled back"
-                ),
+                Undone::All => remedy,
+                Undone::NobodyKnows => {
+                    let [whole, nothing] = match step.way {
+                        Way::Up => ["applied", "rolled back"],
+                        Way::Down => ["rolled back", "applied"],
+                    };
+                    format!(
+                        "nobody knows how much of it took: do the rest by hand, then resolve {version} as {whole}; or undo what \
+                         took, then resolve it as {nothing}"
+                    )
+                }
             };
             let words = error.to_string();
-            (Error::new(code, format!("migration {name} failed"), remedy).with_boxed(error), words)
+            (Error::new(code, format!("{what}{name} failed"), remedy).with_boxed(error), words)
         }
-        Failure::ForeignKeys(what) => {
-            (Error::new(code, format!("{} was undone: {what}", migration.path()), remedy), what)
+        Failure::ForeignKeys(broken) => {
+            (Error::new(code, format!("{} was undone: {broken}", step.file), remedy), broken)
         }
     };
     record.detail = Some(words.chars().take(2000).collect());

@@ -22,10 +22,10 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::history::{Writer, Written};
 use crate::lock::{Wait, jitter};
-use crate::migration::Migration;
-use crate::plan::{Plan, Scripts};
+use crate::migration::{Migration, Way};
+use crate::plan::{Plan, Scripts, Step};
 use crate::record::{Record, RecordKind};
-use crate::report::{Applied, Report};
+use crate::report::{Applied, Report, Reverted};
 use crate::source::Opened;
 
 /// How often a transaction is tried that the database asks to try again.
@@ -42,8 +42,8 @@ pub(crate) enum Grouping {
     All,
     /// All in one transaction, and the foreign keys are looked at after each migration.
     Watched,
-    /// What is before the migration at this position of the set, then that one in a transaction of its own: its verdict.
-    Verdict(usize),
+    /// What is before the migration at this position of the set, then that one, this way, in a transaction of its own: its verdict.
+    Verdict(usize, Way),
 }
 
 /// Why carrying out a plan stopped.
@@ -109,26 +109,29 @@ where
         let migration = scripts.set.at(step.position);
         let span = tracing::info_span!(target: "migrator", "migrator.migration", version = migration.version());
         let _in_migration = span.enter();
-        let (version, name) = (migration.version(), migration.name());
-        run.wait.hook.emit(Event::Started { version, name, step: at + 1, steps });
+        let (version, name, number) = (migration.version(), migration.name(), at + 1);
+        run.wait.hook.emit(match step.way {
+            Way::Up => Event::Started { version, name, step: number, steps },
+            Way::Down => Event::Reverting { version, name, step: number, steps },
+        });
         let script = scripts.of(step);
         let source = source.filter(|_| migration.is_called());
         if step.transaction && step.resume_at.is_none() {
-            if run.grouping == Grouping::Verdict(step.position) {
+            if run.grouping == Grouping::of(step) {
                 renew(conn, run)?;
             }
-            in_transaction(conn, run, &migration, script, &keys.before, |conn, run, begin| match source {
-                Some(source) => whole(conn, &migration, source),
+            in_transaction(conn, run, step, &migration, script, &keys.before, |conn, run, begin| match source {
+                Some(source) => whole(conn, &migration, step.way, source),
                 None => statements(conn, run, script, begin),
             })?;
             if run.grouping == Grouping::Watched {
-                keys.look(conn, step.position)?;
+                keys.look(conn, step)?;
             }
         } else {
             keys.hold(conn, run.grouping)?;
             match source {
-                Some(source) => opaque(conn, run, &migration, script, source)?,
-                None => one_by_one(conn, run, &migration, script, step)?,
+                Some(source) => opaque(conn, run, step, &migration, script, source)?,
+                None => one_by_one(conn, run, step, &migration, script)?,
             }
             if let Some(message) = keys.accept(conn, name)? {
                 run.wait.hook.emit(Event::Warning { message: &message });
@@ -145,17 +148,17 @@ where
 struct Keys {
     /// What nobody is blamed for.
     before: Vec<Violations>,
-    /// The position of the first migration after which the keys did not hold until now.
-    broken_since: Option<usize>,
+    /// The verdict on the first migration after which the keys did not hold until now.
+    broken_since: Option<Grouping>,
 }
 
 impl Keys {
-    fn look<C>(&mut self, conn: &mut C, position: usize) -> Result<(), Stop>
+    fn look<C>(&mut self, conn: &mut C, step: &Step) -> Result<(), Stop>
     where
         C: LoadConnection<Backend: Dialect>,
     {
         let broken = grown(&self.before, &violations(conn)?).is_some();
-        self.broken_since = if broken { self.broken_since.or(Some(position)) } else { None };
+        self.broken_since = if broken { self.broken_since.or(Some(Grouping::of(step))) } else { None };
         Ok(())
     }
 
@@ -165,7 +168,7 @@ impl Keys {
         C: LoadConnection<Backend: Dialect>,
     {
         match self.broken_since {
-            Some(position) => Err(Stop::Again(Grouping::Verdict(position))),
+            Some(verdict) => Err(Stop::Again(verdict)),
             None if grouping != Grouping::Watched && grown(&self.before, &violations(conn)?).is_some() => {
                 Err(Stop::Again(Grouping::Watched))
             }
@@ -185,11 +188,21 @@ impl Keys {
     }
 }
 
+impl Grouping {
+    /// The verdict on one step.
+    fn of(step: &Step) -> Self {
+        Self::Verdict(step.position, step.way)
+    }
+}
+
 impl Run<'_> {
     /// Takes a migration into the report. Where it is committed already, the host is told.
-    fn done(&mut self, migration: &Migration<'_>, start: Instant, committed: bool) {
-        let (version, name) = (migration.version().to_owned(), migration.name().to_owned());
-        self.report.applied.push(Applied { version, name, duration_ms: millis(start.elapsed()) });
+    fn done(&mut self, step: &Step, start: Instant, committed: bool) {
+        let (version, name, duration_ms) = (step.version.clone(), step.name.clone(), millis(start.elapsed()));
+        match step.way {
+            Way::Up => self.report.applied.push(Applied { version, name, duration_ms }),
+            Way::Down => self.report.reverted.push(Reverted { version, name, duration_ms }),
+        }
         if committed {
             self.flush();
         }
@@ -219,6 +232,7 @@ enum Recorded {
 fn in_transaction<C>(
     conn: &mut C,
     run: &mut Run<'_>,
+    step: &Step,
     migration: &Migration<'_>,
     script: &Script<'_>,
     before: &[Violations],
@@ -230,7 +244,8 @@ where
     let start = Instant::now();
     let bounds = if migration.is_called() { Bounds::Counted } else { Bounds::of_script::<C>() };
     // Who may look into the history finds it complete, and what cannot be recorded beside it names it.
-    let waits = C::Backend::LOCK_IS_TRANSACTION && !migration.is_called() && !run.writer.is_named_in(migration.up());
+    let waits =
+        C::Backend::LOCK_IS_TRANSACTION && !migration.is_called() && !run.writer.is_named_in(migration.text(step.way));
     if !waits {
         catch_up(conn, run)?;
     }
@@ -238,14 +253,14 @@ where
         let mut begin = bounds.begin(conn)?;
         let mut body = || -> Result<Recorded, Failure> {
             statements(conn, run, &mut begin)?;
-            if run.grouping == Grouping::Verdict(migration.position()) {
+            if run.grouping == Grouping::of(step) {
                 let after = C::Backend::violations(conn)?;
                 if let Some(what) = grown(before, &after) {
                     return Err(Failure::ForeignKeys(what));
                 }
             }
             let restore = if migration.is_called() { run.restore } else { restore::<C>(run, script) };
-            let record = applied_since(run, migration, script, start);
+            let record = done_since(run, step, migration, script, start);
             if waits {
                 bounds.commit(conn, restore)?;
                 return Ok(Recorded::Later(record));
@@ -270,18 +285,18 @@ where
         }
     });
     let Err(failure) = failure else {
-        run.done(migration, start, !C::Backend::LOCK_IS_TRANSACTION);
+        run.done(step, start, !C::Backend::LOCK_IS_TRANSACTION);
         return Ok(());
     };
     // INSERT OR ROLLBACK, RAISE(ROLLBACK) and a full disk end the whole transaction, and with it the migrations before.
     if C::Backend::LOCK_IS_TRANSACTION && depth(conn) == 0 {
-        let verdict = Grouping::Verdict(migration.position());
+        let verdict = Grouping::of(step);
         if run.grouping != verdict {
             return Err(Stop::Again(verdict));
         }
         resume::<C>(conn, run)?;
     }
-    Err(Stop::Error(failed(conn, run, migration, script, failure)))
+    Err(Stop::Error(failed(conn, run, step, migration, script, failure)))
 }
 
 /// The SQL that undoes what a script changed in the session. In SQLite only a statement of its own, a PRAGMA, can change it.
@@ -357,17 +372,27 @@ where
     unreachable!("attempts do not end")
 }
 
-/// The record that ends a migration.
+/// The record that a migration is applied.
 fn applied(run: &Run<'_>, migration: &Migration<'_>, script: &Script<'_>) -> Record {
     let mut record = run.writer.record(RecordKind::Applied, migration.version(), migration.name());
     record.checksum = migration.recorded();
     record.statements = (!migration.is_called()).then(|| script.statements().len());
+    record.breaks_before = script.breaks_before().map(str::to_owned);
     record
 }
 
-/// The record that ends a migration, and how long it took until now.
-fn applied_since(run: &Run<'_>, migration: &Migration<'_>, script: &Script<'_>, start: Instant) -> Record {
-    Record { duration_ms: Some(millis(start.elapsed())), ..applied(run, migration, script) }
+/// The record that ends a migration, one way or the other, and how long it took until now.
+fn done_since(run: &Run<'_>, step: &Step, migration: &Migration<'_>, script: &Script<'_>, start: Instant) -> Record {
+    let record = match step.way {
+        Way::Up => applied(run, migration, script),
+        Way::Down => Record {
+            kind: Some(RecordKind::Reverted),
+            checksum: step.text,
+            breaks_before: None,
+            ..applied(run, migration, script)
+        },
+    };
+    Record { duration_ms: Some(millis(start.elapsed())), ..record }
 }
 
 fn violations<C>(conn: &mut C) -> Result<Vec<Violations>, Stop>

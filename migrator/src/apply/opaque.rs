@@ -6,11 +6,11 @@ use diesel::connection::{LoadConnection, TransactionManager};
 use migrator_source::sql::{Mode, Script};
 
 use super::failure::{Failure, Undone, failed, lost_or};
-use super::outside::{pause, resume};
-use super::{Run, Stop, applied_since, retrying};
+use super::outside::{intent, pause, resume};
+use super::{Run, Stop, done_since, retrying};
 use crate::dialect::{Dialect, depth};
-use crate::migration::Migration;
-use crate::record::RecordKind;
+use crate::migration::{Migration, Way};
+use crate::plan::Step;
 use crate::session::send;
 use crate::source::{Opened, Words};
 
@@ -18,12 +18,12 @@ use crate::source::{Opened, Words};
 const WHOLE: &str = "migrator_whole";
 
 /// Runs it inside of the transaction that is open.
-pub(super) fn whole<C>(conn: &mut C, migration: &Migration<'_>, source: &Opened<C>) -> Result<(), Failure>
+pub(super) fn whole<C>(conn: &mut C, migration: &Migration<'_>, way: Way, source: &Opened<C>) -> Result<(), Failure>
 where
     C: LoadConnection<Backend: Dialect>,
 {
     conn.batch_execute(&format!("SAVEPOINT {WHOLE}"))?;
-    call(conn, migration, source).map_err(|words| {
+    call(conn, migration, way, source).map_err(|words| {
         // Where the savepoint is gone because the whole transaction is, diesel's depth says so to whoever asks next.
         let undone = match conn.batch_execute(&format!("ROLLBACK TO SAVEPOINT {WHOLE}")) {
             Ok(()) => Undone::All,
@@ -45,6 +45,7 @@ where
 pub(super) fn opaque<C>(
     conn: &mut C,
     run: &mut Run<'_>,
+    step: &Step,
     migration: &Migration<'_>,
     script: &Script<'_>,
     source: &Opened<C>,
@@ -56,21 +57,21 @@ where
     if C::Backend::LOCK_IS_TRANSACTION {
         pause::<C>(conn, run)?;
     }
-    let planned = run.writer.record(RecordKind::Planned, migration.version(), migration.name());
+    let planned = run.writer.record(intent(step.way), migration.version(), migration.name());
     run.writer.write(conn, &planned).map_err(|error| Stop::Error(lost_or(conn, run, error)))?;
-    let in_transaction = migration.declared() == Some(Mode::Transaction);
+    let in_transaction = migration.declared(step.way) == Some(Mode::Transaction);
     let done = retrying::<C, _>(conn, run, |conn, run| {
         if !in_transaction {
-            call(conn, migration, source).map_err(|words| failure::<C>(words, Undone::NobodyKnows))?;
+            call(conn, migration, step.way, source).map_err(|words| failure::<C>(words, Undone::NobodyKnows))?;
             send(conn, run.restore).map_err(Failure::Unrecorded)?;
-            let record = applied_since(run, migration, script, start);
+            let record = done_since(run, step, migration, script, start);
             return run.writer.write(conn, &record).map_err(Failure::Unrecorded);
         }
         C::TransactionManager::begin_transaction(conn)?;
         let mut body = || -> Result<_, Failure> {
-            whole(conn, migration, source)?;
+            whole(conn, migration, step.way, source)?;
             send(conn, run.restore).map_err(Failure::Unrecorded)?;
-            let (sql, written) = run.writer.sql::<C::Backend>(&applied_since(run, migration, script, start));
+            let (sql, written) = run.writer.sql::<C::Backend>(&done_since(run, step, migration, script, start));
             conn.batch_execute(&sql).map_err(Failure::Unrecorded)?;
             Ok(written)
         };
@@ -90,10 +91,10 @@ where
     });
     let result = match done {
         Ok(()) => {
-            run.done(migration, start, true);
+            run.done(step, start, true);
             Ok(())
         }
-        Err(failure) => Err(Stop::Error(failed(conn, run, migration, script, failure))),
+        Err(failure) => Err(Stop::Error(failed(conn, run, step, migration, script, failure))),
     };
     if C::Backend::LOCK_IS_TRANSACTION {
         // For the end of the lock, which commits it; an error above is the one that counts.
@@ -104,12 +105,12 @@ where
 }
 
 /// Calls it. A transaction that it opened and did not end, since it panicked perhaps, is rolled back, and is a failure.
-fn call<C>(conn: &mut C, migration: &Migration<'_>, source: &Opened<C>) -> Result<(), Words>
+fn call<C>(conn: &mut C, migration: &Migration<'_>, way: Way, source: &Opened<C>) -> Result<(), Words>
 where
     C: LoadConnection<Backend: Dialect>,
 {
     let level = depth(conn);
-    let called = source(conn, migration.version());
+    let called = source(conn, migration.version(), way);
     let left_open = depth(conn) > level;
     while depth(conn) > level {
         C::TransactionManager::rollback_transaction(conn)?;

@@ -8,11 +8,11 @@ use migrator_source::sql::{Kind, Script, SqlDialect, Statement};
 
 use super::bounds::Bounds;
 use super::failure::{Failure, failed, lost_or};
-use super::{Grouping, Run, Stop, announce, applied_since, catch_up, execute, restore, retrying};
+use super::{Grouping, Run, Stop, announce, catch_up, done_since, execute, restore, retrying};
 use crate::dialect::{Dialect, Outcome, Work, refused};
-use crate::history::enclosed;
+use crate::history::{Written, enclosed};
 use crate::lock;
-use crate::migration::Migration;
+use crate::migration::{Migration, Way};
 use crate::plan::{Step, leaves_remains, prefix};
 use crate::record::{Record, RecordKind};
 use crate::session::send;
@@ -21,9 +21,9 @@ use crate::session::send;
 pub(super) fn one_by_one<C>(
     conn: &mut C,
     run: &mut Run<'_>,
+    step: &Step,
     migration: &Migration<'_>,
     script: &Script<'_>,
-    step: &Step,
 ) -> Result<(), Stop>
 where
     C: LoadConnection<Backend: Dialect>,
@@ -34,9 +34,10 @@ where
         pause::<C>(conn, run)?;
     }
     let (version, name) = (migration.version(), migration.name());
-    let mut planned = run.writer.record(RecordKind::Planned, version, name);
-    planned.checksum = Some(migration.checksum());
+    let mut planned = run.writer.record(intent(step.way), version, name);
+    planned.checksum = if step.way == Way::Up { Some(migration.checksum()) } else { step.text };
     planned.statements = Some(count);
+    planned.breaks_before = script.breaks_before().filter(|_| step.way == Way::Up).map(str::to_owned);
     let from = step.resume_at.map_or(0, |number| number - 1);
     // What the applied part set in its session is gone with that session.
     let repeated =
@@ -56,10 +57,10 @@ where
         for (at, statement) in script.statements().iter().enumerate().skip(from) {
             let mut tried = step.retried;
             let record = if at + 1 == count {
-                applied_since(run, migration, script, start)
+                done_since(run, step, migration, script, start)
             } else {
                 let mut record = run.writer.record(RecordKind::Statement, version, name);
-                record.checksum = prefix(migration.up(), script, at + 1);
+                record.checksum = prefix(migration.text(step.way), script, at + 1);
                 record.statement = Some(at + 1);
                 record.statements = Some(count);
                 record
@@ -79,7 +80,7 @@ where
             })?;
         }
         if from >= count {
-            let record = applied_since(run, migration, script, start);
+            let record = done_since(run, step, migration, script, start);
             run.writer.write(conn, &record)?;
         }
         Ok(())
@@ -87,18 +88,26 @@ where
     match result {
         Ok(()) => {
             // Told before the lock is taken again: it is committed whatever comes.
-            run.done(migration, start, true);
+            run.done(step, start, true);
             if C::Backend::LOCK_IS_TRANSACTION { resume::<C>(conn, run) } else { Ok(()) }
         }
         Err(Failure::Intent(error)) => Err(Stop::Error(lost_or(conn, run, error))),
         Err(failure) => {
-            let error = failed(conn, run, migration, script, failure);
+            let error = failed(conn, run, step, migration, script, failure);
             if C::Backend::LOCK_IS_TRANSACTION {
                 // For the end of the lock, which commits it; the error above is the one that counts.
                 let _nothing_is_lost = resume::<C>(conn, run);
             }
             Err(Stop::Error(error))
         }
+    }
+}
+
+/// The record that a script which cannot be rolled back is about to start.
+pub(super) fn intent(way: Way) -> RecordKind {
+    match way {
+        Way::Up => RecordKind::Planned,
+        Way::Down => RecordKind::Reverting,
     }
 }
 
@@ -157,7 +166,7 @@ fn statement_and_outcome<C>(
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    let is_last = record.kind == Some(RecordKind::Applied);
+    let is_last = record.kind != Some(RecordKind::Statement);
     let restore = if is_last { restore::<C>(run, script) } else { "" };
     let of_script = |error| Failure::Statement(at, error);
     if travels_with_intent::<C>(Some(statement)) {
@@ -200,12 +209,12 @@ where
     C: LoadConnection<Backend: Dialect>,
 {
     let mut sequence = run.writer.sequence;
-    let mut sql = |record: &Record| {
+    let mut sql = |record: &Record, before: Option<&Written>| {
         sequence += 1;
-        run.writer.sql::<C::Backend>(&Record { sequence, ..record.clone() })
+        run.writer.sql_behind::<C::Backend>(before, &Record { sequence, ..record.clone() })
     };
-    let planned = intent.as_ref().map(&mut sql);
-    let (outcome, written) = sql(record);
+    let planned = intent.as_ref().map(|intent| sql(intent, None));
+    let (outcome, written) = sql(record, planned.as_ref().map(|(_, planned)| planned));
     let before = planned.as_ref().map_or_else(String::new, |(sql, _)| enclosed(sql));
     let behind = match statement.kind {
         Kind::Plain => format!("SET @migrator_came_to = 2;{restore}\n{outcome}\nCOMMIT;"),

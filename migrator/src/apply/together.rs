@@ -164,10 +164,13 @@ fn message<D: Dialect>(
     records: &mut Several<'_, D>,
 ) -> String {
     let mut message = records.prepare();
+    if together.quiet {
+        message.push_str(D::HASTEN_ALL);
+    }
     for (at, (migration, script)) in travellers.iter().enumerate() {
         let is_last = at + 1 == travellers.len();
         let restores = is_last || !together.quiet;
-        let _infallible = writeln!(message, "BEGIN;{}", if is_last { "" } else { D::HASTEN });
+        let _infallible = writeln!(message, "BEGIN;{}", if is_last || !restores { "" } else { D::HASTEN });
         for statement in script.statements() {
             tracing::trace!(target: "migrator", sql = statement.text, "statement");
             let _infallible = writeln!(message, "{};", statement.text);

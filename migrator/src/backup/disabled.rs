@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::place::Place;
 use super::restore::Bringing;
 use super::{Copied, Source, Tick};
 use crate::error::Error;
@@ -17,6 +18,10 @@ pub(super) fn check(_file: &Path, _programs: Option<&Path>) -> Result<(), Error>
 }
 
 pub(super) fn restore(_bringing: &mut Bringing<'_>) -> Result<Vec<String>, Error> {
+    Err(not_built())
+}
+
+pub(super) fn marks(_place: &Place) -> Result<Option<Vec<String>>, Error> {
     Err(not_built())
 }
 

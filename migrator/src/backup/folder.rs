@@ -9,6 +9,7 @@ use migrator_source::checksum::{digest_of, hex};
 use super::check_readable;
 use super::making::sync_folder;
 use super::manifest::Manifest;
+use super::place::Place;
 use crate::error::Error;
 
 /// A folder of backups. Of one that is not there nothing is listed.
@@ -69,6 +70,23 @@ impl Backups {
         Ok(listing)
     }
 
+    /// The newest backup of the database that this URL names, by manifests and sizes.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list), and when the URL cannot be read.
+    pub fn newest(&self, database_url: &str) -> Result<Option<Manifest>, Error> {
+        let database = Place::parse(database_url)?.to_string();
+        Ok(self.list()?.backups.into_iter().rfind(|manifest| manifest.database == database))
+    }
+
+    /// How old the newest backup of the database that this URL names is; `None` when there is none. Cheap enough for a probe.
+    ///
+    /// # Errors
+    /// As [`newest`](Self::newest).
+    pub fn age(&self, database_url: &str) -> Result<Option<Duration>, Error> {
+        Ok(self.newest(database_url)?.and_then(|manifest| manifest.age()))
+    }
+
     /// Reads each backup whole: its digest, and whether its database can read it.
     ///
     /// # Errors
@@ -112,8 +130,7 @@ impl Backups {
         let is_old = |manifest: &Manifest| match older_than {
             None => true,
             // A time that cannot be read is of no age that allows anything.
-            Some(limit) => humantime::parse_rfc3339(&manifest.created_at)
-                .is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > limit)),
+            Some(limit) => manifest.age().is_some_and(|age| age > limit),
         };
         let mut deleted = Vec::new();
         for group in of_each.into_iter().filter(|group| group.iter().skip(keep.max(1)).any(is_old)) {
@@ -143,6 +160,13 @@ fn delete(file: &Path) -> Result<(), Error> {
 }
 
 impl Manifest {
+    /// How long ago it was made, by this machine's clock; no time at all when that is in the future. `None` when the manifest's time
+    /// cannot be read.
+    pub fn age(&self) -> Option<Duration> {
+        let made = humantime::parse_rfc3339(&self.created_at).ok()?;
+        Some(SystemTime::now().duration_since(made).unwrap_or_default())
+    }
+
     /// The folder of the backup.
     pub(super) fn folder(&self) -> PathBuf {
         let folder = self.file.parent().filter(|folder| !folder.as_os_str().is_empty());

@@ -358,3 +358,20 @@ fn restore_of(dialect: SqlDialect, bringing: &mut Bringing<'_>) -> Result<Vec<St
         SqlDialect::Mysql => mysql::restore(bringing),
     }
 }
+
+/// What a database is marked as; `None` when it is not there.
+fn marks_of(place: &Place) -> Result<Option<Vec<String>>, Error> {
+    match place.dialect() {
+        SqlDialect::Sqlite => sqlite::marks(place),
+        SqlDialect::Postgres => postgres::marks(place),
+        SqlDialect::Mysql => mysql::marks(place),
+    }
+}
+
+/// What the history in this schema, or in the connection's own, is marked as.
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
+fn marks<C: LoadConnection<Backend: Dialect>>(conn: &mut C, schema: Option<&str>) -> Result<Vec<String>, Error> {
+    let facts =
+        C::Backend::facts(conn, schema).map_err(|error| database_refused::<C::Backend>("tell what it is", error))?;
+    history::marks(conn, &facts)
+}

@@ -124,7 +124,7 @@ pub(super) fn restore(bringing: &mut Bringing<'_>) -> Result<Vec<String>, Error>
         drop(old);
         (bringing.copy)(standing)?;
     }
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<String> = unseen(&mut conn)?.into_iter().collect();
     let made =
         found.first().map(|row| format!(" CHARACTER SET {} COLLATE {}", row.text(0), row.text(1))).unwrap_or_default();
     let trial = format!(
@@ -164,6 +164,18 @@ pub(super) fn restore(bringing: &mut Bringing<'_>) -> Result<Vec<String>, Error>
     Ok(warnings)
 }
 
+/// What the database is marked as; `None` when there is none.
+pub(super) fn marks(place: &Place) -> Result<Option<Vec<String>>, Error> {
+    let server = server(place)?;
+    let name = server.database();
+    let mut conn = connect(server, &server.url_of("information_schema", true))?;
+    let sql = format!("SELECT '1' FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = {}", Mysql::literal(&name));
+    match rows(&mut conn, &sql)?.is_empty() {
+        true => Ok(None),
+        false => super::marks(&mut conn, Some(&name)).map(Some),
+    }
+}
+
 fn fill(
     bringing: &Bringing<'_>,
     server: &Server,
@@ -193,6 +205,23 @@ fn nobody_in(conn: &mut MysqlConnection, database: &str, sessions: Policy) -> Re
         }
         Ok(found.iter().map(|row| format!("connection {} user {}", row.text(0), row.text(1))).collect())
     })
+}
+
+/// A word about sessions that this role is not shown: nobody knows whether they use the database.
+fn unseen(conn: &mut MysqlConnection) -> Result<Option<String>, Error> {
+    let all = rows(conn, "SHOW GLOBAL STATUS LIKE 'Threads_connected'")?;
+    let shown = rows(
+        conn,
+        "SELECT CAST(COUNT(*) AS CHAR) FROM information_schema.PROCESSLIST WHERE COMMAND NOT IN ('Daemon', 'Slave_IO', 'Slave_SQL', \
+         'Slave_worker', 'Binlog Dump')",
+    )?;
+    let number = |rows: &[Cells], at| rows.first().and_then(|row| row.number::<u64>(at)).unwrap_or(0);
+    let hidden = number(&all, 1).saturating_sub(number(&shown, 0));
+    Ok((hidden > 0).then(|| {
+        format!(
+            "the role lacks PROCESS: whether {hidden} other sessions of the server used the database was not to be seen"
+        )
+    }))
 }
 
 /// A server's version, and which of the two it is: their programs do not serve each other.

@@ -43,6 +43,14 @@ impl Place {
         }
     }
 
+    /// What the database is called: the path of a file, or the server's name for it.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::File(path) => full(path).display().to_string(),
+            Self::Server(server) => server.database(),
+        }
+    }
+
     /// What a file that is made of the database begins with.
     pub(super) fn stem(&self) -> String {
         let name = match self {

@@ -102,6 +102,27 @@ pub(super) fn restore(bringing: &mut Bringing<'_>) -> Result<Vec<String>, Error>
     Ok(warnings)
 }
 
+/// What the database is marked as, in any of its schemas; `None` when there is none.
+pub(super) fn marks(place: &Place) -> Result<Option<Vec<String>>, Error> {
+    let server = server(place)?;
+    let name = server.database();
+    let sql = format!("SELECT '1' FROM pg_catalog.pg_database WHERE datname = {}", literal(&name));
+    if rows(&mut maintenance(server, &name)?, &sql)?.is_empty() {
+        return Ok(None);
+    }
+    let mut conn = connect(server, &server.url_of(&name, true))?;
+    let schemas = rows(
+        &mut conn,
+        "SELECT n.nspname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = \
+         '__migrator_meta'",
+    )?;
+    let mut marks = Vec::new();
+    for schema in &schemas {
+        marks.extend(super::marks(&mut conn, Some(schema.text(0)))?);
+    }
+    Ok(Some(marks))
+}
+
 fn fill(bringing: &Bringing<'_>, server: &Server, restore: &Program, fresh: &str) -> Result<(), Error> {
     let (mut command, _password) = told(restore, server, fresh)?;
     command.args(["--single-transaction", "--exit-on-error", "--no-password"]).arg(&bringing.manifest.file);
@@ -128,8 +149,10 @@ impl Exchange {
 
     /// Refuses other sessions in the database, or ends them.
     fn nobody_in(&self, conn: &mut PgConnection, sessions: Policy) -> Result<(), Error> {
+        // Of other roles' sessions a role without pg_read_all_stats is not told the type.
         let of = format!(
-            "FROM pg_catalog.pg_stat_activity WHERE datname = {} AND pid <> pg_backend_pid() AND backend_type = 'client backend'",
+            "FROM pg_catalog.pg_stat_activity WHERE datname = {} AND pid <> pg_backend_pid() AND (backend_type = 'client backend' OR \
+             backend_type IS NULL AND usesysid IS NOT NULL)",
             literal(&self.name)
         );
         let list = format!(

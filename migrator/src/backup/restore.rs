@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use super::manifest::Manifest;
 use super::place::Place;
-use super::{Source, Spot, Standing, restore_of, write};
+use super::{Source, Spot, Standing, marks_of, restore_of, write};
+use crate::environment::Environment;
 use crate::error::Error;
 use crate::event::{Event, Hook, Listener};
+use crate::guard::{self, Act, Facing};
 use crate::plan::Policy;
 
 /// Brings a backup back: options first, then [`into`](Self::into).
@@ -36,6 +38,8 @@ pub struct Restore {
     programs: Option<PathBuf>,
     sessions: Policy,
     other: Policy,
+    environment: Option<Environment>,
+    confirmed: Option<String>,
     hook: Hook,
 }
 
@@ -43,7 +47,9 @@ impl Restore {
     /// Restores this file, which must have its manifest beside it.
     pub fn of(file: impl Into<PathBuf>) -> Self {
         let hook = Hook::default();
-        Self { file: file.into(), programs: None, sessions: Policy::Refuse, other: Policy::Refuse, hook }
+        let (programs, environment, confirmed) = (None, None, None);
+        let (sessions, other) = (Policy::Refuse, Policy::Refuse);
+        Self { file: file.into(), programs, sessions, other, environment, confirmed, hook }
     }
 
     /// The folder of `pg_restore`, `mariadb` and the programs that make the copy. Default: the `PATH`.
@@ -67,6 +73,18 @@ impl Restore {
         self
     }
 
+    /// What this process takes the database for. One that is marked as something else is not replaced. Default: nothing.
+    pub fn environment(mut self, environment: Environment) -> Self {
+        self.environment = Some(environment);
+        self
+    }
+
+    /// The database's name, typed back: on production a restore wants it. For SQLite it is the name of the file. Default: none.
+    pub fn confirm(mut self, database: impl Into<String>) -> Self {
+        self.confirmed = Some(database.into());
+        self
+    }
+
     /// Is told about the copy that is made first.
     pub fn on_event(mut self, hook: impl Fn(Event<'_>) + Send + Sync + 'static) -> Self {
         let hook: std::sync::Arc<Listener> = std::sync::Arc::new(hook);
@@ -77,7 +95,8 @@ impl Restore {
     /// Restores into the database that this URL names. It need not be there yet.
     ///
     /// # Errors
-    /// `backup_damaged` when the backup is not what its manifest says; `restore_refused` when the database is in use, or another
+    /// `environment_mismatch` and `not_confirmed` when the database that is replaced is marked as something else, or is production
+    /// and its name was not typed back; `backup_damaged` when the backup is not what its manifest says; `restore_refused` when the database is in use, or another
     /// one; `backup_failed` when the present state could not be copied; `program` when a program is missing or too old;
     /// `restore_failed` when the database refuses, which says whether anything was changed.
     pub fn into(self, url: &str) -> Result<Restored, Error> {
@@ -98,6 +117,7 @@ impl Restore {
             }
             warnings.push(message);
         }
+        let before = self.guard(&place)?;
         let programs = self.programs.as_deref();
         manifest.verify(programs)?;
         let mut copy = None;
@@ -118,7 +138,36 @@ impl Restore {
             _ => error,
         });
         warnings.extend(told?);
+        let expected = before.or(self.environment.map(|mine| mine.name().to_owned()));
+        warnings.extend(another_mark(&place, expected.as_deref(), *from != to));
         Ok(Restored { backup: manifest, copy, into: to, warnings })
+    }
+}
+
+impl Restore {
+    /// Refuses to replace a database that is marked as something else, or is production. Returns what it is marked as.
+    fn guard(&self, place: &Place) -> Result<Option<String>, Error> {
+        // One that is not there is nobody's.
+        let Some(marks) = marks_of(place)? else { return Ok(None) };
+        let (database, marked) = (place.name(), guard::strictest(&marks));
+        let (declared, confirmed) = (self.environment, self.confirmed.as_deref());
+        guard::allow(Act::Destroy("restore"), Facing { database: &database, declared, marked, confirmed })?;
+        Ok(marked.map(str::to_owned))
+    }
+}
+
+/// A word about the mark, which came with the backup, where it is not what was expected.
+fn another_mark(place: &Place, expected: Option<&str>, is_another: bool) -> Option<String> {
+    let marks = marks_of(place).ok().flatten()?;
+    match (guard::strictest(&marks), expected) {
+        (marked, expected) if marked == expected => None,
+        (Some(marked), Some(expected)) => Some(format!(
+            "it is marked {marked} now, as the backup is; `migrator mark {expected}` says again what it is for"
+        )),
+        (Some(marked), None) => is_another
+            .then(|| format!("it is marked {marked} now, as the backup is; `migrator mark ENV` says what it is for")),
+        (None, expected) => expected
+            .map(|expected| format!("it is not marked any more; `migrator mark {expected}` says again what it is for")),
     }
 }
 

@@ -125,6 +125,15 @@ pub(super) fn restore(bringing: &mut Bringing<'_>) -> Result<Vec<String>, Error>
     Ok(warnings)
 }
 
+/// What the database is marked as; `None` when there is none.
+pub(super) fn marks(place: &Place) -> Result<Option<Vec<String>>, Error> {
+    let file = full(&path(place)?);
+    match file.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+        true => super::marks(&mut open(&file, "rw")?, None).map(Some),
+        false => Ok(None),
+    }
+}
+
 /// The database that is replaced, under its write lock.
 struct Held {
     conn: SqliteConnection,

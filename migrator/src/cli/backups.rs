@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::global::Global;
 use super::host::{On, Purpose, Verb};
-use super::{FINDINGS, output};
+use super::{FINDINGS, ask, output};
 use crate::backup::{Backup, Backups, Listing, Manifest, Restore};
 use crate::url::Url;
 use crate::{Dialect, Error, Policy};
@@ -132,17 +132,28 @@ impl BackupsArgs {
 impl RestoreArgs {
     pub(super) fn answer(&self, global: &Global, url: &Url) -> Result<ExitCode, Error> {
         let policy = |allow| if allow { Policy::Allow } else { Policy::Refuse };
-        let mut restore = Restore::of(&self.file)
-            .while_connected(policy(self.while_connected))
-            .other_database(if self.other_database { Policy::Warn } else { Policy::Refuse });
-        if let Some(folder) = &self.programs.programs {
-            restore = restore.programs(folder);
-        }
+        let restore = |name: Option<&str>| {
+            let mut restore = Restore::of(&self.file)
+                .while_connected(policy(self.while_connected))
+                .other_database(if self.other_database { Policy::Warn } else { Policy::Refuse });
+            if let Some(folder) = &self.programs.programs {
+                restore = restore.programs(folder);
+            }
+            if let Some(environment) = global.env {
+                restore = restore.environment(environment);
+            }
+            if let Some(name) = name.or(global.confirm.as_deref()) {
+                restore = restore.confirm(name);
+            }
+            if !global.quiet {
+                restore = restore.on_event(|event| output::event(&event));
+            }
+            restore.into(url.text())
+        };
         if !global.quiet {
             output::note(&format!("database: {url}"));
-            restore = restore.on_event(|event| output::event(&event));
         }
-        let restored = restore.into(url.text())?;
+        let restored = ask::name(global, restore)?;
         if global.json {
             output::json(&json!({ "restored": restored }));
         } else {

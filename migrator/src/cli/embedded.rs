@@ -4,15 +4,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::Args;
 use clap::{ArgMatches, FromArgMatches};
-use clap::{Args, Subcommand};
 use diesel::connection::LoadConnection;
 
 use super::command::Command;
 use super::global::{Directory, Global};
 use super::host::{self, Host, Verb};
-use super::output;
-use super::seed::SeedArgs;
+use super::{output, signals};
 use crate::url::Url;
 use crate::{Dialect, Error, MigrationSet, Migrator, Seed};
 
@@ -20,23 +19,17 @@ use crate::{Dialect, Error, MigrationSet, Migrator, Seed};
 ///
 /// `new`, `check`, `seal` and `accept` are for the one who writes migrations: they read and write the directory that the set was
 /// embedded from, or `--dir`. Every other command works with what is embedded.
+///
+/// It is small, so that it is no burden to the host's own commands.
 #[derive(Debug)]
-pub struct Db(Line);
+pub struct Db(Box<Line>);
 
 #[derive(Debug, Args)]
 struct Line {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
-    command: DbCommand,
-}
-
-/// Every command, with those that a directory alone cannot have.
-#[derive(Debug, Subcommand)]
-pub(super) enum DbCommand {
-    #[command(flatten)]
-    Shared(Command),
-    Seed(SeedArgs),
+    command: Command,
 }
 
 impl Args for Db {
@@ -57,7 +50,7 @@ impl Args for Db {
 
 impl FromArgMatches for Db {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        Line::from_arg_matches(matches).map(Self)
+        Line::from_arg_matches(matches).map(|line| Self(Box::new(line)))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -114,13 +107,9 @@ where
     /// Does what was typed, and returns the exit code: 0 clean, 1 could not run, refused or failed, 2 findings.
     #[must_use = "the program ends with it"]
     pub fn answer(&self, db: &Db) -> ExitCode {
-        let Db(Line { global, command }) = db;
-        match command {
-            DbCommand::Shared(command) => {
-                output::ended(command.answer(global, self), global, |error| command.refusal(error))
-            }
-            DbCommand::Seed(seed) => output::ended(self.on(global, seed), global, output::refusal),
-        }
+        let Line { global, command } = &*db.0;
+        signals::watch();
+        output::ended(command.answer(global, self), global, |error| command.refusal(error))
     }
 }
 

@@ -31,7 +31,9 @@ pub(super) fn rendered(error: &Error) -> String {
         text.push_str(&format!("\n{bold}next{bold:#}: {}", output::as_called(error.remedy())));
     }
     match error.report() {
-        Some(report) if !report.applied().is_empty() => text.push_str(&format!("\nbefore that: {}", run::text(report))),
+        Some(report) if !report.applied().is_empty() || !report.reverted().is_empty() => {
+            text.push_str(&format!("\nbefore that: {}", run::text(report, false)))
+        }
         Some(report) => {
             report.backup().iter().for_each(|backup| text.push_str(&format!("\nthe state before is in {backup}")))
         }
@@ -41,7 +43,9 @@ pub(super) fn rendered(error: &Error) -> String {
 }
 
 fn title<'a>(error: &'a Error, line: &'a str) -> annotate_snippets::Title<'a> {
-    Level::ERROR.primary_title(line).id(error.code())
+    let title = Level::ERROR.primary_title(line);
+    // Each fault of a directory has a code of its own behind it.
+    if error.is_folder_fault() { title } else { title.id(error.code()) }
 }
 
 fn snippet(error: &Error, place: &Place) -> String {

@@ -43,20 +43,6 @@ pub(super) struct CheckArgs {
 #[command(after_help = "Example:\n  migrator seal --dir migrations --dialect postgres")]
 pub(super) struct SealArgs {}
 
-/// Take the edited text of one sealed migration for the right one, for an edit that changes nothing that runs.
-///
-/// The seal keeps the checksum of the old text, and the reason. A database that ran the old text reports it as `changed`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  migrator accept 20240131120000 --reason \"a comment was misspelt\"")]
-pub(super) struct AcceptArgs {
-    /// Its version, its full name, or a prefix that fits one.
-    #[arg(value_name = "V")]
-    version: String,
-    /// Why it was edited.
-    #[arg(long)]
-    reason: String,
-}
-
 impl NewArgs {
     /// Writes the files of a new migration, in the layout of the directory.
     pub(super) fn answer(&self, global: &Global, directory: &Directory) -> Result<ExitCode, Error> {
@@ -125,11 +111,16 @@ impl CheckArgs {
             output::answer(&format_args!("{dir}: nothing to complain about"));
         } else {
             findings.iter().for_each(|finding| output::answer(&finding.text(&dir)));
-            output::answer(&format_args!("{errors} errors, {} warnings", findings.len() - errors));
+            output::answer(&format_args!("{}, {}", count(errors, "error"), count(findings.len() - errors, "warning")));
         }
         let found = errors > 0 || self.deny.is_some() && !findings.is_empty();
         Ok(if found { ExitCode::from(FINDINGS) } else { ExitCode::SUCCESS })
     }
+}
+
+/// `1 error`, `2 errors`.
+fn count(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -175,18 +166,6 @@ fn warnings(folder: &Folder, dir: &Path, files: &[File]) -> Vec<Finding> {
     });
     let careless = (folder.layout == Layout::Prisma).then(|| prisma::careless(dir, files)).flatten();
     said.chain(names).chain(careless).map(of).collect()
-}
-
-impl AcceptArgs {
-    /// Seals the text that a sealed migration has now.
-    pub(super) fn answer(&self, global: &Global, directory: &Directory) -> Result<ExitCode, Error> {
-        let name = MigrationSet::accept(&directory.path, &self.version, &self.reason)?;
-        match global.json {
-            true => output::json(&json!({ "accepted": name })),
-            false => output::answer(&format_args!("{name} is sealed with its new text")),
-        }
-        Ok(ExitCode::SUCCESS)
-    }
 }
 
 impl SealArgs {

@@ -40,9 +40,12 @@ pub(super) struct Global {
     /// Say nothing but the answer.
     #[arg(long, global = true)]
     pub(super) quiet: bool,
-    /// Answer yes to every question.
+    /// Answer yes to every question; production wants --confirm.
     #[arg(long, global = true)]
     pub(super) yes: bool,
+    /// The database's name (of SQLite the file's), which production wants before anything that can destroy.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(super) confirm: Option<String>,
 }
 
 impl Global {
@@ -74,6 +77,9 @@ impl Global {
         }
         if let Some(environment) = self.env {
             migrator = migrator.environment(environment);
+        }
+        if let Some(name) = &self.confirm {
+            migrator = migrator.confirm(name);
         }
         migrator
     }

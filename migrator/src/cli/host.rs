@@ -30,8 +30,12 @@ pub(super) trait Host {
 pub(super) enum Purpose {
     /// Nothing is written; not even an empty SQLite file is made.
     Read,
+    /// Nothing stays of what is written, and a signal waits for that; not even an empty SQLite file is made.
+    Examine,
     /// The database may be changed.
     Write,
+    /// It may be changed, and is made when it is missing.
+    Make,
 }
 
 /// Something to do on a database, whatever database it is.
@@ -47,7 +51,7 @@ pub(super) trait Verb {
         C: LoadConnection<Backend: Dialect> + Send + 'static,
     {
         match self.purpose() {
-            Purpose::Read if is_missing(url) => Url::parse(":memory:")?.establish(),
+            Purpose::Read | Purpose::Examine if is_missing(url) => Url::parse(":memory:")?.establish(),
             _ => url.establish(),
         }
     }
@@ -64,7 +68,9 @@ pub(super) struct On<'a, C: 'static> {
     /// With every option that was asked for.
     pub(super) migrator: Migrator<C>,
     pub(super) conn: C,
-    /// Empty in the tool: a directory holds none.
+    /// The database, where it was made now.
+    pub(super) made: Option<String>,
+    /// What the program embeds; none in the tool.
     pub(super) seeds: &'a [Seed<C>],
 }
 
@@ -82,15 +88,16 @@ where
 {
     let set = migrator.set().clone();
     if !global.quiet {
-        set.warnings().for_each(|warning| output::note(&format!("warning: {warning}")));
-        if verb.purpose() == Purpose::Write {
+        set.warnings().for_each(output::warning);
+        if verb.purpose() != Purpose::Read {
             output::note(&format!("database: {url}"));
         }
     }
-    signals::watch();
+    let migrator = global.adapt(migrator);
+    let made = if verb.purpose() == Purpose::Make { migrator.create_database(url.text())? } else { None };
     let conn = verb.connect::<C>(url)?;
     let (text, interrupt) = (url.text().to_owned(), Interrupt::new());
-    let mut migrator = global.adapt(migrator).reconnect(move || C::establish(&text)).interrupt(&interrupt);
+    let mut migrator = migrator.reconnect(move || C::establish(&text)).interrupt(&interrupt);
     migrator = migrator.pausing_with(&interrupt);
     let followed = (!global.quiet).then(|| Progress::of::<C>(url, &interrupt));
     if let Some(progress) = &followed {
@@ -104,9 +111,9 @@ where
         }
     });
     let (theirs, canceller) = (url.clone(), Migrator::<C>::new(&set).interrupt(&interrupt));
-    let writes = verb.purpose() == Purpose::Write;
+    let writes = verb.purpose() != Purpose::Read;
     let _working = writes.then(|| signals::working(move || end(&theirs, &canceller, &interrupt, &failed)));
-    verb.call(On { global, url, set: &set, migrator, conn, seeds })
+    verb.call(On { global, url, set: &set, migrator, conn, made, seeds })
 }
 
 /// Ends a run: before its next statement, and where the database can, in the middle of one.
@@ -119,7 +126,7 @@ where
     while C::Backend::SQL != SqlDialect::Sqlite && interrupt.has_sessions() && !failed.load(Ordering::SeqCst) {
         let cancelled = url.establish::<C>().and_then(|mut conn| migrator.cancel(&mut conn));
         if let Err(error) = cancelled {
-            output::note(&format!("warning: the statement is not cancelled, and is waited for: {error}"));
+            output::warning(&format!("the statement is not cancelled, and is waited for: {error}"));
         }
         thread::sleep(Duration::from_secs(1));
     }

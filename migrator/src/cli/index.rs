@@ -60,6 +60,7 @@ impl<C: LoadConnection<Backend: Dialect>> Build<C> {
         let rows = rows?;
         let row = rows.first()?;
         let percent = row.optional(1).map(|percent| format!(" {percent} %")).unwrap_or_default();
-        Some(format!("index: {}{percent}", row.text(0)))
+        // The number first: what does not fit on the terminal is cut off.
+        Some(format!("index{percent}: {}", row.text(0).trim_start_matches("building index: ")))
     }
 }

@@ -28,8 +28,14 @@
 //! }
 //! ```
 
+mod accept;
+mod ask;
+mod at_work;
 mod backups;
+mod baseline;
 mod command;
+mod deploy_check;
+mod doctor;
 mod embedded;
 mod error;
 mod fold;
@@ -37,16 +43,22 @@ mod folder;
 mod global;
 mod host;
 mod index;
+mod mark;
+mod narrow;
 mod output;
 mod plan;
 mod prisma;
 mod progress;
+mod reset;
 mod resolve;
+mod revert;
 mod run;
 mod seed;
+mod setup;
 mod signals;
 mod standalone;
 mod status;
+mod verify;
 mod wait;
 
 pub use self::embedded::{Db, Embedded};

@@ -7,10 +7,11 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use anstyle::{AnsiColor, Style};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::embedded::DbCommand;
+use super::command::Command;
 use super::global::Global;
 use super::{error, progress, signals};
 use crate::backup::Size;
@@ -28,7 +29,7 @@ pub(super) fn call_it(name: &str) {
 /// A text in which the commands to type are those of this program: `myapp db status` for `migrator status`.
 pub(super) fn as_called(text: &str) -> Cow<'_, str> {
     let Some(name) = CALLED.get() else { return Cow::Borrowed(text) };
-    let commands = DbCommand::augment_subcommands(clap::Command::new("db"));
+    let commands = Command::augment_subcommands(clap::Command::new("db"));
     Cow::Owned(commands.get_subcommands().fold(text.to_owned(), |text, command| {
         text.replace(&format!("migrator {}", command.get_name()), &format!("{name} {}", command.get_name()))
     }))
@@ -46,6 +47,17 @@ pub(super) fn note(text: &str) {
     progress::around(|| {
         let _reader_gone = writeln!(anstream::stderr(), "{text}");
     });
+}
+
+/// Prints a question, behind which the answer is typed.
+pub(super) fn ask(question: &str) {
+    let _reader_gone = write!(std::io::stderr(), "{question}");
+}
+
+/// Prints what is worth a second look.
+pub(super) fn warning(text: &str) {
+    let yellow = Style::new().fg_color(Some(AnsiColor::Yellow.into())).bold();
+    note(&format!("{yellow}warning{yellow:#}: {text}"));
 }
 
 /// Prints one JSON document.
@@ -80,6 +92,7 @@ pub(super) fn event(event: &Event<'_>) {
             note(&format!("waiting for the migration lock, held by {}", holder.unwrap_or("another process")));
         }
         Event::Started { name, step, steps, .. } => note(&format!("applying {name} ({step} of {steps})")),
+        Event::Reverting { name, step, steps, .. } => note(&format!("reverting {name} ({step} of {steps})")),
         Event::Together { migrations, step, steps } => {
             note(&format!("applying {step} to {} of {steps} together", step + migrations - 1));
         }
@@ -91,7 +104,7 @@ pub(super) fn event(event: &Event<'_>) {
             note(&format!("copied to {reference} ({size}{} ms)", duration.as_millis()));
         }
         Event::Retrying { attempt, .. } => note(&format!("others hold what it needs; try {attempt} follows")),
-        Event::Warning { message } => note(&format!("warning: {message}")),
+        Event::Warning { message } => warning(message),
         _ => {}
     }
 }
@@ -107,10 +120,11 @@ fn progress(bytes: u64, of: Option<u64>) {
     }
 }
 
-/// The document of `run`.
+/// The document of `run`, `revert` and `redo`.
 pub(super) fn run(report: Option<&Report>, error: Option<&Error>) -> Value {
     json!({
         "applied": report.map(Report::applied).unwrap_or_default(),
+        "reverted": report.map(Report::reverted).unwrap_or_default(),
         "skipped": report.map_or(0, Report::skipped),
         "warnings": report.map(Report::warnings).unwrap_or_default(),
         "lock_wait_ms": report.map_or(0, |report| report.lock_wait().as_millis()),

@@ -81,16 +81,16 @@ struct Line {
 impl Statements {
     fn of(set: &MigrationSet, step: &Step, dialect: SqlDialect) -> Result<Self, Error> {
         let migration = set.at(step.position);
-        let script = script(&migration, dialect)?;
+        let script = script(&migration, step.way, dialect)?;
         let from = step.resume_at.unwrap_or(1) - 1;
         let statements = script.statements().iter().enumerate().skip(from);
         let statements = statements.map(|(at, statement)| Line {
             number: at + 1,
-            line: position(migration.up(), statement.start).line,
+            line: position(migration.text(step.way), statement.start).line,
             risk: statement.risk,
             sql: statement.text.to_owned(),
         });
-        Ok(Self { file: migration.path(), statements: statements.collect() })
+        Ok(Self { file: step.file.clone(), statements: statements.collect() })
     }
 
     /// Each statement with its risk: all of it, or without `sql` only those that can hurt, by their first line.
@@ -126,7 +126,8 @@ fn text(plan: &Plan, scripts: &[Statements], url: &Url, sql: bool, all: bool) ->
     for shown in &shown {
         match shown {
             Shown::Row(at) => {
-                lines.push(format!("  {}", plan.steps()[*at]));
+                let apart = if sql && *at > 0 { "\n" } else { "" };
+                lines.push(format!("{apart}  {}", plan.steps()[*at]));
                 lines.extend(scripts[*at].lines(sql));
             }
             Shown::More(count) => lines.push(format!("  ⋮  {count} more")),

@@ -7,18 +7,20 @@ use diesel::connection::LoadConnection;
 use serde_json::json;
 
 use super::host::{On, Purpose, Verb};
-use super::output;
+use super::{ask, output};
 use crate::{Dialect, Error, Resolution};
 
-/// Settle what only a person can know of a migration that stopped half-way.
+/// Settle what only a person can know of a migration, or of its revert, that stopped half-way.
+///
+/// After a revert, `--rolled-back` says that all of it is gone, and `--applied` that all of it stands.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 #[command(after_help = "Example:\n  migrator resolve --resume-at 20240131120000:3")]
 pub(super) struct ResolveArgs {
-    /// All of it took.
+    /// All of it is there.
     #[arg(long, value_name = "V")]
     applied: Option<String>,
-    /// Nothing of it is there: it runs from its first statement.
+    /// Nothing of it is there.
     #[arg(long, value_name = "V")]
     rolled_back: Option<String>,
     /// Its statements before number K took: it goes on at K.
@@ -51,7 +53,7 @@ impl Verb for &ResolveArgs {
             }
             ResolveArgs { .. } => unreachable!("clap requires one of the three"),
         };
-        on.migrator.resolve(&mut on.conn, version, resolution)?;
+        ask::named(on.global, &on.migrator, |migrator| migrator.resolve(&mut on.conn, version, resolution))?;
         if on.global.json {
             output::json(&json!({ "resolved": { "version": version, "as": said } }));
         } else {

@@ -70,27 +70,28 @@ impl Verb for &RunArgs {
         if on.global.json {
             output::json(&output::run(Some(&report), None));
         } else {
-            output::answer(&text(&report));
+            output::answer(&text(&report, on.global.quiet));
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// What the run did: its report, in which many migrations are folded.
-pub(super) fn text(report: &Report) -> String {
-    let words = vec![Some("applied"); report.applied().len()];
+/// What the run did: its report, in which many migrations are folded. Its warnings were told when they came, unless nothing was.
+pub(super) fn text(report: &Report, warnings: bool) -> String {
+    let [reverted, applied] = [report.reverted().len(), report.applied().len()];
+    let words = [vec![Some("reverted"); reverted], vec![Some("applied"); applied]].concat();
     let shown = fold(&words, false);
-    if shown.len() == words.len() {
-        return report.to_string();
-    }
     let report = report.to_string();
-    // Behind the first line there is one for each migration.
+    // Behind the first line there is one for each migration, and behind those what else there is to say.
     let lines: Vec<&str> = report.lines().collect();
+    let more = |shown: &Shown| if let Shown::More(count) = shown { *count } else { 1 };
+    let rest = 1 + shown.iter().map(more).sum::<usize>();
     let mut told = vec![lines[0].to_owned()];
     told.extend(shown.iter().map(|shown| match shown {
         Shown::Row(at) => lines[at + 1].to_owned(),
         Shown::More(count) => format!("  ⋮  {count} more"),
     }));
-    told.extend(lines.iter().skip(words.len() + 1).map(|line| (*line).to_owned()));
+    let rest = lines[rest..].iter().filter(|line| warnings || !line.starts_with("  warning: "));
+    told.extend(rest.map(|line| (*line).to_owned()));
     told.join("\n")
 }

@@ -1,5 +1,6 @@
-//! `seed`, in a host's program only: a directory of migrations holds no seeds.
+//! `seed`: what the program embeds, or a folder of files.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -8,17 +9,21 @@ use serde_json::json;
 
 use super::host::{On, Purpose, Verb};
 use super::output;
-use crate::{Dialect, Error};
+use crate::{Dialect, Error, Seed};
 
 /// Run the seeds that are not applied: those that a start of the program waits for, or those that are named.
 ///
-/// A manual seed runs each time that it is named, and only then.
+/// A manual seed runs each time that it is named, and only then. A seed that is a file (010_roles.sql is `roles`) depends on those
+/// before it, in the order of their names, and runs again when its text changes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  migrator seed\n  migrator seed roles administrator")]
 pub(super) struct SeedArgs {
     /// Their names.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
+    /// A folder of seeds [default: what the program embeds, else seeds].
+    #[arg(long, value_name = "DIR")]
+    from: Option<PathBuf>,
 }
 
 impl Verb for &SeedArgs {
@@ -31,9 +36,15 @@ impl Verb for &SeedArgs {
         C: LoadConnection<Backend: Dialect> + Send + 'static,
     {
         let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        let read = match &self.from {
+            Some(folder) => Some(Seed::from_path(folder)?),
+            None if on.seeds.is_empty() => Some(usual()?),
+            None => None,
+        };
+        let seeds = read.as_deref().unwrap_or(on.seeds);
         let report = match &names[..] {
-            [] => on.migrator.seed(&mut on.conn, on.seeds)?,
-            names => on.migrator.seed_only(&mut on.conn, on.seeds, names)?,
+            [] => on.migrator.seed(&mut on.conn, seeds)?,
+            names => on.migrator.seed_only(&mut on.conn, seeds, names)?,
         };
         if on.global.json {
             output::json(&json!(report));
@@ -44,4 +55,13 @@ impl Verb for &SeedArgs {
         let is_clean = if names.is_empty() { report.failed().next().is_none() } else { report.is_successful() };
         Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+/// The seeds of the folder that is looked at when nothing else is said.
+fn usual<C>() -> Result<Vec<Seed<C>>, Error> {
+    if Path::new("seeds").is_dir() {
+        return Seed::from_path("seeds");
+    }
+    let remedy = "put files such as 010_roles.sql into seeds, or name their folder: migrator seed --from DIR";
+    Err(Error::new("seeds", "there are no seeds: the folder seeds is not there", remedy))
 }

@@ -21,6 +21,8 @@ use diesel::row::{Field, NamedRow, Row};
 use diesel::sql_types::Text;
 use migrator_source::sql::SqlDialect;
 
+use crate::checkup::Setting;
+use crate::contents::Contents;
 use crate::error::Error;
 
 /// A database that migrations can run on: diesel's `Sqlite`, `Pg` and `Mysql`, each with its feature.
@@ -46,6 +48,8 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// At the begin of a transaction: it does not wait for the disk. The next that does takes it along.
     #[doc(hidden)]
     const HASTEN: &'static str;
+    /// As [`HASTEN`](Self::HASTEN), for every transaction until the session is restored.
+    const HASTEN_ALL: &'static str;
 
     /// Runs one query and returns its rows, in one round trip.
     #[doc(hidden)]
@@ -90,6 +94,21 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// What there is to know before anything is decided.
     #[doc(hidden)]
     fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: Option<&str>) -> QueryResult<Facts>;
+    /// Whether the database is the server's own, in which nobody migrates.
+    #[doc(hidden)]
+    fn is_system(facts: &Facts) -> bool;
+    /// Everything in a schema that is no part of an extension, in the order in which it is dropped.
+    #[doc(hidden)]
+    fn contents<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: &str) -> QueryResult<Contents>;
+    /// Tables of the schema that this role may not alter, where the catalogue tells.
+    #[doc(hidden)]
+    fn others<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: &str) -> QueryResult<Option<Vec<String>>>;
+    /// What says whether a commit outlasts a crash.
+    #[doc(hidden)]
+    fn settings<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Vec<Setting>>;
+    /// A query for the number of rows of a table, as text.
+    #[doc(hidden)]
+    fn count(table: &str) -> String;
     /// A query for the column names of a table.
     #[doc(hidden)]
     fn columns(schema: &str, table: &str) -> String;

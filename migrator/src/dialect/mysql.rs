@@ -1,5 +1,7 @@
 //! MySQL and MariaDB: DDL commits by itself, named locks belong to the session.
 
+mod contents;
+
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use migrator_source::checksum::hex;
 use migrator_source::sql::SqlDialect;
 
 use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, quoted};
+use crate::checkup::Setting;
+use crate::contents::Contents;
 
 impl Dialect for Mysql {
     const SQL: SqlDialect = SqlDialect::Mysql;
@@ -18,6 +22,7 @@ impl Dialect for Mysql {
     const NOW_AND_USER: [&'static str; 2] = ["UTC_TIMESTAMP(3)", "CURRENT_USER()"];
     const TABLE_OPTIONS: &'static str = " ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
     const HASTEN: &'static str = "";
+    const HASTEN_ALL: &'static str = "";
 
     fn rows<C: LoadConnection<Backend = Self>>(conn: &mut C, sql: &str) -> QueryResult<Vec<Cells>> {
         sql_query(sql).load(conn)
@@ -142,6 +147,41 @@ impl Dialect for Mysql {
             started: Some(second(&rows, 1) - second(&uptime, 1)),
             tables: rows.iter().filter_map(|row| row.optional(2)).map(str::to_owned).collect(),
         })
+    }
+
+    fn is_system(facts: &Facts) -> bool {
+        let schema = facts.schema.to_lowercase();
+        matches!(schema.as_str(), "mysql" | "information_schema" | "performance_schema" | "sys")
+    }
+
+    fn contents<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: &str) -> QueryResult<Contents> {
+        contents::contents(conn, schema)
+    }
+
+    fn others<C: LoadConnection<Backend = Self>>(_conn: &mut C, _schema: &str) -> QueryResult<Option<Vec<String>>> {
+        Ok(None)
+    }
+
+    fn settings<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Vec<Setting>> {
+        let rows = Self::rows(
+            conn,
+            "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('innodb_flush_log_at_trx_commit', 'innodb_doublewrite', 'sync_binlog', \
+             'log_bin')",
+        )?;
+        let logs = rows.iter().any(|row| row.text(0) == "log_bin" && row.holds(1));
+        let wrong = |row: &Cells| match (row.text(0), row.text(1)) {
+            ("innodb_flush_log_at_trx_commit", "0" | "2") => {
+                Some("innodb_flush_log_at_trx_commit = 1, or the last transactions before a crash are gone")
+            }
+            ("innodb_doublewrite", "OFF") => Some("innodb_doublewrite = ON, or a crash can destroy a page"),
+            ("sync_binlog", "0") if logs => Some("sync_binlog = 1, or a replica can differ after a crash"),
+            _ => None,
+        };
+        Ok(rows.iter().map(|row| Setting::new(row.text(0), row.text(1), wrong(row))).collect())
+    }
+
+    fn count(table: &str) -> String {
+        format!("SELECT CAST(COUNT(*) AS CHAR) FROM {table}")
     }
 
     fn columns(schema: &str, table: &str) -> String {

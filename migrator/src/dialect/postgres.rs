@@ -1,5 +1,7 @@
 //! PostgreSQL: transactional DDL, session-level advisory locks.
 
+mod contents;
+
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::sql::{Effect, SqlDialect, effect};
 
 use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, on_conflict, quoted};
+use crate::checkup::Setting;
+use crate::contents::Contents;
 
 impl Dialect for Pg {
     const SQL: SqlDialect = SqlDialect::Postgres;
@@ -18,6 +22,7 @@ impl Dialect for Pg {
     const NOW_AND_USER: [&'static str; 2] = ["clock_timestamp()", "session_user"];
     const TABLE_OPTIONS: &'static str = "";
     const HASTEN: &'static str = "SET LOCAL synchronous_commit = off;";
+    const HASTEN_ALL: &'static str = "SET synchronous_commit = off;";
 
     fn rows<C: LoadConnection<Backend = Self>>(conn: &mut C, sql: &str) -> QueryResult<Vec<Cells>> {
         sql_query(sql).load(conn)
@@ -123,6 +128,50 @@ impl Dialect for Pg {
         }
         facts.tables = rows.iter().filter_map(|row| row.optional(6)).map(str::to_owned).collect();
         Ok(facts)
+    }
+
+    fn is_system(facts: &Facts) -> bool {
+        facts.schema.starts_with("pg_")
+            || facts.schema == "information_schema"
+            || matches!(facts.database.as_str(), "template0" | "template1")
+    }
+
+    fn contents<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: &str) -> QueryResult<Contents> {
+        contents::contents(conn, schema)
+    }
+
+    fn others<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: &str) -> QueryResult<Option<Vec<String>>> {
+        let sql = format!(
+            "SELECT format('%s (of %s)', c.relname, pg_get_userbyid(c.relowner)) FROM pg_catalog.pg_class c JOIN \
+             pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {} AND c.relkind IN ('r', 'p') AND NOT \
+             pg_has_role(c.relowner, 'USAGE') AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = \
+             'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1",
+            Self::literal(schema)
+        );
+        Ok(Some(Self::rows(conn, &sql)?.iter().map(|row| row.text(0).to_owned()).collect()))
+    }
+
+    fn settings<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Vec<Setting>> {
+        let rows = Self::rows(
+            conn,
+            "SELECT name, setting FROM pg_catalog.pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') \
+             ORDER BY 1",
+        )?;
+        let wrong = |row: &Cells| match (row.text(0), row.text(1)) {
+            ("synchronous_commit", "off") => {
+                Some("synchronous_commit = on, or the last transactions before a crash are gone")
+            }
+            ("fsync" | "full_page_writes", "off") => {
+                Some("fsync and full_page_writes = on, or a crash destroys the database")
+            }
+            _ => None,
+        };
+        Ok(rows.iter().map(|row| Setting::new(row.text(0), row.text(1), wrong(row))).collect())
+    }
+
+    fn count(table: &str) -> String {
+        // The rows of a partition are its own.
+        format!("SELECT count(*)::text FROM ONLY {table}")
     }
 
     fn columns(schema: &str, table: &str) -> String {

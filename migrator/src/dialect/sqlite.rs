@@ -1,5 +1,7 @@
 //! SQLite: one file, transactional DDL, and no lock but the transaction.
 
+mod contents;
+
 use std::time::Duration;
 
 use diesel::connection::{LoadConnection, TransactionManager};
@@ -10,6 +12,8 @@ use migrator_source::sql::SqlDialect;
 use super::{
     Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, depth, on_conflict, quoted,
 };
+use crate::checkup::Setting;
+use crate::contents::Contents;
 
 impl Dialect for Sqlite {
     const SQL: SqlDialect = SqlDialect::Sqlite;
@@ -18,6 +22,7 @@ impl Dialect for Sqlite {
     const NOW_AND_USER: [&'static str; 2] = ["strftime('%Y-%m-%dT%H:%M:%fZ', 'now')", "NULL"];
     const TABLE_OPTIONS: &'static str = " WITHOUT ROWID";
     const HASTEN: &'static str = "";
+    const HASTEN_ALL: &'static str = "";
 
     fn rows<C: LoadConnection<Backend = Self>>(conn: &mut C, sql: &str) -> QueryResult<Vec<Cells>> {
         sql_query(sql).load(conn)
@@ -90,6 +95,38 @@ impl Dialect for Sqlite {
             tables: tables.iter().map(|row| row.text(0).to_owned()).collect(),
             ..Facts::default()
         })
+    }
+
+    fn is_system(_facts: &Facts) -> bool {
+        false
+    }
+
+    fn contents<C: LoadConnection<Backend = Self>>(conn: &mut C, _schema: &str) -> QueryResult<Contents> {
+        contents::contents(conn)
+    }
+
+    fn others<C: LoadConnection<Backend = Self>>(_conn: &mut C, _schema: &str) -> QueryResult<Option<Vec<String>>> {
+        Ok(None)
+    }
+
+    fn settings<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Vec<Setting>> {
+        const JOURNAL: &str =
+            "PRAGMA journal_mode = WAL, or DELETE: without a journal on the disk a crash can destroy the file";
+        const SYNC: &str = "PRAGMA synchronous = NORMAL with WAL, else FULL";
+        let mut one = |name: &str| -> QueryResult<String> {
+            let rows = Self::rows(conn, &format!("PRAGMA {name}"))?;
+            Ok(rows.first().map(|row| row.text(0).to_owned()).unwrap_or_default())
+        };
+        let (journal, sync) = (one("journal_mode")?, one("synchronous")?);
+        let is_safe = matches!((journal.as_str(), sync.as_str()), (_, "2" | "3") | ("wal", "1"));
+        Ok(vec![
+            Setting::new("journal_mode", &journal, matches!(journal.as_str(), "off" | "memory").then_some(JOURNAL)),
+            Setting::new("synchronous", &sync, (!is_safe).then_some(SYNC)),
+        ])
+    }
+
+    fn count(table: &str) -> String {
+        format!("SELECT CAST(count(*) AS TEXT) FROM {table}")
     }
 
     fn columns(schema: &str, table: &str) -> String {

@@ -19,12 +19,14 @@ pub(crate) const HISTORY: &str = "__migrator_history";
 pub(crate) const META: &str = "__migrator_meta";
 pub(crate) const LEDGER: &str = "__migrator_seeds";
 pub(crate) const LOCK: &str = "__migrator_lock";
+/// What a checkup makes and drops.
+pub(crate) const PROBE: &str = "__migrator_doctor";
 /// The seeds' ledger and the lock row belong to us too.
-pub(crate) const OURS: [&str; 5] = [HISTORY, META, LEDGER, LOCK, UNFINISHED];
+pub(crate) const OURS: [&str; 6] = [HISTORY, META, LEDGER, PROBE, LOCK, UNFINISHED];
 
 /// The format of the tables. A database with a lower number gets the columns that it lacks from the next run that writes;
 /// one with a higher number was written by a newer version, whose additional columns are left alone.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 /// Places in [`Dialect::TYPES`].
 pub(crate) const WORD: usize = 0;
@@ -32,7 +34,7 @@ pub(crate) const NUMBER: usize = 1;
 pub(crate) const TEXT: usize = 2;
 pub(crate) const TIME: usize = 3;
 
-const HISTORY_COLUMNS: [(&str, usize); 15] = [
+const HISTORY_COLUMNS: [(&str, usize); 16] = [
     ("set_name", WORD),
     ("sequence", NUMBER),
     ("event", WORD),
@@ -48,6 +50,7 @@ const HISTORY_COLUMNS: [(&str, usize); 15] = [
     ("recorded_by", WORD),
     ("tool", WORD),
     ("recorded_at", TIME),
+    ("breaks_before", WORD),
 ];
 
 const META_COLUMNS: [(&str, usize); 7] = [
@@ -128,13 +131,14 @@ where
         (false, true) => return Err(gone(HISTORY, META)),
         (true, true) => {}
     }
-    let meta =
-        read::<C>(conn, home, META, &["format", "fingerprint", "sequence", "environment"], false).map_err(reading)?;
+    let meta = read::<C>(conn, home, META, &["format", "fingerprint", "sequence", "environment", "schema"], false)
+        .map_err(reading)?;
     let meta = meta.first().map(|row| Meta {
         format: row.number(0).unwrap_or(0),
         fingerprint: row.optional(1).and_then(Checksum::from_hex),
         sequence: row.number(2).unwrap_or(0),
         environment: row.optional(3).map(str::to_owned),
+        schema: row.optional(4).map(str::to_owned),
     });
     let old = meta.as_ref().is_some_and(|meta| meta.format < FORMAT);
     let columns = [
@@ -150,6 +154,7 @@ where
         "server_started",
         "detail",
         "recorded_at",
+        "breaks_before",
     ];
     let rows = read::<C>(conn, home, HISTORY, &columns, old).map_err(reading)?;
     let mut records: Vec<Record> = rows
@@ -167,10 +172,39 @@ where
             started: row.number(9),
             detail: row.optional(10).map(str::to_owned),
             recorded_at: row.text(11).to_owned(),
+            breaks_before: row.optional(12).map(str::to_owned),
         })
         .collect();
     records.sort_by_key(|record| record.sequence);
     Ok(Some(History { records, meta, turns: Vec::new() }))
+}
+
+/// What the database is marked as, by any set, also where the history is not whole.
+pub(crate) fn marks<C>(conn: &mut C, facts: &Facts) -> Result<Vec<String>, Error>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    if !facts.has_table(META) {
+        return Ok(Vec::new());
+    }
+    let (mark, meta) = (C::Backend::text("environment", false), table::<C::Backend>(&facts.schema, META));
+    let rows = C::Backend::rows(conn, &format!("SELECT {mark} FROM {meta}"))
+        .map_err(|error| refused::<C::Backend>("tell what it is marked as", error))?;
+    Ok(rows.iter().filter_map(|row| row.optional(0)).map(str::to_owned).collect())
+}
+
+/// Marks the database, for every set that has its history here.
+pub(crate) fn mark<C>(conn: &mut C, home: &Home, environment: &str) -> diesel::QueryResult<()>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let (mark, meta) = (C::Backend::ident("environment"), table::<C::Backend>(&home.schema, META));
+    conn.batch_execute(&format!("UPDATE {meta} SET {mark} = {}", C::Backend::literal(environment)))
+}
+
+/// The SQL by which no set finds its fingerprint any more, so that each looks at the history itself.
+pub(crate) fn spoil<D: Dialect>(facts: &Facts) -> String {
+    format!("UPDATE {} SET {} = NULL", table::<D>(&facts.schema, META), D::ident("fingerprint"))
 }
 
 /// Whether no set has a row in the meta table.

@@ -4,8 +4,7 @@ use std::marker::PhantomData;
 
 use diesel::connection::LoadConnection;
 
-use super::writer::Written;
-use super::{HISTORY, META, Writer};
+use super::{HISTORY, META, Writer, Written};
 use crate::dialect::{Dialect, Together, table};
 use crate::record::Record;
 

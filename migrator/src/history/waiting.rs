@@ -36,7 +36,7 @@ impl Writer {
         self
     }
 
-    /// Adds a record of an applied migration that is written when the run commits: by [`catch_up`](Self::catch_up).
+    /// Adds a record of a migration that was applied, or reverted, that is written when the run commits: by [`catch_up`](Self::catch_up).
     pub(crate) fn later<D: Dialect>(&mut self, record: Record) {
         let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let record = Record { sequence: self.sequence + 1, recorded_at: now, ..record };
@@ -76,7 +76,9 @@ impl Writer {
         let text = |text: &str| D::literal(text);
         let number = |number: Option<u64>| number.map_or_else(|| "NULL".to_owned(), |number| number.to_string());
         let mut sql = self.myself.clone();
-        for records in self.waiting.records.chunks(MOST) {
+        let alike =
+            self.waiting.records.chunk_by(|one, next| one.kind == next.kind && one.breaks_before == next.breaks_before);
+        for records in alike.flat_map(|records| records.chunks(MOST)) {
             let mut values = self.values::<D>(&records[0]);
             OWN.iter().enumerate().for_each(|(at, column)| values[*column] = format!("column{}", at + 1));
             values[1] = format!("CASE WHEN {} THEN column1 END", self.owned);

@@ -84,9 +84,27 @@ impl Writer {
         self.sql_for::<D>(record, None)
     }
 
+    /// As [`sql`](Self::sql), behind another record that is written just before, in the same message.
+    pub(crate) fn sql_behind<D: Dialect>(&self, before: Option<&Written>, record: &Record) -> (String, Written) {
+        let Some(Written { change, .. }) = before.filter(|before| before.change != Change::Nothing) else {
+            return self.sql::<D>(record);
+        };
+        let mut tally = self.tally.clone();
+        tally.take(change.clone());
+        self.sql_moving::<D>(record, moved(&tally, record), None)
+    }
+
     /// As [`sql`](Self::sql), where the database itself may have to tell how long it took.
     pub(super) fn sql_for<D: Dialect>(&self, record: &Record, elapsed: Option<String>) -> (String, Written) {
-        let (fingerprint, written) = self.moved(record);
+        self.sql_moving::<D>(record, self.moved(record), elapsed)
+    }
+
+    fn sql_moving<D: Dialect>(
+        &self,
+        record: &Record,
+        (fingerprint, written): (Checksum, Written),
+        elapsed: Option<String>,
+    ) -> (String, Written) {
         let mut values = self.values::<D>(record);
         if let Some(elapsed) = elapsed {
             values[8] = elapsed;
@@ -103,8 +121,7 @@ impl Writer {
 
     /// What the meta row's fingerprint is with a record, and what the record changes here.
     pub(super) fn moved(&self, record: &Record) -> (Checksum, Written) {
-        let change = Change::of(record, self.tally.layout);
-        (self.tally.fingerprint_with(&change), Written { record: record.clone(), change })
+        moved(&self.tally, record)
     }
 
     /// The SQL that makes the tool's table say what a record says.
@@ -137,6 +154,7 @@ impl Writer {
             user.to_owned(),
             D::literal(concat!("migrator ", env!("CARGO_PKG_VERSION"))),
             now.to_owned(),
+            literal(record.breaks_before.as_deref()),
         ]
     }
 
@@ -195,23 +213,26 @@ impl Writer {
         Ok(())
     }
 
-    /// Records what the layout's own tool did, whose table says so already: all of it or nothing, in one message.
-    pub(crate) fn adopt<C>(&mut self, conn: &mut C, turns: &[Record]) -> diesel::QueryResult<()>
+    /// Records what was not done here, by the layout's own tool or as a person says: all of it or nothing, in one message.
+    pub(crate) fn adopt<C>(&mut self, conn: &mut C, records: &[Record]) -> diesel::QueryResult<()>
     where
         C: LoadConnection<Backend: Dialect>,
     {
-        let (mut sql, mut sequence, mut tally) = (self.myself.clone(), self.sequence, self.tally.clone());
-        for turn in turns {
-            sequence += 1;
-            let (run_id, started) = (self.run_id.clone(), self.started);
-            let values = self.values::<C::Backend>(&Record { sequence, run_id, started, ..turn.clone() });
-            sql.push_str(&format!("{};\n", self.insert::<C::Backend>(&values)));
-            tally.take(Change::of(turn, tally.layout));
+        let mut sql = self.myself.clone();
+        let mut after = Self { tally: self.tally.clone(), ..self.ahead() };
+        for record in records {
+            let (sequence, run_id, started) = (after.sequence + 1, self.run_id.clone(), self.started);
+            let record = Record { sequence, run_id, started, ..record.clone() };
+            let values = self.values::<C::Backend>(&record);
+            let change = Change::of(&record, after.tally.layout);
+            let written = Written { record, change };
+            sql.push_str(&format!("{};\n{}", self.insert::<C::Backend>(&values), after.follow::<C::Backend>(&written)));
+            after.wrote(written);
         }
-        let fingerprint = format!("'{}'", tally.fingerprint());
-        sql.push_str(&format!("{};", self.update::<C::Backend>(&fingerprint, &sequence.to_string())));
+        let fingerprint = format!("'{}'", after.tally.fingerprint());
+        sql.push_str(&format!("{};", self.update::<C::Backend>(&fingerprint, &after.sequence.to_string())));
         in_transaction(conn, &sql)?;
-        (self.sequence, self.tally) = (sequence, tally);
+        (self.sequence, self.tally, self.ledger) = (after.sequence, after.tally, after.ledger);
         Ok(())
     }
 
@@ -232,6 +253,11 @@ impl Writer {
         }
         self.tally.take(written.change);
     }
+}
+
+fn moved(tally: &Tally, record: &Record) -> (Checksum, Written) {
+    let change = Change::of(record, tally.layout);
+    (tally.fingerprint_with(&change), Written { record: record.clone(), change })
 }
 
 /// SQL in a transaction of its own, where the lock is none.

@@ -7,7 +7,7 @@ use migrator_source::sql::SqlDialect;
 use super::kept::Columns;
 use crate::dialect::{Cells, Dialect, table};
 use crate::migration::MigrationSet;
-use crate::record::{Change, History, Record};
+use crate::record::{Change, History, Record, RecordKind};
 use crate::turns::{Ran, Row, Says};
 
 pub(super) const TABLE: &str = "__diesel_schema_migrations";
@@ -52,8 +52,8 @@ pub(super) fn create(table: &str) -> String {
 
 /// The rows that say what the history says.
 pub(super) fn fill<D: Dialect>(table: &str, set: &MigrationSet, history: &History) -> String {
-    let applied = history.applied(set.layout());
-    let values: Vec<String> = applied.iter().map(|(version, _)| format!("({})", D::literal(version))).collect();
+    let applied = history.in_the_tools_table(set.layout());
+    let values: Vec<String> = applied.iter().map(|version| format!("({})", D::literal(version))).collect();
     match values.is_empty() {
         true => String::new(),
         false => format!("INSERT INTO {table} ({}) VALUES {}", D::ident("version"), values.join(", ")),
@@ -64,8 +64,15 @@ pub(super) fn fill<D: Dialect>(table: &str, set: &MigrationSet, history: &Histor
 pub(super) fn follow<D: Dialect>(ledger: &str, record: &Record, change: &Change) -> String {
     let version = D::ident("version");
     match change {
-        _ if record.is_outside() => String::new(),
+        _ if record.is_outside() || record.leaves_the_row() => String::new(),
         Change::Nothing => String::new(),
+        // A person says so of a migration whose revert may be half done: then the row is still there.
+        Change::Applied(applied, _) if record.kind == Some(RecordKind::Resolved) => {
+            let applied = D::literal(applied);
+            let row = format!("SELECT 1 FROM {ledger} WHERE {version} = {applied}");
+            let from = if D::SQL == SqlDialect::Mysql { " FROM DUAL" } else { "" };
+            format!("INSERT INTO {ledger} ({version}) SELECT {applied}{from} WHERE NOT EXISTS ({row});\n")
+        }
         Change::Applied(applied, _) => {
             format!("INSERT INTO {ledger} ({version}) VALUES ({});\n", D::literal(applied))
         }

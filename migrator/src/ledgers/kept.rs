@@ -10,7 +10,7 @@ use super::{Tool, diesel, prisma};
 use crate::dialect::{Dialect, refused, table};
 use crate::error::Error;
 use crate::history::Home;
-use crate::migration::MigrationSet;
+use crate::migration::{MigrationSet, Way};
 use crate::record::{Change, History, Partial, RESOLVED_RESUME, Record, RecordKind, Standing};
 use crate::turns::Row;
 
@@ -42,8 +42,17 @@ pub(crate) struct Ledger {
     set: MigrationSet,
     /// `None` when there is no table.
     rows: Option<Vec<Row>>,
-    /// The versions (canonical) that were begun and are not applied, and whether some of their statements took.
-    begun: BTreeMap<String, bool>,
+    /// The versions (canonical) of which a script was begun and not ended.
+    begun: BTreeMap<String, Begun>,
+}
+
+/// A script that was begun and not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    /// The way up; whether some of its statements took.
+    Up(bool),
+    /// The way down: until its end the migration counts as applied.
+    Down,
 }
 
 /// Where a migration was before a record of it.
@@ -150,7 +159,10 @@ impl Ledger {
     pub(crate) fn begun(mut self, known: &History) -> Self {
         let pasts = known.pasts(self.set.layout());
         let begun = pasts.iter().filter_map(|(version, past)| match past.standing {
-            Standing::Partial(Partial { done, .. }) => Some(((*version).to_owned(), done > 0 || past.is_unseen())),
+            Standing::Partial(Partial { way: Way::Down, .. }) => Some(((*version).to_owned(), Begun::Down)),
+            Standing::Partial(Partial { done, .. }) => {
+                Some(((*version).to_owned(), Begun::Up(done > 0 || past.is_unseen())))
+            }
             _ => None,
         });
         self.begun = begun.collect();
@@ -162,7 +174,8 @@ impl Ledger {
     pub(crate) fn follow<D: Dialect>(&self, record: &Record, change: &Change, is_applied: bool) -> String {
         let ledger = table::<D>(&self.schema, self.name());
         let before = match self.begun.get(self.set.layout().canonical(&record.version)) {
-            Some(some_took) => Before::Begun(*some_took),
+            Some(Begun::Up(some_took)) => Before::Begun(*some_took),
+            Some(Begun::Down) => Before::Applied,
             None if is_applied => Before::Applied,
             None => Before::Nothing,
         };
@@ -175,19 +188,23 @@ impl Ledger {
     /// Takes note that a record is committed.
     pub(crate) fn wrote(&mut self, record: &Record) {
         let version = self.set.layout().canonical(&record.version);
-        let some_took = self.begun.get(version).copied();
-        let now = match record.kind {
-            Some(RecordKind::Planned) => Some(some_took.unwrap_or(false)),
-            Some(RecordKind::Statement) => Some(true),
-            Some(RecordKind::Failed | RecordKind::Interrupted) if record.is_unseen() => Some(true),
-            Some(RecordKind::Failed | RecordKind::Interrupted) => some_took.filter(|some_took| *some_took),
-            Some(RecordKind::Resolved) if record.detail.as_deref() == Some(RESOLVED_RESUME) => {
-                Some(record.statement.is_some_and(|at| at > 1))
-            }
+        let before = self.begun.get(version).copied();
+        let kind = record.kind;
+        let ended_badly = matches!(kind, Some(RecordKind::Failed | RecordKind::Interrupted));
+        let resumes = kind == Some(RecordKind::Resolved) && record.detail.as_deref() == Some(RESOLVED_RESUME);
+        let now = match before {
+            _ if kind == Some(RecordKind::Reverting) => Some(Begun::Down),
+            Some(Begun::Down) if ended_badly || resumes || kind == Some(RecordKind::Statement) => before,
+            None if kind == Some(RecordKind::Planned) => Some(Begun::Up(false)),
+            Some(Begun::Up(_)) if kind == Some(RecordKind::Planned) => before,
+            Some(Begun::Up(_)) if kind == Some(RecordKind::Statement) => Some(Begun::Up(true)),
+            _ if resumes => Some(Begun::Up(record.statement.is_some_and(|at| at > 1))),
+            None | Some(Begun::Up(_)) if record.is_unseen() => Some(Begun::Up(true)),
+            Some(Begun::Up(true)) if ended_badly => before,
             _ => None,
         };
         match now {
-            Some(some_took) => drop(self.begun.insert(version.to_owned(), some_took)),
+            Some(now) => drop(self.begun.insert(version.to_owned(), now)),
             None => drop(self.begun.remove(version)),
         }
     }

@@ -149,8 +149,8 @@ pub(super) fn fill<D: Dialect>(table: &str, set: &MigrationSet, history: &Histor
     let recorded = history.recorded(set.layout());
     let mut values = Vec::new();
     for past in recorded.into_values() {
-        let is_partial = matches!(past.standing, Standing::Partial(_));
-        if !is_partial && !past.standing.is_applied() {
+        let stands = past.standing.is_in_the_tools_table();
+        if !stands && !matches!(past.standing, Standing::Partial(_)) {
             continue;
         }
         let at = past.record.adopted().flatten().unwrap_or(&past.record.recorded_at);
@@ -160,16 +160,13 @@ pub(super) fn fill<D: Dialect>(table: &str, set: &MigrationSet, history: &Histor
         };
         let id = D::literal(&id("history", &past.record.version));
         let words = past.error.map(D::literal);
-        values.push(match is_partial {
-            true => {
-                New { started: &at, logs: words.as_deref(), ..New::begun::<D>() }.values::<D>(&id, set, past.record)
-            }
-            false => New { started: &at, finished: Some(&at), steps: 1, ..New::begun::<D>() }.values::<D>(
-                &id,
-                set,
-                past.record,
-            ),
-        });
+        let begun = New { started: &at, ..New::begun::<D>() };
+        let row = match stands {
+            true => New { finished: Some(&at), steps: 1, ..begun },
+            false => New { logs: words.as_deref(), ..begun },
+        };
+        let record = Record { checksum: past.text.or(past.record.checksum), ..past.record.clone() };
+        values.push(row.values::<D>(&id, set, &record));
     }
     match values.is_empty() {
         true => String::new(),
@@ -244,12 +241,15 @@ pub(super) fn follow<D: Dialect>(ledger: &str, set: &MigrationSet, record: &Reco
             let taken_up = if is_begun { update(format!("id = {mine}"), &open) } else { String::new() };
             format!("{taken_up}{}", insert(begun))
         }
-        (Some(RecordKind::Applied | RecordKind::Baselined), _)
-        | (Some(RecordKind::Resolved), Some(RESOLVED_APPLIED))
+        (Some(RecordKind::Accepted), _) => update(
+            format!("checksum = {}", D::literal(&checksum(set, record))),
+            &format!("{live} AND finished_at IS NOT NULL"),
+        ),
+        // A person says so of a migration whose revert may be half done: then the row is still there.
+        (Some(RecordKind::Baselined), _) | (Some(RecordKind::Resolved), Some(RESOLVED_APPLIED))
             if before == Before::Applied =>
         {
-            // Of a migration that is applied only its text can be another one now.
-            update(format!("checksum = {}", D::literal(&checksum(set, record))), &live)
+            String::new()
         }
         (Some(RecordKind::Applied), _) => done(New { steps: 1, ..begun }),
         // As `prisma migrate resolve --applied` does it.
@@ -269,7 +269,10 @@ pub(super) fn follow<D: Dialect>(ledger: &str, set: &MigrationSet, record: &Reco
         (Some(RecordKind::Reverted), _) | (Some(RecordKind::Resolved), Some(RESOLVED_ROLLED_BACK)) => {
             update(format!("rolled_back_at = {now}"), &live)
         }
-        (Some(RecordKind::Statement | RecordKind::Resolved) | None, _) => String::new(),
+        // A revert takes the row away when it is done, and not when it begins.
+        (Some(RecordKind::Reverting | RecordKind::Kept | RecordKind::Statement | RecordKind::Resolved) | None, _) => {
+            String::new()
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::history::Writer;
 use crate::lock::{self, FileLock, Keep};
-use crate::plan::{self, Scripts, Target};
+use crate::plan::{Goal, Scripts};
 use crate::report::Report;
 use crate::source::Source;
 
@@ -22,7 +22,7 @@ pub(super) struct Job<'a, C> {
     pub(super) seen: &'a Seen,
     pub(super) key: &'a LockKey,
     pub(super) restore: &'a Session,
-    pub(super) target: &'a Target,
+    pub(super) goal: &'a Goal,
 }
 
 /// How one turn under the lock ended.
@@ -95,10 +95,12 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         let mut seen = migrator.look(conn, Some(self.seen))?;
         let known = seen.known().unwrap_or_default();
         let given = migrator.given(conn, &seen.facts, &known)?;
-        let plan = plan::plan(scripts, &known, self.target, given)?;
+        let mut chosen = report.chosen.clone();
+        let plan = self.goal.plan(scripts, &known, &mut chosen, &report.run_id, given)?;
         if !has_file && migrator.needs_file(&known, &plan) {
             return Ok(Turn::Again(grouping, true));
         }
+        report.chosen = chosen;
         if !plan.is_empty() {
             self.back_up(conn, seen.known().as_ref(), report)?;
         }

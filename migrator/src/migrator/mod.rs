@@ -1,13 +1,20 @@
 //! The facade: options, then a verb.
 
 mod back_up;
+mod copy;
+mod doctor;
+mod guarding;
 mod job;
 mod reconnect;
+mod reset;
+mod revert;
 mod seeding;
 mod seen;
+mod settling;
+mod setup;
 mod verbs;
+mod verify;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +23,7 @@ use diesel::connection::LoadConnection;
 use diesel::migration::MigrationSource;
 
 use self::reconnect::Connect;
+pub use self::setup::Setup;
 use crate::backup::Backup;
 use crate::dialect::Dialect;
 use crate::environment::Environment;
@@ -56,6 +64,7 @@ use crate::source::{self, Source, Words};
 /// | [`ahead`](Self::ahead) | [`Policy::Warn`] |
 /// | [`non_empty`](Self::non_empty) | [`Policy::Refuse`] |
 /// | [`backup_before`](Self::backup_before) | none |
+/// | [`serves_from`](Self::serves_from) | the last migration of the set |
 /// | [`schema`](Self::schema) | the connection's current schema |
 /// | [`set_name`](Self::set_name) | empty |
 /// | [`reconnect`](Self::reconnect) | none: a lost connection is an error |
@@ -68,7 +77,10 @@ pub struct Migrator<C> {
     statement_lock_timeout: Duration,
     policies: Policies,
     non_empty: Policy,
+    serves_from: Option<String>,
     environment: Option<Environment>,
+    /// The database's name, as somebody typed it back.
+    confirmed: Option<String>,
     backup: Option<Backup>,
     retry: Retry,
     pause: Pause,
@@ -97,7 +109,9 @@ impl<C> Migrator<C> {
             statement_lock_timeout: Duration::from_secs(5),
             policies: Policies::default(),
             non_empty: Policy::Refuse,
+            serves_from: None,
             environment: None,
+            confirmed: None,
             backup: None,
             retry: Retry::default(),
             pause: Pause::default(),
@@ -150,7 +164,7 @@ impl<C> Migrator<C> {
     ///
     /// `name` is what the name of a file would be, `20240301120000_backfill`: its version gives the place among the others, and
     /// version and name, of which the checksum is made, join the fingerprint. What `run` does is not seen: an edit of it is not
-    /// noticed, and it has no way down. It runs in a transaction with its record, all or nothing (on MySQL as long as it sends
+    /// noticed. It has no way down ([`reversible_code`](Self::reversible_code) has one). It runs in a transaction with its record, all or nothing (on MySQL as long as it sends
     /// nothing that commits; else, and when it is killed there, the migration is [failed](crate::State::Failed)). An error or a
     /// panic is that of a failed statement; what the database asks to try again is tried again, so `run` does nothing besides that
     /// cannot be done twice.
@@ -176,16 +190,38 @@ impl<C> Migrator<C> {
         C: 'static,
         E: Into<Words>,
     {
-        match self.set.with_code(name) {
+        self.add_code(name, [Some(source::code(run)), None]);
+        self
+    }
+
+    /// As [`code`](Self::code), with the way down, which [`revert`](Self::revert) runs under the same rules.
+    #[must_use]
+    pub fn reversible_code<E>(
+        mut self,
+        name: &str,
+        run: impl Fn(&mut C) -> Result<(), E> + Send + Sync + 'static,
+        revert: impl Fn(&mut C) -> Result<(), E> + Send + Sync + 'static,
+    ) -> Self
+    where
+        C: 'static,
+        E: Into<Words>,
+    {
+        self.add_code(name, [Some(source::code(run)), Some(source::code(revert))]);
+        self
+    }
+
+    fn add_code(&mut self, name: &str, code: [Option<Arc<source::Code<C>>>; 2])
+    where
+        C: 'static,
+    {
+        match self.set.with_code(name, code[1].is_some()) {
             Ok(set) => {
                 let version = set.layout().version(name).unwrap_or_default();
-                let code = move |conn: &mut C| source::caught(|| run(conn).map_err(Into::into));
-                self.source = Some(Source::with_code(self.source, version, Arc::new(code)));
+                self.source = Some(Source::with_code(self.source.take(), version, code));
                 self.set = set;
             }
-            Err(fault) => self.fault = self.fault.or(Some(fault)),
+            Err(fault) => self.fault = self.fault.take().or(Some(fault)),
         }
-        self
     }
 
     /// How long a run waits for the migration lock. Default: 5 minutes.
@@ -265,11 +301,32 @@ impl<C> Migrator<C> {
         self
     }
 
-    /// What this process takes the database for. The first run that is told so marks the database; a later run that is told
-    /// otherwise says so.
+    /// The oldest migration with which this binary can serve already, while newer ones are pending: its version, its full name, or a
+    /// prefix that fits one. Default: the last of the set.
+    ///
+    /// It changes no run. [`Status::is_servable`](crate::Status::is_servable) goes by it, and so does a process that only waits for
+    /// another one to migrate ([`ServiceMode`](crate::ServiceMode)). The other direction, an older binary on a newer database, is for the
+    /// newer migration to say, in a comment at the top of its script: `-- migrator: breaks-before VERSION`. Binaries whose last migration
+    /// is older than that then refuse to run and to serve, from the moment at which it is about to be applied.
+    #[must_use]
+    pub fn serves_from(mut self, version: impl Into<String>) -> Self {
+        self.serves_from = Some(version.into());
+        self
+    }
+
+    /// What this process takes the database for. The first run that is told so marks the database. Where it is marked as something
+    /// else, a run says so, and a verb that destroys is refused; [`mark`](Self::mark) changes the mark.
     #[must_use]
     pub fn environment(mut self, environment: Environment) -> Self {
         self.environment = Some(environment);
+        self
+    }
+
+    /// The database's name, typed back: on production [`resolve`](Self::resolve) and the other verbs that destroy want it. Default:
+    /// none. For SQLite it is the name of the file.
+    #[must_use]
+    pub fn confirm(mut self, database: impl Into<String>) -> Self {
+        self.confirmed = Some(database.into());
         self
     }
 
@@ -333,13 +390,13 @@ impl<C> Migrator<C> {
     }
 
     /// What is migrated, code included.
-    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the command line asks"))]
+    #[cfg(feature = "cli")]
     pub(crate) fn set(&self) -> &MigrationSet {
         &self.set
     }
 
     /// SQL for the migrating connection, behind the set-up that is there.
-    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only the command line asks"))]
+    #[cfg(feature = "cli")]
     pub(crate) fn also_session(mut self, sql: &str) -> Self
     where
         C: LoadConnection + 'static,
@@ -364,36 +421,5 @@ impl<C> Migrator<C> {
     /// What a database that it brought up to date has: two with the same are the same.
     pub(crate) fn identity(&self) -> String {
         format!("{} {:?} {}", self.set.fingerprint(), self.schema, self.set_name)
-    }
-}
-
-impl<C> Clone for Migrator<C> {
-    fn clone(&self) -> Self {
-        Self {
-            set: self.set.clone(),
-            schema: self.schema.clone(),
-            set_name: self.set_name.clone(),
-            wait: self.wait.clone(),
-            statement_lock_timeout: self.statement_lock_timeout,
-            policies: self.policies,
-            non_empty: self.non_empty,
-            environment: self.environment,
-            backup: self.backup.clone(),
-            source: self.source.clone(),
-            files: self.files.clone(),
-            fault: self.fault.clone(),
-            retry: self.retry,
-            pause: self.pause.clone(),
-            tried: self.tried.clone(),
-            setup: self.setup.clone(),
-            teardown: self.teardown.clone(),
-            connect: self.connect.clone(),
-        }
-    }
-}
-
-impl<C> fmt::Debug for Migrator<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Migrator").field("set", &self.set).field("schema", &self.schema).finish_non_exhaustive()
     }
 }

@@ -11,7 +11,7 @@ use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::event::Event;
 use crate::lock::jitter;
-use crate::plan::Target;
+use crate::plan::Goal;
 use crate::report::Report;
 
 /// How long a run asks for another connection; less when it waits for the lock no longer than that.
@@ -24,13 +24,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// Goes on with a run that lost its connection, as long as each new connection brings it forward.
     ///
     /// Whether a COMMIT that was not answered took, the history says: a record of this very run is this run's.
-    pub(super) fn go_on(
-        &self,
-        conn: &mut C,
-        target: &Target,
-        report: &mut Report,
-        mut lost: Error,
-    ) -> Result<(), Error> {
+    pub(super) fn go_on(&self, conn: &mut C, goal: &Goal, report: &mut Report, mut lost: Error) -> Result<(), Error> {
         let mut before = None;
         while let Some(connect) = self.connect.as_ref().filter(|_| lost.code() == "connection_lost") {
             let done = report.forget();
@@ -46,7 +40,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
                     return Err(lost.with_remedy(remedy));
                 }
             }
-            match self.run_pending(conn, target, report) {
+            match self.come_to(conn, goal, report) {
                 Ok(()) => return Ok(()),
                 Err(error) => lost = error,
             }

@@ -215,7 +215,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             return Err(Error::open_transaction());
         }
         let database = seen.facts.database.clone();
-        let status = status::status(&self.set, seen.known().as_ref(), C::Backend::SQL.name(), database);
+        let status = status::status(&self.set, seen.known().as_ref(), C::Backend::SQL.name(), database, None);
         let is_there = match status.state() {
             DatabaseState::UpToDate | DatabaseState::Ahead => true,
             // What a run would go on with, since a policy allows it, keeps no seed back.

@@ -9,6 +9,8 @@ use crate::error::Error;
 use crate::history::{self, Home};
 use crate::ledgers::{self, Ledger, Taken, Tool};
 use crate::lock::FileLock;
+use crate::migration::Migration;
+use crate::plan;
 use crate::record::{History, Record};
 use crate::session;
 use crate::turns;
@@ -165,8 +167,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         };
         let rows = ledger.as_ref().and_then(Ledger::rows).or(taken.as_ref().map(|taken| &*taken.rows));
         let nothing = History::default();
-        let turns =
-            rows.map_or_else(Vec::new, |rows| turns::turns(&self.set, history.as_ref().unwrap_or(&nothing), rows));
+        let turns = rows.map_or_else(Vec::new, |rows| {
+            let breaks = |migration: &Migration<'_>| plan::breaks_before(migration, C::Backend::SQL);
+            turns::turns(&self.set, history.as_ref().unwrap_or(&nothing), rows, breaks)
+        });
         let taken = taken.map(|Taken { table, .. }| table);
         Ok(Seen { facts, home, history, ledger, taken, turns })
     }

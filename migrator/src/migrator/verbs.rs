@@ -10,11 +10,12 @@ use super::seen::Seen;
 use crate::dialect::{Class, Dialect, Facts, LockKey, Outcome, Work, depth, refused};
 use crate::error::Error;
 use crate::event::Event;
-use crate::history::{self, Glance, Writer};
+use crate::guard::Act;
+use crate::history::{self, Glance};
 use crate::ledgers::{self, Ledger, Tool};
-use crate::lock::{self, FileLock, Keep, check_writable};
-use crate::plan::{self, Given, Plan, Policy, Resolution, Scripts, Target};
-use crate::record::{History, RecordKind};
+use crate::lock::{FileLock, check_writable};
+use crate::plan::{self, Given, Goal, Plan, Policy, Scripts, Target};
+use crate::record::History;
 use crate::report::Report;
 use crate::session::with_session;
 use crate::stale;
@@ -54,8 +55,19 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             report.duration = start.elapsed();
             return Ok(report);
         }
-        let result = self.run_pending(conn, &target, &mut report);
-        let result = result.or_else(|error| self.go_on(conn, &target, &mut report, error));
+        self.carried(conn, &Goal::Apply(target), report, start)
+    }
+
+    /// Comes to a goal, if need be over another connection, and reports.
+    pub(super) fn carried(
+        &self,
+        conn: &mut C,
+        goal: &Goal,
+        mut report: Report,
+        start: Instant,
+    ) -> Result<Report, Error> {
+        let result = self.come_to(conn, goal, &mut report);
+        let result = result.or_else(|error| self.go_on(conn, goal, &mut report, error));
         report.duration = start.elapsed();
         match result {
             Ok(()) => Ok(report),
@@ -91,7 +103,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let seen = self.read(conn)?;
         let known = seen.known();
         let database = seen.facts.database.clone();
-        let mut status = status::status(&self.set, known.as_ref(), C::Backend::SQL.name(), database);
+        let mut status = status::status(&self.set, known.as_ref(), C::Backend::SQL.name(), database, self.oldest()?);
         if let (Some(problem), Some(holder)) = (
             status.problems.iter_mut().find(|problem| problem.code == "failed"),
             known.as_ref().and_then(|known| self.running(conn, &seen, known)),
@@ -99,6 +111,12 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             problem.message.push_str(&format!("; it may still be running: {holder} holds the migration lock"));
         }
         Ok(status)
+    }
+
+    /// The position of the migration from which on this binary serves.
+    fn oldest(&self) -> Result<Option<usize>, Error> {
+        let found = self.serves_from.as_deref().map(|version| plan::find(&self.set, version)).transpose()?;
+        Ok(found.map(|migration| migration.position()))
     }
 
     /// Cancels the statement that a run with the same [`interrupt`](Self::interrupt) executes right now, from this second
@@ -115,56 +133,6 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             result = std::mem::replace(&mut result, Ok(())).and(C::Backend::cancel(conn, session));
         });
         result.map_err(|error| refused::<C::Backend>("cancel what runs", error))
-    }
-
-    /// Settles what only a person can know of a migration: that it took, that it did not, or where it goes on.
-    ///
-    /// It adds to the history and never erases, runs nothing, and needs the lock. `version` is a version, a full name, or a
-    /// prefix that fits one.
-    ///
-    /// # Errors
-    /// When the migration is applied already, when it is not [failed](crate::State::Failed) and is declared rolled back or to be
-    /// resumed, when it has no statement with that number, or when the lock is not to be had.
-    pub fn resolve(&self, conn: &mut C, version: &str, resolution: Resolution) -> Result<(), Error> {
-        let seen = self.read_for_the_lock(conn)?;
-        self.check_place(conn, &seen)?;
-        check_writable(&seen.facts, "there is an answer to record")?;
-        let key = LockKey::new(&seen.facts, &seen.home);
-        let _until_settled = self.lock_file(conn, &seen, &key)?;
-        lock::with_lock(conn, &key, &seen.facts, &self.wait, |conn, _| {
-            let settled = self.settle(conn, &seen, &key, version, resolution);
-            (if settled.is_ok() { Keep::All } else { Keep::Nothing }, settled)
-        })?
-    }
-
-    fn settle(
-        &self,
-        conn: &mut C,
-        before: &Seen,
-        key: &LockKey,
-        version: &str,
-        resolution: Resolution,
-    ) -> Result<(), Error> {
-        let mut seen = self.look(conn, Some(before))?;
-        let known = seen.known().unwrap_or_default();
-        // A record more would move the meta row along, and what a hand did would no longer show.
-        if let Some(problem) = status::tampered(&known, self.set.layout()) {
-            return Err(Error::new(problem.code, problem.message, problem.help));
-        }
-        let migration = plan::find(&self.set, version)?;
-        let standing = known.pasts(self.set.layout()).get(migration.canonical()).map(|past| past.standing);
-        let (detail, statement, checksum) = plan::settle(&migration, C::Backend::SQL, standing, resolution)?;
-        let writing = |error| refused::<C::Backend>("write the migration history", error);
-        self.prepare(conn, &mut seen, None)?;
-        let (history, run_id) = (seen.history.as_ref(), run_id());
-        let mut writer = Writer::new::<C::Backend>(&seen.home, &self.set, history, key, &run_id, &seen.facts)
-            .keeping(seen.ledger.as_ref(), &known);
-        if !seen.turns.is_empty() {
-            writer.adopt(conn, &seen.turns).map_err(writing)?;
-        }
-        let mut record = writer.record(RecordKind::Resolved, migration.version(), migration.name());
-        (record.detail, record.statement, record.checksum) = (Some(detail.to_owned()), statement, checksum);
-        writer.write(conn, &record).map_err(writing)
     }
 
     pub(super) fn check_set(&self) -> Result<(), Error> {
@@ -251,7 +219,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// outside as a whole while its tables stand: the tool's table may have been made anew.
     ///
     /// What it returns is a warning.
-    fn check_place(&self, conn: &mut C, seen: &Seen) -> Result<Option<String>, Error> {
+    pub(super) fn check_place(&self, conn: &mut C, seen: &Seen) -> Result<Option<String>, Error> {
+        if C::Backend::is_system(&seen.facts) {
+            return Err(Error::system_database(&seen.facts.database, &seen.facts.schema));
+        }
         let (history, is_emptied) = (seen.history.as_ref(), seen.is_emptied());
         if history.is_some_and(|history| history.meta.is_some()) && !is_emptied {
             return Ok(None);
@@ -280,15 +251,30 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             true => format!(
                 "if they were reverted, {allow}; else DROP TABLE {ledger}: a run makes it again from our history"
             ),
-            false => format!("check that it is the right database; then {allow}"),
+            false => format!("check that it is the right database; then {allow}{}", self.offered_baseline()),
         };
         Err(Error::new("not_empty", message, remedy))
     }
 
-    pub(super) fn run_pending(&self, conn: &mut C, target: &Target, report: &mut Report) -> Result<(), Error> {
+    /// The baseline that a person can type, behind what else can be done.
+    fn offered_baseline(&self) -> String {
+        let latest = self.set.len().checked_sub(1).map(|last| self.set.at(last));
+        latest.map_or_else(String::new, |latest| {
+            format!(
+                "; when it has what the migrations make, record that: migrator baseline {} (or the last one that it has)",
+                latest.version()
+            )
+        })
+    }
+
+    /// Does what is left to do for a goal.
+    pub(super) fn come_to(&self, conn: &mut C, goal: &Goal, report: &mut Report) -> Result<(), Error> {
         let seen = self.read(conn)?;
         if seen.facts.in_transaction {
             return Err(Error::open_transaction());
+        }
+        if let Some(verb) = goal.destroys() {
+            self.guard(conn, &seen.facts, Act::Destroy(verb))?;
         }
         if let Some(warning) = self.check_place(conn, &seen)? {
             self.warn(report, warning);
@@ -298,8 +284,15 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         // A statement whose outcome is not recorded may be another starter's that runs right now; the lock tells.
         let mut given = self.given(conn, &seen.facts, &known)?;
         given.policies.failed = Policy::Warn;
+        let in_doubt = known.pasts(self.set.layout()).values().any(|past| past.standing.is_in_doubt());
         let mut scripts = self.scripts();
-        let plan = plan::plan(&mut scripts, &known, target, given)?;
+        let plan = match goal.plan(&mut scripts, &known, &mut report.chosen.clone(), &report.run_id, given) {
+            Err(error) if error.code() == "failed" && in_doubt => {
+                check_writable(&seen.facts, error.message())?;
+                return self.carry_out(conn, &seen, &known, (&mut scripts, &Plan::default()), goal, report);
+            }
+            plan => plan?,
+        };
         report.skipped = plan.skipped;
         if plan.is_empty() && !report.run_id.is_empty() {
             // All of it is there, so the last COMMIT took, and with it what did not wait for the disk before.
@@ -309,12 +302,13 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             return Ok(());
         }
         if !plan.is_empty() {
-            check_writable(&seen.facts, &format!("{} to apply", crate::report::migrations(plan.steps.len())))?;
-            return self.carry_out(conn, &seen, &known, (&mut scripts, &plan), target, report);
+            let verb = if matches!(goal, Goal::Apply(_)) { "apply" } else { "revert" };
+            check_writable(&seen.facts, &format!("{} to {verb}", crate::report::migrations(plan.steps.len())))?;
+            return self.carry_out(conn, &seen, &known, (&mut scripts, &plan), goal, report);
         }
         if seen.is_out_of_step() {
             let recorded = check_writable(&seen.facts, "there is another tool's work to record")
-                .and_then(|()| self.carry_out(conn, &seen, &known, (&mut scripts, &plan), target, report));
+                .and_then(|()| self.carry_out(conn, &seen, &known, (&mut scripts, &plan), goal, report));
             match recorded {
                 // Nothing is pending: a role that only reads serves this database as it is.
                 Err(error) if matches!(error.code(), "read_only" | "permission_denied" | "unsupported") => {
@@ -337,7 +331,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         seen: &Seen,
         known: &History,
         (scripts, plan): (&mut Scripts<'_>, &Plan),
-        target: &Target,
+        goal: &Goal,
         report: &mut Report,
     ) -> Result<(), Error> {
         let key = LockKey::new(&seen.facts, &seen.home);
@@ -350,7 +344,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             Work::Migrations,
             &self.wait,
             |conn, restore| {
-                let job = Job { migrator: self, seen, key: &key, restore, target };
+                let job = Job { migrator: self, seen, key: &key, restore, goal };
                 job.run(conn, scripts, needs_file, report)
             },
         )

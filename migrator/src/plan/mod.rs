@@ -1,6 +1,9 @@
 //! What a run would do: a pure decision over the set and the history.
 
+mod accept;
+mod baseline;
 mod resume;
+mod revert;
 mod scripts;
 mod together;
 
@@ -8,16 +11,19 @@ use std::fmt;
 
 use migrator_source::sql::{Mode, Script, SqlDialect};
 
+pub(crate) use self::accept::accept;
+pub(crate) use self::baseline::baseline;
 pub(crate) use self::resume::{in_doubt, leaves_remains, prefix, remains, settle};
 use self::resume::{is_in_doubt, resume, unknown, unseen};
+pub(crate) use self::revert::Goal;
 pub(crate) use self::scripts::Scripts;
 pub(crate) use self::together::{FEWEST, together, travels};
 
 use crate::error::Error;
-use crate::migration::{Migration, MigrationSet, Version};
+use crate::migration::{Checksum, Migration, MigrationSet, Version, Way};
 use crate::record::{History, Standing};
 use crate::report::migrations;
-use crate::status::{self, Problem, State, list};
+use crate::status::{self, Problem, State, States, list};
 
 /// Where a run stops.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -97,6 +103,11 @@ pub struct Step {
     pub resume_at: Option<usize>,
     #[cfg_attr(feature = "serde", serde(skip))]
     pub(crate) position: usize,
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub(crate) way: Way,
+    /// For a way down: the digest that the history has of what is undone.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub(crate) text: Option<Checksum>,
     /// Whether an earlier run tried it.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub(crate) retried: bool,
@@ -182,6 +193,7 @@ pub(crate) fn plan(scripts: &mut Scripts<'_>, history: &History, target: &Target
     for problem in status::problems(&states, history, set.layout()) {
         judge(&problem, given.policies, &mut plan.warnings)?;
     }
+    go_on_first(&states)?;
     let last = match target {
         Target::Version(wanted) => find(set, wanted.as_str())?.position(),
         Target::Latest | Target::Steps(_) => set.len().saturating_sub(1),
@@ -190,32 +202,8 @@ pub(crate) fn plan(scripts: &mut Scripts<'_>, history: &History, target: &Target
     let open = states.of_set.iter().filter(|entry| !entry.state.is_applied() && entry.position <= last);
     for entry in open.take(most) {
         let migration = set.at(entry.position);
-        let script = scripts.read(&migration)?;
-        let from = match entry.standing {
-            Standing::Partial(_) if migration.is_called() || unseen(history, &migration).is_some() => {
-                unknown(&migration, unseen(history, &migration), given.policies.failed, &mut plan.warnings)?;
-                0
-            }
-            Standing::Partial(partial) => {
-                let in_doubt = partial.in_doubt && is_in_doubt(script, partial, history, &migration, given);
-                let doubt = in_doubt.then_some(given.took);
-                resume(&migration, script, partial, doubt, given, &mut plan.warnings)?
-            }
-            _ => 0,
-        };
-        plan.steps.push(Step {
-            version: migration.version().to_owned(),
-            name: migration.name().to_owned(),
-            file: migration.path(),
-            statements: script.statements().len() - from,
-            transaction: match migration.is_called() {
-                true => migration.declared() == Some(Mode::Transaction) && given.dialect != SqlDialect::Mysql,
-                false => script.mode() == Mode::Transaction,
-            },
-            resume_at: (from > 0).then_some(from + 1),
-            position: entry.position,
-            retried: entry.retried,
-        });
+        let step = step(scripts, &migration, Way::Up, entry.standing, history, given, &mut plan.warnings)?;
+        plan.steps.push(Step { retried: entry.retried, ..step });
     }
     let others = states.others.iter().filter(|(_, state)| *state == State::Failed);
     let names: Vec<&str> = others.map(|(past, _)| past.record.name.as_str()).collect();
@@ -234,17 +222,74 @@ pub(crate) fn plan(scripts: &mut Scripts<'_>, history: &History, target: &Target
     Ok(plan)
 }
 
-/// The statements of an up script.
+/// One step: where its script begins, and how it runs.
+fn step<'a>(
+    scripts: &mut Scripts<'a>,
+    migration: &Migration<'a>,
+    way: Way,
+    standing: Standing,
+    history: &History,
+    given: Given,
+    warnings: &mut Vec<String>,
+) -> Result<Step, Error> {
+    let script = scripts.read(migration, way)?;
+    let from = match standing {
+        Standing::Partial(partial) if partial.way != way => 0,
+        Standing::Partial(_) if migration.is_called() || unseen(history, migration).is_some() => {
+            unknown(migration, way, unseen(history, migration), given.policies.failed, warnings)?;
+            0
+        }
+        Standing::Partial(partial) => {
+            let in_doubt = partial.in_doubt && is_in_doubt(script, partial, history, migration, given);
+            let doubt = in_doubt.then_some(given.took);
+            resume(migration, script, partial, doubt, given, warnings)?
+        }
+        _ => 0,
+    };
+    Ok(Step {
+        version: migration.version().to_owned(),
+        name: migration.name().to_owned(),
+        file: migration.file(way),
+        statements: script.statements().len() - from,
+        transaction: match migration.is_called() {
+            true => migration.declared(way) == Some(Mode::Transaction) && given.dialect != SqlDialect::Mysql,
+            false => script.mode() == Mode::Transaction,
+        },
+        resume_at: (from > 0).then_some(from + 1),
+        position: migration.position(),
+        way,
+        text: None,
+        retried: false,
+    })
+}
+
+/// Refuses to apply anything while a revert is half done: what it left is no state that a script was written for.
+fn go_on_first(states: &States<'_>) -> Result<(), Error> {
+    let half = states.half_reverted();
+    let Some(first) = half.first() else { return Ok(()) };
+    let (version, names) = (first.record.version.as_str(), half.iter().map(|past| past.record.name.as_str()));
+    let message = format!("{}: {}", status::HALF_REVERTED, list(names));
+    Err(Error::new("failed", message, status::revert_help(version)).with_version(version))
+}
+
+/// The version before which a migration breaks binaries, as a record of it says.
+pub(crate) fn breaks_before(migration: &Migration<'_>, dialect: SqlDialect) -> Option<String> {
+    let script = script(migration, Way::Up, dialect).ok()?;
+    script.breaks_before().map(str::to_owned)
+}
+
+/// The statements of a script.
 ///
 /// # Errors
-/// When it has a fault in this dialect: possible for a set whose dialect was not known when it was read.
-pub(crate) fn script<'a>(migration: &Migration<'a>, dialect: SqlDialect) -> Result<Script<'a>, Error> {
-    Script::parse(migration.up(), dialect, migration.declared()).map_err(|faults| {
+/// When it has a fault in this dialect: possible for a down script, and for a set whose dialect was not known when it was read.
+pub(crate) fn script<'a>(migration: &Migration<'a>, way: Way, dialect: SqlDialect) -> Result<Script<'a>, Error> {
+    let text = migration.text(way);
+    Script::parse(text, dialect, migration.declared(way)).map_err(|faults| {
         let texts: Vec<String> = faults
             .iter()
             .map(|fault| {
-                let place = migrator_source::sql::position(migration.up(), fault.offset);
-                let (file, help) = (migration.path(), &fault.help);
+                let place = migrator_source::sql::position(text, fault.offset);
+                let (file, help) = (migration.file(way), &fault.help);
                 format!("{file}:{}:{}: {} [{}]\n  help: {help}", place.line, place.column, fault.message, fault.code)
             })
             .collect();
@@ -258,6 +303,9 @@ fn judge(problem: &Problem, policies: Policies, warnings: &mut Vec<String>) -> R
         "changed" => policies.changed,
         "missing" => policies.missing,
         "ahead" => policies.ahead,
+        // The migration itself says that this cannot go well.
+        "outdated" if policies.ahead != Policy::Allow => Policy::Refuse,
+        "outdated" => Policy::Allow,
         // Decided where it is known how far it came and whether it can be resumed.
         "failed" => return Ok(()),
         _ => Policy::Refuse,

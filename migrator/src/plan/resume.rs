@@ -4,8 +4,10 @@ use migrator_source::sql::{Effect, Kind, Script, SqlDialect, Statement, effect};
 
 use super::{Given, Policy, Resolution, script};
 use crate::error::Error;
-use crate::migration::{Checksum, Migration, MigrationSet};
-use crate::record::{History, Partial, RESOLVED_APPLIED, RESOLVED_RESUME, RESOLVED_ROLLED_BACK, Record, Standing};
+use crate::migration::{Checksum, Migration, MigrationSet, Way};
+use crate::record::{
+    History, Partial, Past, RESOLVED_APPLIED, RESOLVED_RESUME, RESOLVED_ROLLED_BACK, Record, Standing,
+};
 use crate::status;
 
 /// The statement of which nobody knows whether it took and the catalogue can be asked, if there is one: a run stops at it.
@@ -13,7 +15,7 @@ pub(crate) fn in_doubt(set: &MigrationSet, history: &History, given: Given) -> R
     for entry in status::states(set, history).of_set {
         let Standing::Partial(partial @ Partial { in_doubt: true, .. }) = entry.standing else { continue };
         let migration = set.at(entry.position);
-        let script = script(&migration, given.dialect)?;
+        let script = script(&migration, partial.way, given.dialect)?;
         if is_in_doubt(&script, partial, history, &migration, given) {
             let before = script.statements().iter().take(partial.done);
             // Here the name would mean another index than it meant in the script's session, or none.
@@ -74,24 +76,27 @@ pub(super) fn resume(
     given: Given,
     warnings: &mut Vec<String>,
 ) -> Result<usize, Error> {
-    let (version, number) = (migration.version(), partial.done + 1);
+    let (version, number, file) = (migration.version(), partial.done + 1, migration.file(partial.way));
     let failed = |message: String, remedy: String| Error::new("failed", message, remedy).with_version(version);
-    if partial.done > 0 && prefix(migration.up(), script, partial.done) != partial.prefix {
+    // What a person says of it when all of the script is done, and when nothing of it is.
+    let [whole, nothing] = match partial.way {
+        Way::Up => ["--applied", "--rolled-back"],
+        Way::Down => ["--rolled-back", "--applied"],
+    };
+    if partial.done > 0 && prefix(migration.text(partial.way), script, partial.done) != partial.prefix {
         return Err(failed(
-            format!("{}: one of the first {} statements was edited after it had taken", migration.path(), partial.done),
-            format!(
-                "put the text of those statements back, or say what is true: migrator resolve --rolled-back {version}"
-            ),
+            format!("{file}: one of the first {} statements was edited after it had taken", partial.done),
+            format!("put the text of those statements back, or say what is true: migrator resolve {nothing} {version}"),
         ));
     }
     let applied = &script.statements()[..partial.done.min(script.statements().len())];
     if let Some(at) = applied.iter().position(|statement| reads_data(statement, given.dialect)) {
-        let message = format!("{}: statement {} keeps data in its session, which is gone", migration.path(), at + 1);
+        let message = format!("{file}: statement {} keeps data in its session, which is gone", at + 1);
         match given.policies.failed {
             Policy::Refuse => {
                 let remedy = format!(
-                    "do the rest of the script by hand, then migrator resolve --applied {version}; or undo what took, then \
-                     migrator resolve --rolled-back {version}"
+                    "do the rest of the script by hand, then migrator resolve {whole} {version}; or undo what took, then \
+                     migrator resolve {nothing} {version}"
                 );
                 return Err(failed(message, remedy));
             }
@@ -103,7 +108,7 @@ pub(super) fn resume(
         return Ok(partial.done + usize::from(took));
     }
     if doubt.is_some() {
-        let message = format!("{}: statement {number} was started and nobody knows whether it took", migration.path());
+        let message = format!("{file}: statement {number} was started and nobody knows whether it took");
         match given.policies.failed {
             Policy::Refuse => {
                 return Err(failed(
@@ -133,13 +138,22 @@ pub(super) fn unseen<'a>(history: &'a History, migration: &Migration<'_>) -> Opt
 /// Decides about a migration that was started and has no outcome that anybody could see: nobody knows how much of it took.
 pub(super) fn unknown(
     migration: &Migration<'_>,
+    way: Way,
     unseen: Option<&Record>,
     policy: Policy,
     warnings: &mut Vec<String>,
 ) -> Result<(), Error> {
     let (name, version) = (migration.name(), migration.version());
+    let (what, whole, nothing) = match way {
+        Way::Up => ("", "Resolution::Applied (migrator resolve --applied)", "Resolution::RolledBack (--rolled-back)"),
+        Way::Down => (
+            "the revert of ",
+            "Resolution::RolledBack (migrator resolve --rolled-back)",
+            "Resolution::Applied (--applied)",
+        ),
+    };
     let message = match unseen.filter(|failed| failed.failed_outside()) {
-        None => format!("{name} was started outside of a transaction, and nobody knows how much of it took"),
+        None => format!("{what}{name} was started outside of a transaction, and nobody knows how much of it took"),
         Some(failed) => {
             let words = failed.detail.as_deref().and_then(|words| words.lines().next()).unwrap_or_default();
             format!("{name} failed in another tool's hands, and nobody knows how much of it took; {words}")
@@ -148,8 +162,7 @@ pub(super) fn unknown(
     match policy {
         Policy::Refuse => {
             let remedy = format!(
-                "look at the database; do the rest by hand, then resolve {version} as Resolution::Applied (migrator resolve \
-                 --applied), or undo what took, then Resolution::RolledBack (--rolled-back)"
+                "look at the database; do the rest by hand, then resolve {version} as {whole}, or undo what took, then {nothing}"
             );
             Err(Error::new("failed", message, remedy).with_version(version))
         }
@@ -183,7 +196,7 @@ pub(crate) fn remains(statement: &Statement<'_>) -> &'static str {
 pub(crate) fn settle(
     migration: &Migration<'_>,
     dialect: SqlDialect,
-    standing: Option<Standing>,
+    past: Option<&Past<'_>>,
     resolution: Resolution,
 ) -> Result<(&'static str, Option<usize>, Option<Checksum>), Error> {
     let (name, version) = (migration.name(), migration.version());
@@ -191,19 +204,24 @@ pub(crate) fn settle(
         let remedy = "migrator status shows where each migration stands";
         Err(Error::new("resolve_refused", message, remedy).with_version(version))
     };
-    let is_failed = matches!(standing, Some(Standing::Partial(_)));
-    match resolution {
-        _ if matches!(standing, Some(Standing::Applied | Standing::Baselined)) => refuse(format!("{name} is applied")),
-        Resolution::Applied => Ok((RESOLVED_APPLIED, None, migration.recorded())),
-        _ if !is_failed => refuse(format!("{name} has not failed: there is nothing to settle")),
-        Resolution::RolledBack => Ok((RESOLVED_ROLLED_BACK, None, None)),
-        Resolution::ResumeAt(number) => {
-            let script = script(migration, dialect)?;
+    let half_way = match past.map(|past| past.standing) {
+        Some(Standing::Partial(partial)) => Some(partial.way),
+        _ => None,
+    };
+    match (resolution, half_way) {
+        _ if past.is_some_and(|past| past.standing.is_applied()) => refuse(format!("{name} is applied")),
+        // What stands is what was applied, whatever the script says by now.
+        (Resolution::Applied, Some(Way::Down)) => Ok((RESOLVED_APPLIED, None, past.and_then(|past| past.text))),
+        (Resolution::Applied, _) => Ok((RESOLVED_APPLIED, None, migration.recorded())),
+        (_, None) => refuse(format!("{name} has not failed: there is nothing to settle")),
+        (Resolution::RolledBack, Some(_)) => Ok((RESOLVED_ROLLED_BACK, None, None)),
+        (Resolution::ResumeAt(number), Some(way)) => {
+            let script = script(migration, way, dialect)?;
             let count = script.statements().len();
             if number == 0 || number > count {
                 return refuse(format!("{name} has {count} statements, and {number} is none of them"));
             }
-            Ok((RESOLVED_RESUME, Some(number), prefix(migration.up(), &script, number - 1)))
+            Ok((RESOLVED_RESUME, Some(number), prefix(migration.text(way), &script, number - 1)))
         }
     }
 }

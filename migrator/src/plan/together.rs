@@ -3,6 +3,7 @@
 use migrator_source::sql::{Mode, Script, is_quiet};
 
 use super::Step;
+use crate::migration::Way;
 
 /// A run of fewer goes one by one, and tells each statement.
 pub(crate) const FEWEST: usize = 4;
@@ -18,8 +19,10 @@ const BYTES: usize = 256 * 1024;
 pub(crate) fn travels(step: &Step, script: &Script<'_>, database_is_quiet: bool) -> bool {
     let reads_the_same = |text: &str| text.bytes().all(|byte| byte.is_ascii() && byte != b'\\');
     script.mode() == Mode::Transaction
+        && step.way == Way::Up
         && step.resume_at.is_none()
         && !step.retried
+        && script.breaks_before().is_none()
         && script.statements().iter().all(|statement| is_quiet(statement.text))
         && (database_is_quiet || script.statements().iter().all(|statement| reads_the_same(statement.text)))
 }

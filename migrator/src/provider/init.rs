@@ -248,7 +248,7 @@ where
     fn is_ahead(&self, conn: &mut C) -> Result<bool, Error> {
         let status = self.migrator.status(conn)?;
         // Whatever else is not as it should be, a policy has to allow.
-        if !matches!(status.state(), DatabaseState::UpToDate | DatabaseState::Ahead) {
+        if !matches!(status.state(), DatabaseState::UpToDate | DatabaseState::Ahead) && !status.is_servable() {
             let plan = self.migrator.plan(conn, Target::Latest)?;
             if !plan.is_empty() {
                 return Err(pending(plan.steps().len()));
@@ -268,6 +268,8 @@ where
                 Err(error) if error.code() == "failed" => (self.migrator.status(conn)?.pending(), Some(error)),
                 Err(error) => return Err(error),
             };
+            // What is pending may be what this binary can do without.
+            let steps = if steps > 0 && self.migrator.status(conn)?.is_servable() { 0 } else { steps };
             let status = match (steps, self.seeds) {
                 (0, []) => Vec::new(),
                 (0, seeds) => self.migrator.seed_status(conn, seeds)?,

@@ -1,5 +1,6 @@
 //! What a database went through: the rows of the history, and what they add up to.
 
+mod contradictions;
 mod tally;
 
 use std::collections::BTreeMap;
@@ -7,7 +8,7 @@ use std::collections::BTreeMap;
 use migrator_source::layout::Layout;
 
 pub(crate) use self::tally::{Change, Tally};
-use crate::migration::Checksum;
+use crate::migration::{Checksum, Way};
 
 /// What one row of the history says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,24 +23,33 @@ pub(crate) enum RecordKind {
     Failed,
     /// A run was interrupted inside of a migration; all else is as if it had failed.
     Interrupted,
+    /// A down script that cannot be rolled back is about to start; from here on the migration counts as not applied.
+    Reverting,
     /// A migration was undone.
     Reverted,
+    /// A revert failed and nothing of it took: the migration is applied as before.
+    Kept,
     /// A migration was recorded as applied without being run.
     Baselined,
     /// An operator settled a failed migration; the detail says how.
     Resolved,
+    /// An edit of an applied migration became the text of record; the detail says why.
+    Accepted,
 }
 
 impl RecordKind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 11] = [
         Self::Planned,
         Self::Statement,
         Self::Applied,
         Self::Failed,
         Self::Interrupted,
+        Self::Reverting,
         Self::Reverted,
+        Self::Kept,
         Self::Baselined,
         Self::Resolved,
+        Self::Accepted,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -49,9 +59,12 @@ impl RecordKind {
             Self::Applied => "applied",
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",
+            Self::Reverting => "reverting",
             Self::Reverted => "reverted",
+            Self::Kept => "kept",
             Self::Baselined => "baselined",
             Self::Resolved => "resolved",
+            Self::Accepted => "accepted",
         }
     }
 
@@ -87,7 +100,7 @@ pub(crate) struct Record {
     pub(crate) kind: Option<RecordKind>,
     pub(crate) version: String,
     pub(crate) name: String,
-    /// Of the up script; for [`RecordKind::Statement`] of the script up to and with that statement.
+    /// Of the up script; for [`RecordKind::Statement`] of the script, up or down, up to and with that statement.
     pub(crate) checksum: Option<Checksum>,
     /// 1-based: the statement that took, or failed, or the first that is still to run.
     pub(crate) statement: Option<usize>,
@@ -97,8 +110,11 @@ pub(crate) struct Record {
     pub(crate) run_id: String,
     /// When the server had started, in seconds of its own clock, where a restart can leave a statement in doubt.
     pub(crate) started: Option<i64>,
-    /// The database's words for [`RecordKind::Failed`] and [`RecordKind::Interrupted`], the resolution for [`RecordKind::Resolved`], or that another tool did it.
+    /// The database's words for [`RecordKind::Failed`], [`RecordKind::Interrupted`] and [`RecordKind::Kept`], the resolution for
+    /// [`RecordKind::Resolved`], the reason for [`RecordKind::Accepted`], or that another tool did it.
     pub(crate) detail: Option<String>,
+    /// Binaries whose newest migration is older than this version cannot serve with this one applied.
+    pub(crate) breaks_before: Option<String>,
     /// RFC 3339, UTC, by the database's clock. Empty in a record that is still to be written.
     pub(crate) recorded_at: String,
 }
@@ -118,6 +134,7 @@ impl Record {
             run_id: String::new(),
             started: None,
             detail: None,
+            breaks_before: None,
             recorded_at: String::new(),
         }
     }
@@ -163,6 +180,11 @@ impl Record {
             || self.kind == Some(RecordKind::Reverted) && self.detail.as_deref() == Some(OUTSIDE)
             || self.kind == Some(RecordKind::Resolved) && self.detail.as_deref() == Some(ROLLED_BACK_OUTSIDE)
     }
+
+    /// Whether the tool's table keeps its row as it is: a revert takes it away when it is done, and not when it begins.
+    pub(crate) fn leaves_the_row(&self) -> bool {
+        matches!(self.kind, Some(RecordKind::Reverting | RecordKind::Kept | RecordKind::Accepted))
+    }
 }
 
 /// The one row of the meta table that belongs to a set.
@@ -175,6 +197,8 @@ pub(crate) struct Meta {
     pub(crate) sequence: i64,
     /// What the database is marked as.
     pub(crate) environment: Option<String>,
+    /// Where it says that it lives.
+    pub(crate) schema: Option<String>,
 }
 
 /// What a database went through.
@@ -207,6 +231,16 @@ impl Standing {
         matches!(self, Self::Applied | Self::Baselined)
     }
 
+    /// Whether its revert stopped half-way.
+    pub(crate) fn is_half_reverted(self) -> bool {
+        matches!(self, Self::Partial(Partial { way: Way::Down, .. }))
+    }
+
+    /// Whether the layout's own tool takes it for applied: its row goes with the end of a revert.
+    pub(crate) fn is_in_the_tools_table(self) -> bool {
+        self.is_applied() || self.is_half_reverted()
+    }
+
     /// Whether the outcome of a statement was never recorded.
     pub(crate) fn is_in_doubt(self) -> bool {
         matches!(self, Self::Partial(Partial { in_doubt: true, .. }))
@@ -216,6 +250,8 @@ impl Standing {
 /// How far a script that cannot be rolled back came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Partial {
+    /// Which of its scripts it is.
+    pub(crate) way: Way,
     /// How many statements surely took.
     pub(crate) done: usize,
     /// Of the script up to and with the last of them.
@@ -230,6 +266,12 @@ pub(crate) struct Past<'a> {
     /// The last record that decided the standing.
     pub(crate) record: &'a Record,
     pub(crate) standing: Standing,
+    /// The digest of the text that counts as applied, also while its revert is half done.
+    pub(crate) text: Option<Checksum>,
+    /// The version before which it breaks binaries, from the moment at which it is about to be applied.
+    pub(crate) breaks_before: Option<&'a str>,
+    /// What made it applied, until it is undone.
+    applied: Option<&'a Record>,
     /// The last attempt's error, while it is not applied.
     pub(crate) error: Option<&'a str>,
 }
@@ -261,10 +303,17 @@ impl History {
             .recorded(layout)
             .into_iter()
             .filter(|(_, past)| past.standing.is_applied())
-            .map(|(version, past)| (version.to_owned(), past.record.checksum.unwrap_or(Checksum::UNKNOWN)))
+            .map(|(version, past)| (version.to_owned(), past.text.unwrap_or(Checksum::UNKNOWN)))
             .collect();
         applied.sort_by(|(a, _), (b, _)| layout.order(a, b));
         applied
+    }
+
+    /// The versions (canonical) that the table of the layout's own tool has to hold.
+    pub(crate) fn in_the_tools_table(&self, layout: Layout) -> Vec<String> {
+        let recorded = self.recorded(layout).into_iter();
+        let standing = recorded.filter(|(_, past)| past.standing.is_in_the_tools_table());
+        standing.map(|(version, _)| version.to_owned()).collect()
     }
 
     /// What in the history was not written by this crate; `None` when it is whole.
@@ -299,67 +348,83 @@ fn pasts<'a>(records: impl Iterator<Item = &'a Record>, layout: Layout) -> BTree
     let mut pasts: BTreeMap<&str, Past<'_>> = BTreeMap::new();
     for record in records {
         let Some(kind) = record.kind else { continue };
-        let past = pasts.entry(layout.canonical(&record.version)).or_insert(Past {
-            record,
-            standing: Standing::Pending,
-            error: None,
-        });
-        past.record = record;
-        past.take(kind);
+        let past = pasts.entry(layout.canonical(&record.version)).or_insert_with(|| Past::new(record));
+        past.take(record, kind);
     }
     pasts
 }
 
-impl Past<'_> {
+impl<'a> Past<'a> {
+    /// Before its first record is taken in.
+    fn new(record: &'a Record) -> Self {
+        Self { record, standing: Standing::Pending, text: None, breaks_before: None, applied: None, error: None }
+    }
+
     /// Whether nobody saw how much of it took.
     pub(crate) fn is_unseen(&self) -> bool {
         self.record.is_unseen()
     }
 
-    fn take(&mut self, kind: RecordKind) {
-        let record = self.record;
-        match kind {
-            RecordKind::Planned => {
-                // A resumed attempt is planned again; what took before stays.
-                let (done, prefix) = match self.standing {
-                    Standing::Partial(Partial { done, prefix, .. }) => (done, prefix),
-                    _ => (0, None),
-                };
-                self.standing = Standing::Partial(Partial { done, prefix, in_doubt: true });
-            }
-            RecordKind::Statement => {
-                let done = record.statement.unwrap_or(0);
-                self.standing = Standing::Partial(Partial { done, prefix: record.checksum, in_doubt: true });
-            }
+    fn take(&mut self, record: &'a Record, kind: RecordKind) {
+        // Which of the scripts a record is about, the records before it say.
+        let (way, done, prefix) = match self.standing {
+            Standing::Partial(Partial { way, done, prefix, .. }) => (way, done, prefix),
+            Standing::Applied | Standing::Baselined => (Way::Down, 0, None),
+            Standing::RolledBack | Standing::Pending => (Way::Up, 0, None),
+        };
+        let partial = |done, prefix, in_doubt| Standing::Partial(Partial { way, done, prefix, in_doubt });
+        let standing = match kind {
+            // A resumed attempt is planned again; what took before stays.
+            RecordKind::Planned | RecordKind::Reverting => partial(done, prefix, true),
+            RecordKind::Statement => partial(record.statement.unwrap_or(0), record.checksum, true),
             // Nobody could see how much of it took.
-            RecordKind::Failed | RecordKind::Interrupted if record.statements == Some(0) => {
-                self.standing = Standing::Partial(Partial { done: 0, prefix: None, in_doubt: true });
-            }
-            RecordKind::Failed | RecordKind::Interrupted => {
-                if let Standing::Partial(Partial { done, prefix, .. }) = self.standing {
-                    self.standing = match done {
-                        0 => Standing::Pending,
-                        _ => Standing::Partial(Partial { done, prefix, in_doubt: false }),
-                    };
+            RecordKind::Failed | RecordKind::Interrupted if record.statements == Some(0) => partial(0, None, true),
+            RecordKind::Failed | RecordKind::Interrupted => match self.standing {
+                Standing::Partial(_) if done == 0 && way == Way::Up => Standing::Pending,
+                Standing::Partial(_) => partial(done, prefix, false),
+                unchanged => unchanged,
+            },
+            RecordKind::Applied => Standing::Applied,
+            RecordKind::Baselined => Standing::Baselined,
+            RecordKind::Kept => self.before_the_revert(),
+            RecordKind::Accepted => self.standing,
+            RecordKind::Reverted if record.is_outside() => Standing::Pending,
+            RecordKind::Reverted => Standing::RolledBack,
+            RecordKind::Resolved => match record.detail.as_deref() {
+                Some(RESOLVED_APPLIED) if way == Way::Down => self.before_the_revert(),
+                Some(RESOLVED_APPLIED) => Standing::Applied,
+                Some(RESOLVED_RESUME) => {
+                    partial(record.statement.unwrap_or(1).saturating_sub(1), record.checksum, false)
                 }
-            }
-            RecordKind::Applied => self.standing = Standing::Applied,
-            RecordKind::Baselined => self.standing = Standing::Baselined,
-            RecordKind::Reverted if record.is_outside() => self.standing = Standing::Pending,
-            RecordKind::Reverted => self.standing = Standing::RolledBack,
-            RecordKind::Resolved => {
-                self.standing = match record.detail.as_deref() {
-                    Some(RESOLVED_APPLIED) => Standing::Applied,
-                    Some(RESOLVED_RESUME) => Standing::Partial(Partial {
-                        done: record.statement.unwrap_or(1).saturating_sub(1),
-                        prefix: record.checksum,
-                        in_doubt: false,
-                    }),
-                    _ => Standing::RolledBack,
-                };
-            }
-        }
+                _ => Standing::RolledBack,
+            },
+        };
+        self.standing = standing;
+        self.record = record;
         let ended_badly = matches!(kind, RecordKind::Failed | RecordKind::Interrupted);
         self.error = ended_badly.then_some(record.detail.as_deref()).flatten();
+        match kind {
+            RecordKind::Accepted => self.text = record.checksum,
+            _ if standing.is_applied() && (self.applied.is_none() || kind == RecordKind::Applied) => {
+                (self.applied, self.text) = (Some(record), record.checksum);
+            }
+            _ if !standing.is_in_the_tools_table() => (self.applied, self.text) = (None, None),
+            _ => {}
+        }
+        if standing.is_applied() {
+            self.record = self.applied.unwrap_or(record);
+        }
+        match standing {
+            Standing::Pending | Standing::RolledBack => self.breaks_before = None,
+            _ => self.breaks_before = record.breaks_before.as_deref().or(self.breaks_before),
+        }
+    }
+
+    /// How it was applied, when its revert did not take.
+    fn before_the_revert(&self) -> Standing {
+        match self.applied {
+            Some(Record { kind: Some(RecordKind::Baselined), .. }) => Standing::Baselined,
+            _ => Standing::Applied,
+        }
     }
 }

@@ -20,13 +20,12 @@ impl Change {
     pub(crate) fn of(record: &Record, layout: Layout) -> Self {
         let version = layout.canonical(&record.version).to_owned();
         match (record.kind, record.detail.as_deref()) {
-            (Some(RecordKind::Applied | RecordKind::Baselined), _)
+            (Some(RecordKind::Applied | RecordKind::Baselined | RecordKind::Kept | RecordKind::Accepted), _)
             | (Some(RecordKind::Resolved), Some(RESOLVED_APPLIED)) => {
                 Self::Applied(version, record.checksum.unwrap_or(Checksum::UNKNOWN))
             }
-            (Some(RecordKind::Reverted), _) | (Some(RecordKind::Resolved), Some(RESOLVED_ROLLED_BACK)) => {
-                Self::Undone(version)
-            }
+            (Some(RecordKind::Reverting | RecordKind::Reverted), _)
+            | (Some(RecordKind::Resolved), Some(RESOLVED_ROLLED_BACK)) => Self::Undone(version),
             _ => Self::Nothing,
         }
     }

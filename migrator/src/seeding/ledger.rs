@@ -5,7 +5,8 @@ use std::time::Duration;
 use diesel::QueryResult;
 use diesel::connection::LoadConnection;
 
-use super::plan::{Recorded, Row};
+use super::plan::Recorded;
+pub(crate) use super::plan::Row;
 use crate::dialect::{Cells, Dialect, LockKey, refused, table};
 use crate::error::Error;
 use crate::history::{self, Home, LEDGER, META, NUMBER, TEXT, TIME, WORD};

@@ -6,6 +6,7 @@
 //! - `step`: after each event it waits for a line on its input. A parent can so kill it exactly there.
 //! - `panic=EVENT`: the hook panics at the first event of that name.
 //! - `backup=DIR`: makes a backup before the first change, with the programs of `programs=DIR`.
+//! - `revert=VERSION`: reverts down to this version instead of running.
 //! - `restore=FILE`: restores this backup into the database, and does nothing else.
 //! - `memory`: tells at its end how much memory it used at most, `memory KIB`.
 //! - `seeds=DIRECTORY`: seeds it afterwards with the files of that directory.
@@ -23,7 +24,7 @@ use std::{
 
 use diesel::{Connection, MysqlConnection, PgConnection, SqliteConnection, connection::LoadConnection};
 use migrator::backup::{Backup, Restore};
-use migrator::{Dialect, Error, MigrationSet, Migrator, Seed};
+use migrator::{Dialect, Error, MigrationSet, Migrator, Seed, Target};
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -105,7 +106,11 @@ fn serve<C: LoadConnection<Backend: Dialect> + 'static>(
         say("ready");
         wait();
     }
-    let done = migrator.run(&mut connection).and_then(|report| {
+    let done = match options.value("revert") {
+        Some(version) => migrator.revert(&mut connection, Target::version(version)),
+        None => migrator.run(&mut connection),
+    };
+    let done = done.and_then(|report| {
         seed(&migrator, &mut connection, options)?;
         Ok(report)
     });
@@ -116,7 +121,8 @@ fn serve<C: LoadConnection<Backend: Dialect> + 'static>(
     }
     match done {
         Ok(report) => {
-            say(&format!("ok {} {}\n{report}", report.applied().len(), report.skipped()));
+            let done = report.applied().len() + report.reverted().len();
+            say(&format!("ok {done} {}\n{report}", report.skipped()));
             ExitCode::SUCCESS
         }
         Err(error) => {

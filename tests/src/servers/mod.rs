@@ -15,6 +15,7 @@
 
 mod fresh;
 mod mariadb;
+mod pooler;
 mod postgres;
 mod process;
 mod server;
@@ -25,7 +26,7 @@ use std::{env, path::PathBuf, process::Command, sync::OnceLock};
 use diesel::{Connection, mysql::Mysql, pg::Pg};
 use rustix::process::Signal;
 
-pub use self::{fresh::FreshDatabase, process::is_running, server::Server, supervisor::Supervisor};
+pub use self::{fresh::FreshDatabase, pooler::Pooler, process::is_running, server::Server, supervisor::Supervisor};
 use crate::dump::Table;
 
 /// A PostgreSQL server.

@@ -97,13 +97,14 @@ fn an_older_format_is_upgraded_by_the_next_run_that_writes<S: Subject>() {
     let (database, set) = three::<S>();
     database.execute(
         "ALTER TABLE __migrator_history DROP COLUMN tool; ALTER TABLE __migrator_history DROP COLUMN detail;
+         ALTER TABLE __migrator_history DROP COLUMN breaks_before;
          ALTER TABLE __migrator_meta DROP COLUMN updated_at; UPDATE __migrator_meta SET format = 0",
     );
     assert_eq!(status::<S>(&database, &set).state(), DatabaseState::Pending, "it is read as it is");
     let format = || database.texts("SELECT CAST(format AS CHAR(1)) AS value FROM __migrator_meta");
     assert_eq!(format(), ["0"], "a status writes nothing");
     assert_eq!(names(&applies::<S>(&database, &set)), ["04_t4"]);
-    assert_eq!(format(), ["1"]);
+    assert_eq!(format(), ["2"]);
     let tools = database.texts("SELECT COALESCE(tool, 'none') AS value FROM __migrator_history ORDER BY sequence");
     assert!(tools[2] == "none" && tools.last().is_some_and(|tool| tool.starts_with("migrator ")), "{tools:?}");
     assert_eq!(status::<S>(&database, &set).state(), DatabaseState::UpToDate);

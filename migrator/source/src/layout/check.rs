@@ -99,6 +99,7 @@ pub(super) fn texts(layout: Layout, dialects: &[SqlDialect], found: &mut Found<'
             declared_down,
         });
     }
+    broken_before(layout, dialects, &entries, &mut found.faults);
     let so = "applying it changes nothing and is recorded";
     warn(found, empty_up.warning("empty_up", "an up script has no statement", "up scripts have no statement", so));
     let so = "it counts as no down script";
@@ -109,6 +110,25 @@ pub(super) fn texts(layout: Layout, dialects: &[SqlDialect], found: &mut Found<'
     let so = "revert will refuse it";
     warn(found, faulty_down.warning("faulty_down", "a down script has a fault", "down scripts have a fault", so));
     entries
+}
+
+/// Refuses a `breaks-before` that names no migration of the folder, or one that comes later.
+fn broken_before(layout: Layout, dialects: &[SqlDialect], entries: &[Entry], faults: &mut Vec<Fault>) {
+    // Scripts are read once already; hardly one has the directive.
+    for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.up.contains("breaks-before")) {
+        let scripts = dialects.iter().filter_map(|dialect| Script::parse(&entry.up, *dialect, entry.declared).ok());
+        let Some(version) = scripts.filter_map(|script| script.breaks_before()).next() else { continue };
+        let named = entries.iter().position(|other| layout.canonical(&other.version) == layout.canonical(version));
+        if named.is_none_or(|named| named > at) {
+            let message = match named {
+                None => format!("it says that it breaks what is before {version}, and there is no such migration"),
+                Some(_) => format!("it says that it breaks what is before {version}, which comes after it"),
+            };
+            let help =
+                "name the version of the first migration with which a binary no longer needs what this one takes away";
+            faults.push(Fault::new("breaks_before", &entry.up_path, message, help));
+        }
+    }
 }
 
 fn warn(found: &mut Found<'_>, warning: Option<Warning>) {

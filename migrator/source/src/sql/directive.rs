@@ -13,8 +13,11 @@ pub(super) struct Directive<'a> {
 
 const MARK: &str = "migrator:";
 
-/// The one directive there is.
+/// Each statement is committed by itself.
 pub(super) const NO_TRANSACTION: &str = "no-transaction";
+
+/// With a version behind it: binaries whose newest migration is older cannot serve with this one applied.
+const BREAKS_BEFORE: &str = "breaks-before";
 
 impl<'a> Directive<'a> {
     /// Reads the text of a comment (without its markers) that begins at `offset`.
@@ -26,12 +29,19 @@ impl<'a> Directive<'a> {
 
     /// Whether this directive counts in a script whose first statement begins at `first`, and asks for no transaction.
     pub(super) fn asks_for_no_transaction(&self, first: Option<usize>) -> bool {
-        self.fault(first).is_none()
+        self.fault(first).is_none() && self.word.eq_ignore_ascii_case(NO_TRANSACTION)
+    }
+
+    /// The version before which the script breaks binaries, when this directive says so.
+    pub(super) fn breaks_before(&self) -> Option<&'a str> {
+        let version = self.word.strip_prefix(BREAKS_BEFORE)?;
+        let one_word = version.starts_with([' ', '\t']) && version.split_ascii_whitespace().count() == 1;
+        one_word.then(|| version.trim())
     }
 
     /// Why this directive is refused in a script whose first statement begins at `first`.
     pub(super) fn fault(&self, first: Option<usize>) -> Option<Fault> {
-        if !self.word.eq_ignore_ascii_case(NO_TRANSACTION) {
+        if !self.word.eq_ignore_ascii_case(NO_TRANSACTION) && self.breaks_before().is_none() {
             return Some(Fault::unknown_directive(self.offset, self.word));
         }
         first.filter(|first| self.offset > *first).map(|_| Fault::misplaced_directive(self.offset))

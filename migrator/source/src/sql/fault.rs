@@ -151,7 +151,8 @@ impl Fault {
             "" => "the directive behind `migrator:` is missing".to_owned(),
             line => format!("there is no directive `{line}`"),
         };
-        Fault::new("unknown_directive", offset, message, "write `-- migrator: no-transaction`, or remove the comment")
+        let help = "write `-- migrator: no-transaction` or `-- migrator: breaks-before VERSION`, or remove the comment";
+        Fault::new("unknown_directive", offset, message, help)
     }
 
     pub(super) fn misplaced_directive(offset: usize) -> Self {

@@ -125,6 +125,7 @@ pub struct Statement<'a> {
 pub struct Script<'a> {
     statements: Vec<Statement<'a>>,
     mode: Mode,
+    breaks_before: Option<&'a str>,
 }
 
 impl<'a> Script<'a> {
@@ -155,7 +156,8 @@ impl<'a> Script<'a> {
             kind: piece.class.kind,
             risk: piece.class.risk,
         });
-        Ok(Script { statements: statements.collect(), mode })
+        let breaks_before = directives.iter().find_map(directive::Directive::breaks_before);
+        Ok(Script { statements: statements.collect(), mode, breaks_before })
     }
 
     /// The statements, in order, without a BEGIN and COMMIT that enclose the script.
@@ -166,6 +168,11 @@ impl<'a> Script<'a> {
     /// How it runs.
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// The version before which it breaks binaries, as its directive says: `-- migrator: breaks-before VERSION`.
+    pub fn breaks_before(&self) -> Option<&'a str> {
+        self.breaks_before
     }
 
     /// Whether there is nothing to run: no text, or white space and comments only.

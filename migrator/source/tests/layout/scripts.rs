@@ -177,3 +177,26 @@ fn the_metadata_counts_for_the_script() {
     let refused = read("run_in_transaction = true").expect_err("a fault");
     assert!(refused.starts_with("not_in_transaction dir/1_a/up.sql:1:1"), "{refused}");
 }
+
+#[test]
+fn what_breaks_before_names_must_be_a_migration_that_comes_no_later() {
+    let with = |version: &str| format!("-- migrator: breaks-before {version}\nSELECT 1;");
+    let outcome = |version: &str| {
+        let (breaking, files) =
+            (with(version), |text: &str| files(&[("1_a/up.sql", SQL), ("2_b/up.sql", text), ("3_c/up.sql", SQL)]));
+        outcome(&files(&breaking), Options::default())
+    };
+    assert_eq!(outcome("1").len(), 3);
+    assert_eq!(outcome("2"), outcome("1"));
+    assert_eq!(
+        outcome("3"),
+        ["breaks_before dir/2_b/up.sql: it says that it breaks what is before 3, which comes after it"]
+    );
+    assert_eq!(
+        outcome("1_a"),
+        ["breaks_before dir/2_b/up.sql: it says that it breaks what is before 1_a, and there is no such migration"]
+    );
+    assert!(
+        outcome("").concat().contains("unknown_directive") && outcome("1 2").concat().contains("unknown_directive")
+    );
+}

@@ -5,13 +5,13 @@ use std::fs;
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use migrator::backup::{Backup, Restore};
-use migrator::{Migrator, Policy};
+use migrator::{Environment, Migrator, Policy};
 use migrator_tests::Database;
 
 use super::{Case, names_of, programs};
 use crate::dialects::{Mariadb, Postgres, Sqlite, Subject, as_role, tables};
 
-on_each_dialect!(is_refused_while_a_session_is_open, of_another_kind_is_refused);
+on_each_dialect!(is_refused_while_a_session_is_open, of_another_kind_is_refused, of_production_wants_its_name);
 
 fn is_refused_while_a_session_is_open<S: Subject>() {
     let case = Case::<S>::new();
@@ -31,6 +31,24 @@ fn is_refused_while_a_session_is_open<S: Subject>() {
     if S::NAME != "sqlite" {
         open.batch_execute("INSERT INTO t1 VALUES (4)").expect_err("the session was ended");
     }
+}
+
+/// The mark of the database that is replaced counts, not that of the backup.
+fn of_production_wants_its_name<S: Subject>() {
+    let case = Case::<S>::new();
+    let backup = case.make();
+    let migrator = Migrator::new(&case.folder.set());
+    migrator.mark(&mut case.database.connect(), Environment::Production).unwrap_or_else(|error| panic!("{error}"));
+    let names = case.names();
+    let error = case.restore(&backup.file).expect_err("it is production");
+    assert_eq!(error.code(), "not_confirmed", "{error}");
+    let typed = crate::guard::typed::<S>(&case.database);
+    let restore = || Restore::of(&backup.file).confirm(&typed);
+    let error = restore().environment(Environment::Test).into(case.database.url()).expect_err("another environment");
+    assert_eq!((error.code(), case.names()), ("environment_mismatch", names));
+    let restored = restore().environment(Environment::Production).into(case.database.url());
+    let restored = restored.unwrap_or_else(|error| panic!("{error}"));
+    assert!(restored.warnings.iter().any(|warning| warning.contains("migrator mark production")), "{restored}");
 }
 
 fn of_another_kind_is_refused<S: Subject>() {
@@ -137,6 +155,35 @@ fn a_role_of_postgres_without_createdb_is_told_so() {
     case.database.execute(&format!("ALTER ROLE {role} CREATEDB; INSERT INTO t1 VALUES (2)"));
     Restore::of(&backup.file).into(&url).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(case.database.row_counts()["t1"], 1);
+}
+
+/// A role that is told little of other roles' sessions refuses all the same, or says that it could not look.
+#[test]
+fn the_sessions_of_other_roles_are_not_overlooked() {
+    let case = Case::<Postgres>::new();
+    let (name, role) = (case.database.name(), format!("keeper_of_{}", case.database.name()));
+    case.database.execute(&format!(
+        "CREATE ROLE {role} LOGIN CREATEDB PASSWORD 'letter'; ALTER DATABASE {name} OWNER TO {role};
+         GRANT SELECT ON __migrator_meta TO {role}"
+    ));
+    let backup = case.make();
+    let open = case.database.connect();
+    let error =
+        Restore::of(&backup.file).into(&as_role(case.database.url(), &role, "letter")).expect_err("it is in use");
+    assert!(error.code() == "restore_refused" && error.message().contains("in use"), "{error}");
+    drop(open);
+
+    let case = Case::<Mariadb>::new();
+    let (name, role) = (case.database.name(), format!("keeper_of_{}", case.database.name()));
+    case.database.execute(&format!(
+        "CREATE USER '{role}'@'127.0.0.1' IDENTIFIED BY 'letter'; GRANT ALL ON `{name}%`.* TO '{role}'@'127.0.0.1'"
+    ));
+    let backup = case.make();
+    let open = case.database.connect();
+    let restored = Restore::of(&backup.file).into(&as_role(case.database.url(), &role, "letter"));
+    let restored = restored.unwrap_or_else(|error| panic!("{error}"));
+    assert!(restored.warnings.iter().any(|warning| warning.contains("PROCESS")), "{restored}");
+    drop(open);
 }
 
 /// With another provider of collations than the server's own.

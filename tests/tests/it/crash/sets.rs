@@ -22,6 +22,10 @@ impl Set {
         fs::write(folder.join("up.sql"), script).expect("write a script");
     }
 
+    pub(super) fn write_down(&self, name: &str, script: &str) {
+        fs::write(self.0.path().join(name).join("down.sql"), script).expect("write a script");
+    }
+
     pub(super) fn path(&self) -> &Path {
         self.0.path()
     }

@@ -17,7 +17,7 @@ use migrator::{Config, DbProvider, Dialect, Event, MigrationSet, ProviderState};
 use migrator_tests::wait;
 
 /// A provider as a `static` of a service; the set of one test lives as long as the tests.
-pub(super) fn provider<C: R2D2Connection + 'static>(set: &MigrationSet) -> DbProvider<C> {
+pub(crate) fn provider<C: R2D2Connection + 'static>(set: &MigrationSet) -> DbProvider<C> {
     DbProvider::new(Box::leak(Box::new(set.clone())))
 }
 

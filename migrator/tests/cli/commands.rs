@@ -1,74 +1,15 @@
-//! The standalone tool, as an operator types it: answers, JSON and exit codes on the three databases.
+//! The commands, as an operator types them: answers, JSON and exit codes on the three databases.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::PathBuf;
 
 use migrator_tests::{Database, servers, sqlite};
 use serde_json::{Value, json};
 
-/// A folder with a migrations directory in the diesel layout.
-struct Project(tempfile::TempDir);
-
-impl Project {
-    fn new(migrations: &[(&str, &str)]) -> Self {
-        let project = Self(tempfile::tempdir().expect("a temporary folder can be made"));
-        migrations.iter().for_each(|(name, up)| project.write(name, up));
-        project
-    }
-
-    fn write(&self, name: &str, up: &str) {
-        let folder = self.path().join("migrations").join(name);
-        std::fs::create_dir_all(&folder).expect("a folder can be made");
-        std::fs::write(folder.join("up.sql"), up).expect("a script can be written");
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    /// Runs the tool in the folder, in an environment without any variable of ours.
-    fn migrator(&self, url: &str, args: &[&str]) -> Answer {
-        self.with_env(&[("DATABASE_URL", url)], args)
-    }
-
-    fn with_env(&self, env: &[(&str, &str)], args: &[&str]) -> Answer {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_migrator"));
-        command.current_dir(self.path()).args(args);
-        for name in ["DATABASE_URL", "MIGRATION_DATABASE_URL", "MIGRATOR_ENV"] {
-            command.env_remove(name);
-        }
-        Answer(command.envs(env.iter().copied()).output().expect("the tool can be started"))
-    }
-}
-
-struct Answer(Output);
-
-impl Answer {
-    fn code(&self) -> i32 {
-        self.0.status.code().expect("the tool exits by itself")
-    }
-
-    fn out(&self) -> String {
-        String::from_utf8(self.0.stdout.clone()).expect("stdout is text")
-    }
-
-    fn err(&self) -> String {
-        String::from_utf8(self.0.stderr.clone()).expect("stderr is text")
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out()).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.out(), self.err()))
-    }
-
-    #[track_caller]
-    fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code(), code, "stdout: {}\nstderr: {}", self.out(), self.err());
-        self
-    }
-}
+use super::project::{Answer, Project};
 
 const FIRST: (&str, &str) = ("20240101000000_users", "CREATE TABLE users (id INTEGER PRIMARY KEY);\n");
 const SECOND: (&str, &str) = ("20240102000000_posts", "CREATE TABLE posts (id INTEGER PRIMARY KEY);\n");
+const THIRD: (&str, &str) = ("20240103000000_tags", "CREATE TABLE tags (id INTEGER PRIMARY KEY);\n");
 const BROKEN: (&str, &str) = ("20240103000000_broken", "-- one line\n  INSERT INTO nowhere VALUES (1);\n");
 
 /// The whole life of a project, as the contract has it.
@@ -122,7 +63,7 @@ fn names_what_failed(database: &impl Database) {
     assert_eq!(error["statement"], "INSERT INTO nowhere VALUES (1)");
     assert!(error["message"].as_str().is_some_and(|message| message.contains("nowhere")), "{error}");
     assert!(error["help"].as_str().is_some_and(|help| help.contains("run again")), "{error}");
-    assert!(answer.err().contains("--> migrations/20240103000000_broken/up.sql:2:3, statement 1"), "{}", answer.err());
+    assert!(answer.err().contains("--> migrations/20240103000000_broken/up.sql:2:3\n"), "{}", answer.err());
 
     let status = project.migrator(url, &["status"]).exits(2);
     assert!(status.out().contains("last attempt: "), "{}", status.out());
@@ -130,6 +71,126 @@ fn names_what_failed(database: &impl Database) {
     project.write(BROKEN.0, "CREATE TABLE here (id INTEGER);\n");
     project.migrator(url, &["run"]).exits(0);
     project.migrator(url, &["status"]).exits(0);
+}
+
+/// Down by one, down to a version that stays, and the last one again; what has no way down is refused before anything starts.
+fn goes_down_and_up_again(database: &impl Database) {
+    let (project, url) = (Project::new(&[FIRST, SECOND, THIRD]), database.url());
+    let down = |name: &str, script: &str| {
+        let path = project.path().join("migrations").join(name).join("down.sql");
+        std::fs::write(path, script).expect("a script can be written");
+    };
+    down(SECOND.0, "DROP TABLE posts;");
+    down(THIRD.0, "DROP TABLE tags;");
+    project.migrator(url, &["run"]).exits(0);
+
+    let report = project.migrator(url, &["revert", "--json"]).exits(0).json();
+    assert_eq!((&report["reverted"][0]["version"], &report["applied"]), (&json!("20240103000000"), &json!([])));
+    assert_eq!((&report["skipped"], &report["error"]), (&json!(2), &Value::Null));
+    project.migrator(url, &["run"]).exits(0);
+    let answer = project.migrator(url, &["revert", "--target", "20240101"]).exits(0);
+    assert!(
+        answer.out().starts_with("reverted 2 migrations in") && answer.err().contains("reverting"),
+        "{}",
+        answer.out()
+    );
+    assert_eq!(database.tables().len(), 1);
+
+    let refused = project.migrator(url, &["revert", "--json"]).exits(1);
+    assert_eq!(refused.json()["error"]["code"], "no_way_down");
+    assert!(refused.err().contains("20240101000000_users (no down script)"), "{}", refused.err());
+
+    project.migrator(url, &["run"]).exits(0);
+    let report = project.migrator(url, &["redo", "--json"]).exits(0).json();
+    let version = json!("20240103000000");
+    assert_eq!((&report["reverted"][0]["version"], &report["applied"][0]["version"]), (&version, &version));
+
+    down(THIRD.0, "-- migrator: no-transaction\nINSERT INTO tags VALUES (1);\nDROP TABLE nowhere;\nDROP TABLE tags;\n");
+    let error = project.migrator(url, &["revert", "--json"]).exits(1).json()["error"].take();
+    assert_eq!((&error["code"], &error["line"]), (&json!("statement_failed"), &json!(3)));
+    assert_eq!(error["file"], "migrations/20240103000000_tags/down.sql");
+    project.migrator(url, &["status"]).exits(2);
+    let refused = project.migrator(url, &["run"]).exits(1);
+    assert!(refused.err().contains("migrator revert"), "{}", refused.err());
+    project.migrator(url, &["resolve", "--resume-at", "20240103:3"]).exits(0);
+    project.migrator(url, &["resolve", "--applied", "20240103"]).exits(0);
+    project.migrator(url, &["status"]).exits(0);
+}
+
+#[test]
+fn sqlite_goes_down_and_up_again() {
+    goes_down_and_up_again(&sqlite::fresh());
+}
+
+#[test]
+fn postgres_goes_down_and_up_again() {
+    goes_down_and_up_again(&servers::postgres().fresh());
+}
+
+#[test]
+fn mariadb_goes_down_and_up_again() {
+    goes_down_and_up_again(&servers::mariadb().fresh());
+}
+
+/// A database made by hand: refused with the command that takes it over, then an edit is accepted, and all of it verified.
+fn is_taken_over_accepted_and_verified(database: &impl Database) {
+    let (project, url) = (Project::new(&[FIRST, SECOND]), database.url());
+    database.execute(&format!("{}{}", FIRST.1, SECOND.1));
+    let refused = project.migrator(url, &["run"]).exits(1);
+    let offered = refused.err().split_once("migrator baseline ").expect("it is offered").1.to_owned();
+    let version = offered.split_whitespace().next().expect("a version").to_owned();
+    let told = project.migrator(url, &["baseline", &version, "--json"]).exits(0).json();
+    assert_eq!(told, json!({ "baselined": [FIRST.0, SECOND.0] }));
+    assert!(project.migrator(url, &["baseline", &version]).exits(0).out().contains("is recorded already"));
+    project.write(THIRD.0, THIRD.1);
+    project.migrator(url, &["verify"]).exits(2);
+    project.migrator(url, &["run"]).exits(0);
+    let refused = project.migrator(url, &["baseline", "20240101", "--json"]).exits(1).json();
+    assert_eq!(refused["error"]["code"], "baseline_refused");
+    let verified = project.migrator(url, &["verify", "--json"]).exits(0).json();
+    assert_eq!((&verified["state"], &verified["problems"]), (&json!("up_to_date"), &json!([])));
+
+    // The edit of a sealed migration: one command for both, and each half is told.
+    project.migrator(url, &["seal"]).exits(0);
+    let edited = format!("-- users\n{}", FIRST.1);
+    project.write(FIRST.0, &edited);
+    let accept =
+        |args: &[&str]| project.migrator(url, &[&["accept", "20240101", "--reason", "a comment"], args].concat());
+    let told = accept(&[]).exits(0).out();
+    assert!(told.contains("seal: 20240101000000_users is sealed with its new text"), "{told}");
+    assert!(told.contains("is the text of record"), "{told}");
+    project.migrator(url, &["verify"]).exits(0);
+    let nothing = accept(&[]).exits(1);
+    assert!(nothing.err().contains("sealed with this text already"), "{}", nothing.err());
+
+    // Accepted in the directory before, by somebody else.
+    project.write(SECOND.0, &format!("-- posts\n{}", SECOND.1));
+    let args = ["accept", SECOND.0, "--reason", "a comment", "--json"];
+    let told = project.with_env(&[], &args).exits(0).json();
+    assert_eq!(told, json!({ "accepted": SECOND.0, "seal": "accepted", "database": null }));
+    project.migrator(url, &["verify"]).exits(2);
+    let told = project.migrator(url, &args).exits(0).json();
+    assert_eq!(told, json!({ "accepted": SECOND.0, "seal": "unchanged", "database": "accepted" }));
+    project.migrator(url, &["verify"]).exits(0);
+
+    database.execute("UPDATE __migrator_meta SET sequence = sequence + 1");
+    let found = project.migrator(url, &["verify", "--json"]).exits(2).json();
+    assert_eq!((&found["state"], &found["problems"][0]["code"]), (&json!("blocked"), &json!("history_tampered")));
+}
+
+#[test]
+fn sqlite_is_taken_over_accepted_and_verified() {
+    is_taken_over_accepted_and_verified(&sqlite::fresh());
+}
+
+#[test]
+fn postgres_is_taken_over_accepted_and_verified() {
+    is_taken_over_accepted_and_verified(&servers::postgres().fresh());
+}
+
+#[test]
+fn mariadb_is_taken_over_accepted_and_verified() {
+    is_taken_over_accepted_and_verified(&servers::mariadb().fresh());
 }
 
 #[test]
@@ -232,7 +293,7 @@ fn another_environment_is_a_warning() {
     let project = Project::new(&[FIRST]);
     project.migrator("app.db", &["run", "--env", "production"]).exits(0);
     let answer = project.migrator("app.db", &["run", "--env", "development"]).exits(0);
-    assert!(answer.out().contains("marked production"), "{}", answer.out());
+    assert!(answer.err().contains("marked production"), "{}", answer.err());
     project.migrator("app.db", &["run", "--env", "prod"]).exits(1);
 }
 
@@ -422,4 +483,144 @@ fn postgres_backs_up_and_restores() {
 #[test]
 fn mariadb_backs_up_and_restores() {
     backs_up_and_restores(&servers::mariadb().fresh());
+}
+
+/// A life from nothing, by `setup`, to nothing, by `reset`, with the guard of a mark between.
+fn is_set_up_marked_and_reset(database: &impl Database, missing: &str, name: &str) {
+    let (project, url) = (Project::new(&[FIRST, SECOND]), missing);
+    std::fs::create_dir(project.path().join("seeds")).expect("a folder can be made");
+    std::fs::write(project.path().join("seeds/010_users.sql"), "INSERT INTO users VALUES (7);").expect("a seed");
+    let refused = project.migrator(url, &["setup", "--env", "production"]).exits(1);
+    assert!(refused.err().contains("development and test"), "{}", refused.err());
+    let setup = project.migrator(url, &["setup", "--seeds", "seeds", "--json"]).exits(0).json();
+    assert!(setup["made"].as_str().is_some_and(|made| made.ends_with(name)), "{setup}");
+    assert_eq!(setup["run"]["applied"].as_array().map(Vec::len), Some(2), "{setup}");
+    let again = project.migrator(url, &["setup", "--seeds", "seeds", "--json"]).exits(0).json();
+    assert_eq!((&again["made"], again["run"]["applied"].as_array().map(Vec::len)), (&Value::Null, Some(0)));
+
+    let refused = project.migrator(url, &["reset", "--yes"]).exits(1).err();
+    assert!(refused.contains("nobody says what it is for") && refused.contains("--env development"), "{refused}");
+    let marked = project.migrator(url, &["mark", "production", "--json"]).exits(0).json();
+    assert_eq!((&marked["marked"], &marked["before"]), (&json!("production"), &Value::Null));
+    for args in [
+        vec!["reset", "--yes", "--env", "development"],
+        vec!["reset", "--yes", "--confirm", name],
+        vec!["mark", "development", "--yes"],
+    ] {
+        let refused = project.migrator(url, &args).exits(1);
+        assert!(refused.err().contains("production"), "{args:?}: {}", refused.err());
+    }
+    let another = project.migrator(url, &["mark", "development", "--yes", "--confirm", "another"]).exits(1);
+    assert!(another.err().contains("`another` was typed back"), "{}", another.err());
+    project.migrator(url, &["mark", "test", "--confirm", name]).exits(0);
+
+    let asked = project.migrator(url, &["reset"]).exits(1).err();
+    assert!(asked.contains("users") && asked.contains("table") && asked.contains("--yes"), "{asked}");
+    project.migrator(url, &["status"]).exits(0);
+    let dropped = project.migrator(url, &["reset", "--yes", "--json"]).exits(0).json();
+    assert!(dropped["dropped"]["table"].as_u64().is_some_and(|tables| tables >= 5), "{dropped}");
+    assert!(dropped["rows"].as_u64().is_some_and(|rows| rows >= 3), "{dropped}");
+    assert_eq!(project.migrator(url, &["status", "--json"]).exits(2).json()["state"], "uninitialized");
+    assert!(database.tables().is_empty(), "the other database is as it was");
+}
+
+#[test]
+fn sqlite_is_set_up_marked_and_reset() {
+    let database = sqlite::fresh();
+    let file = database.folder().join("made here.db");
+    is_set_up_marked_and_reset(&database, file.to_str().expect("a path"), "made here.db");
+}
+
+#[test]
+fn postgres_is_set_up_marked_and_reset() {
+    let database = servers::postgres().fresh();
+    let name = format!("{}_made", database.name());
+    is_set_up_marked_and_reset(&database, &database.url().replace(database.name(), &name), &name);
+    database.execute(&format!("DROP DATABASE {name}"));
+}
+
+#[test]
+fn mariadb_is_set_up_marked_and_reset() {
+    let database = servers::mariadb().fresh();
+    let name = format!("{}_made", database.name());
+    is_set_up_marked_and_reset(&database, &database.url().replace(database.name(), &name), &name);
+    database.execute(&format!("DROP DATABASE {name}"));
+}
+
+/// Sound; with something to say; with something that fails; and where something cannot be looked at.
+fn is_examined(database: &impl Database) {
+    let (project, url) = (Project::new(&[FIRST]), database.url());
+    // A SQLite file that is not there is not made to be looked at.
+    database.execute("SELECT 1");
+    let doctor = project.migrator(url, &["doctor", "--env", "staging", "--json"]).exits(0).json();
+    let verdict = |document: &Value, name: &str| {
+        let checks = document["checks"].as_array().expect("a list").clone();
+        let found = checks.into_iter().find(|check| check["name"] == name);
+        found.unwrap_or_else(|| panic!("{name}: {document}"))["verdict"].as_str().expect("a word").to_owned()
+    };
+    assert_eq!([verdict(&doctor, "lock"), verdict(&doctor, "privileges")], ["pass", "pass"]);
+    assert!(database.tables().is_empty());
+    project.migrator(url, &["doctor", "--deny", "warnings"]).exits(2);
+
+    let check = project.migrator(url, &["deploy-check", "--json"]).exits(0).json();
+    assert_eq!(
+        [verdict(&check, "plan"), verdict(&check, "drift"), verdict(&check, "backup")],
+        ["pass", "warn", "warn"]
+    );
+    project.migrator(url, &["run", "--env", "staging"]).exits(0);
+    project.migrator(url, &["deploy-check", "--backup-age", "1day"]).exits(2);
+    project.migrator(url, &["backup"]).exits(0);
+    let check = project.migrator(url, &["deploy-check", "--backup-age", "1day", "--json"]).exits(0).json();
+    assert_eq!([verdict(&check, "backup"), verdict(&check, "environment")], ["pass", "pass"], "{check}");
+    project.migrator(url, &["deploy-check", "--backup-age", "0s"]).exits(2);
+
+    let failed = project.migrator(url, &["doctor", "--env", "production"]).exits(2);
+    assert!(failed.out().contains("fail  environment"), "{}", failed.out());
+    project.write(FIRST.0, "CREATE TABLE users (id INTEGER PRIMARY KEY, more INTEGER);");
+    let check = project.migrator(url, &["deploy-check"]).exits(2).out();
+    assert!(check.contains("fail  status") && check.contains("fail  plan"), "{check}");
+    database.execute("DROP TABLE __migrator_meta");
+    let check = project.migrator(url, &["deploy-check"]).exits(1).out();
+    assert!(check.contains("could not be looked at") && check.contains("pass  lock"), "{check}");
+}
+
+#[test]
+fn sqlite_is_examined() {
+    is_examined(&sqlite::fresh());
+}
+
+#[test]
+fn postgres_is_examined() {
+    is_examined(&servers::postgres().fresh());
+}
+
+#[test]
+fn mariadb_is_examined() {
+    is_examined(&servers::mariadb().fresh());
+}
+
+/// A copy of the test's database over production, and the other way round.
+#[test]
+fn a_restore_is_guarded() {
+    let (production, test) = (sqlite::fresh(), sqlite::fresh());
+    let project = Project::new(&[FIRST]);
+    for (database, environment) in [(&production, "production"), (&test, "test")] {
+        project.migrator(database.url(), &["run", "--env", environment]).exits(0);
+        project.migrator(database.url(), &["backup", "--out", environment]).exits(0);
+    }
+    let restore = |database: &sqlite::FreshDatabase, more: &[&str]| {
+        project.migrator(database.url(), &[&["restore", "--other-database", "--yes"], more].concat())
+    };
+    let refused = restore(&production, &["test"]).exits(1).err();
+    assert!(refused.contains("its name has to be typed back") && refused.contains("--confirm test.db"), "{refused}");
+    let refused = restore(&production, &["test", "--env", "test", "--confirm", "test.db"]).exits(1).err();
+    assert!(refused.contains("is marked production"), "{refused}");
+    assert_eq!(production.texts("SELECT environment AS value FROM __migrator_meta"), ["production"]);
+
+    let told = restore(&test, &["production"]).exits(0).out();
+    assert!(told.contains("marked production now") && told.contains("migrator mark test"), "{told}");
+    restore(&test, &["test"]).exits(1);
+    restore(&test, &["test", "--confirm", "test.db"]).exits(0);
+    assert_eq!(test.texts("SELECT environment AS value FROM __migrator_meta"), ["test"]);
+    restore(&production, &["production", "--env", "production", "--confirm", "test.db"]).exits(0);
 }

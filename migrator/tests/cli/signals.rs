@@ -1,0 +1,182 @@
+//! Ctrl-C and SIGTERM: what runs is cancelled and undone, that is recorded, the lock is free, and the exit code says it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+
+use migrator_tests::{Database, servers, sqlite, wait};
+
+use super::project::Project;
+
+/// A run that is at work.
+struct Run {
+    child: Child,
+    err: BufReader<std::process::ChildStderr>,
+}
+
+impl Run {
+    fn start(project: &Project, url: &str) -> Self {
+        let mut command = project.command(&["run", "--database-url", url]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the tool can be started");
+        let err = BufReader::new(child.stderr.take().expect("piped"));
+        Self { child, err }
+    }
+
+    /// Reads up to a line that begins so.
+    fn until(&mut self, start: &str) {
+        let mut said = String::new();
+        while self.err.read_line(&mut said).expect("stderr is text") > 0 {
+            if said.lines().last().is_some_and(|line| line.starts_with(start)) {
+                return;
+            }
+        }
+        panic!("the tool ended before it said {start}: {said}");
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("kill is there");
+        assert!(sent.success(), "the tool has ended");
+    }
+
+    /// The exit code, and what else was said.
+    fn end(mut self) -> (Option<i32>, String) {
+        let mut said = String::new();
+        self.err.read_to_string(&mut said).expect("stderr is text");
+        (self.child.wait().expect("wait for the tool").code(), said)
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // One that has ended cannot be killed, and that is all right.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const FIRST: (&str, &str) = ("20240101000000_users", "CREATE TABLE users (id INTEGER PRIMARY KEY);\n");
+const LONG: &str = "20240102000000_long";
+
+/// A signal in the middle of a statement that would take minutes.
+fn cancels(database: &impl Database, signal: &str, code: i32, sleep: &str, running: &str) {
+    let script = format!("INSERT INTO users VALUES (1);\nSELECT {sleep};\n");
+    let project = Project::new(&[FIRST, (LONG, &script)]);
+    let mut run = Run::start(&project, database.url());
+    run.until(&format!("applying {LONG}"));
+    wait::until("the statement", || (!database.texts(running).is_empty()).then_some(()));
+    run.signal(signal);
+    let (ended, said) = run.end();
+    assert_eq!(ended, Some(code), "{said}");
+    assert!(said.contains("interrupted: ending what runs") && said.contains("error[interrupted]"), "{said}");
+    assert!(said.contains(&format!("--> migrations/{LONG}/up.sql:2:1")), "{said}");
+    assert_eq!(database.texts(running), [""; 0], "the server goes on with it");
+    let last = "SELECT CAST(event AS CHAR(20)) AS value FROM __migrator_history ORDER BY sequence DESC";
+    assert_eq!(database.texts(last)[0].trim(), "interrupted");
+
+    assert_eq!(database.row_counts()["users"], 0, "the migration was undone");
+    project.write(LONG, "INSERT INTO users VALUES (1);\n");
+    // Nobody holds the lock.
+    project.migrator(database.url(), &["run", "--lock-timeout", "1ms"]).exits(0);
+    assert_eq!(database.row_counts()["users"], 1);
+}
+
+const OF_POSTGRES: &str = "SELECT pid::text AS value FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
+                           AND query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()";
+const OF_MARIADB: &str = "SELECT CAST(id AS CHAR(20)) AS value FROM information_schema.processlist WHERE db = DATABASE() \
+                          AND state = 'User sleep'";
+
+#[test]
+fn postgres_cancels_at_ctrl_c() {
+    cancels(&servers::postgres().fresh(), "INT", 130, "pg_sleep(600)", OF_POSTGRES);
+}
+
+#[test]
+fn postgres_cancels_at_sigterm() {
+    cancels(&servers::postgres().fresh(), "TERM", 143, "pg_sleep(600)", OF_POSTGRES);
+}
+
+#[test]
+fn mariadb_cancels_at_ctrl_c() {
+    cancels(&servers::mariadb().fresh(), "INT", 130, "sleep(600)", OF_MARIADB);
+}
+
+#[test]
+fn mariadb_cancels_at_sigterm() {
+    cancels(&servers::mariadb().fresh(), "TERM", 143, "sleep(600)", OF_MARIADB);
+}
+
+/// A statement that keeps SQLite busy.
+fn count_to(rows: u64) -> String {
+    format!(
+        "INSERT INTO users WITH RECURSIVE count(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count WHERE n < {rows}) \
+         SELECT max(n) FROM count;\n"
+    )
+}
+
+#[test]
+fn sqlite_ends_after_the_statement() {
+    let database = sqlite::fresh();
+    let script = format!("{}INSERT INTO users VALUES (7);\n", count_to(3_000_000));
+    let project = Project::new(&[FIRST, (LONG, &script)]);
+    let mut run = Run::start(&project, database.url());
+    run.until(&format!("applying {LONG}"));
+    run.signal("INT");
+    let (ended, said) = run.end();
+    assert_eq!(ended, Some(130), "{said}");
+    assert_eq!(database.row_counts()["users"], 0, "the migration was undone: {said}");
+    let kinds = database.texts("SELECT event AS value FROM __migrator_history ORDER BY sequence");
+    assert_eq!(kinds, ["applied", "interrupted"], "{said}");
+    let status = project.migrator(database.url(), &["status"]).exits(2).out();
+    assert!(status.contains("last attempt: "), "{status}");
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    let database = sqlite::fresh();
+    let project = Project::new(&[FIRST, (LONG, &count_to(1_000_000_000_000))]);
+    let mut run = Run::start(&project, database.url());
+    run.until(&format!("applying {LONG}"));
+    run.signal("INT");
+    run.until("interrupted: ");
+    run.signal("TERM");
+    assert_eq!(run.end().0, Some(143));
+    assert!(
+        database.texts("SELECT name AS value FROM sqlite_master WHERE name = 'users'").is_empty(),
+        "nothing is committed"
+    );
+}
+
+#[test]
+fn who_waits_for_the_lock_is_interrupted_too() {
+    let database = servers::postgres().fresh();
+    let project = Project::new(&[FIRST, (LONG, "SELECT pg_sleep(600);")]);
+    let mut holder = Run::start(&project, database.url());
+    holder.until(&format!("applying {LONG}"));
+    let mut waiter = Run::start(&project, database.url());
+    waiter.until("waiting for the migration lock");
+    waiter.signal("TERM");
+    assert_eq!(waiter.end().0, Some(143));
+    wait::until("the statement", || (!database.texts(OF_POSTGRES).is_empty()).then_some(()));
+    holder.signal("INT");
+    assert_eq!(holder.end().0, Some(130));
+}
+
+/// What only reads has nothing to undo.
+#[test]
+fn who_waits_for_a_database_ends_at_once() {
+    let project = Project::new(&[]);
+    let mut command =
+        project.command(&["wait", "--timeout", "10m", "--database-url", "postgres://app@127.0.0.1:1/app"]);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the tool can be started");
+    let pid = child.id().to_string();
+    // It listens from the moment on at which the signal is caught.
+    let caught = wait::until("the listener", || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:\t").map(str::to_owned))?;
+        u64::from_str_radix(caught.trim(), 16).ok().filter(|signals| signals & (1 << 14) != 0)
+    });
+    assert_ne!(caught, 0);
+    assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().expect("kill is there").success());
+    let output = child.wait_with_output().expect("wait for the tool");
+    assert_eq!(output.status.code(), Some(143), "{}", String::from_utf8_lossy(&output.stderr));
+}
