@@ -21,7 +21,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// its statement when it is called again; until then, or until [`resolve`](Self::resolve) says what is true, no run starts.
     ///
     /// # Errors
-    /// Before anything is changed: when the guard refuses it (on production it wants [`confirm`](Self::confirm)); `no_way_down`, which names each migration that has no down script, or none that can run;
+    /// Before anything is changed: when the guard refuses it (on production it wants [`confirm`](Self::confirm)); `no_way_down`, which
+    /// names each migration that has no down script, or none that can run;
     /// `failed`, when a migration is half applied. Half-way: when a statement fails; then the error carries the
     /// [report](Error::report) of what was undone before.
     pub fn revert(&self, conn: &mut C, target: Target) -> Result<Report, Error> {
