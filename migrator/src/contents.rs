@@ -26,6 +26,10 @@ pub(crate) struct Object {
 }
 
 impl Object {
+    #[cfg_attr(
+        not(any(feature = "sqlite", feature = "postgres", feature = "mysql")),
+        expect(dead_code, reason = "a build without a database has no dialect")
+    )]
     pub(crate) fn new(kind: &str, name: String, sql: String) -> Self {
         Self { kind: kind.to_owned(), name, sql, rows: None }
     }
@@ -69,17 +73,36 @@ impl fmt::Display for Contents {
         }
         for (at, (kind, count)) in self.counts().into_iter().enumerate() {
             let comma = if at == 0 { "" } else { ", " };
-            let plural = match count {
-                1 => "",
-                _ if kind.ends_with('s') || kind.ends_with("class") => "es",
-                _ => "s",
-            };
-            write!(f, "{comma}{count} {kind}{plural}")?;
+            match (count, kind.strip_suffix('y')) {
+                (1, _) => write!(f, "{comma}1 {kind}")?,
+                (_, Some(stem)) => write!(f, "{comma}{count} {stem}ies")?,
+                (_, None) if kind.ends_with('s') => write!(f, "{comma}{count} {kind}es")?,
+                (_, None) => write!(f, "{comma}{count} {kind}s")?,
+            }
         }
         match self.rows() {
             0 => f.write_str(", no row"),
             1 => f.write_str(", 1 row"),
             rows => write!(f, ", {rows} rows"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_prints_kinds_and_numbers() {
+        let object = |kind: &str| Object::new(kind, String::new(), String::new());
+        let mut contents = Contents::default();
+        assert_eq!(contents.to_string(), "nothing");
+        contents.objects = ["view", "table", "operator family", "table", "operator class"].map(object).to_vec();
+        assert_eq!(contents.to_string(), "1 operator class, 1 operator family, 2 tables, 1 view, no row");
+        contents.objects.extend(["operator class", "operator family"].map(object));
+        contents.objects[1].rows = Some(1);
+        assert_eq!(contents.to_string(), "2 operator classes, 2 operator families, 2 tables, 1 view, 1 row");
+        contents.objects[3].rows = Some(4);
+        assert_eq!((contents.rows(), contents.counts()["table"]), (5, 2));
     }
 }

@@ -67,7 +67,7 @@
 //! | `backup_damaged`, `restore_refused`, `restore_failed` | a backup is not what its manifest says; a restore would hurt somebody; a restore did not come to its end |
 //! | `test_database` | a database for a host's test could not be made |
 //!
-//! The command line adds `no_database_url`, `dialect_not_built`, and `embedded` for a `--dir` where the set is embedded.
+//! The command line adds `usage`, `no_database_url`, `dialect_not_built`, and `embedded` for a `--dir` where the set is embedded.
 
 mod apply;
 pub mod backup;

@@ -11,7 +11,7 @@ use diesel::connection::LoadConnection;
 use super::command::Command;
 use super::global::{Directory, Global};
 use super::host::{self, Host, Verb};
-use super::output;
+use super::{output, signals};
 use crate::url::Url;
 use crate::{Dialect, Error, MigrationSet, Migrator, Seed};
 
@@ -108,6 +108,7 @@ where
     #[must_use = "the program ends with it"]
     pub fn answer(&self, db: &Db) -> ExitCode {
         let Line { global, command } = &*db.0;
+        signals::watch();
         output::ended(command.answer(global, self), global, |error| command.refusal(error))
     }
 }

@@ -88,14 +88,13 @@ where
 {
     let set = migrator.set().clone();
     if !global.quiet {
-        set.warnings().for_each(|warning| output::note(&format!("warning: {warning}")));
+        set.warnings().for_each(output::warning);
         if verb.purpose() != Purpose::Read {
             output::note(&format!("database: {url}"));
         }
     }
-    signals::watch();
     let migrator = global.adapt(migrator);
-    let made = if verb.purpose() == Purpose::Make { migrator.create(url.text())? } else { None };
+    let made = if verb.purpose() == Purpose::Make { migrator.create_database(url.text())? } else { None };
     let conn = verb.connect::<C>(url)?;
     let (text, interrupt) = (url.text().to_owned(), Interrupt::new());
     let mut migrator = migrator.reconnect(move || C::establish(&text)).interrupt(&interrupt);
@@ -127,7 +126,7 @@ where
     while C::Backend::SQL != SqlDialect::Sqlite && interrupt.has_sessions() && !failed.load(Ordering::SeqCst) {
         let cancelled = url.establish::<C>().and_then(|mut conn| migrator.cancel(&mut conn));
         if let Err(error) = cancelled {
-            output::note(&format!("warning: the statement is not cancelled, and is waited for: {error}"));
+            output::warning(&format!("the statement is not cancelled, and is waited for: {error}"));
         }
         thread::sleep(Duration::from_secs(1));
     }

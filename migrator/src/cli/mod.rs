@@ -30,6 +30,7 @@
 
 mod accept;
 mod ask;
+mod at_work;
 mod backups;
 mod baseline;
 mod command;

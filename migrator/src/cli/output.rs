@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use anstyle::{AnsiColor, Style};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -53,6 +54,12 @@ pub(super) fn ask(question: &str) {
     let _reader_gone = write!(std::io::stderr(), "{question}");
 }
 
+/// Prints what is worth a second look.
+pub(super) fn warning(text: &str) {
+    let yellow = Style::new().fg_color(Some(AnsiColor::Yellow.into())).bold();
+    note(&format!("{yellow}warning{yellow:#}: {text}"));
+}
+
 /// Prints one JSON document.
 pub(super) fn json(document: &Value) {
     answer(&format_args!("{document:#}"));
@@ -97,7 +104,7 @@ pub(super) fn event(event: &Event<'_>) {
             note(&format!("copied to {reference} ({size}{} ms)", duration.as_millis()));
         }
         Event::Retrying { attempt, .. } => note(&format!("others hold what it needs; try {attempt} follows")),
-        Event::Warning { message } => note(&format!("warning: {message}")),
+        Event::Warning { message } => warning(message),
         _ => {}
     }
 }

@@ -4,21 +4,19 @@ use std::io::IsTerminal;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use diesel::connection::LoadConnection;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::at_work::AtWork;
 use super::narrow::Narrow;
 use super::{index, output};
-use crate::backup::Size;
 use crate::url::Url;
 use crate::{Dialect, Event, Interrupt};
 
 /// How often the bar moves.
 const BEAT: Duration = Duration::from_millis(100);
-/// Where there is no bar, when a statement that runs long is first told about; then after twice the time, and so on.
-const LONG: Duration = Duration::from_secs(10);
 
 /// What is drawn on the terminal, which everything else that is printed has to go around.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
@@ -42,25 +40,9 @@ pub(super) fn leave() {
     }
 }
 
-/// How far a run is.
-#[derive(Debug, Default)]
-struct Place {
-    /// Which migration of how many.
-    step: usize,
-    steps: usize,
-    /// What is at work, in words; empty before anything is.
-    doing: String,
-    /// Which statement of how many, and since when it runs.
-    statement: Option<(usize, usize, Instant)>,
-    /// What the server tells of it.
-    server: Option<String>,
-    /// When it is told about next, where there is no bar.
-    told_at: Duration,
-}
-
 /// Follows a run until it is dropped.
 pub(super) struct Progress {
-    place: Arc<Mutex<Place>>,
+    at_work: Arc<Mutex<AtWork>>,
     ended: Arc<AtomicBool>,
 }
 
@@ -70,21 +52,23 @@ impl Progress {
     where
         C: LoadConnection<Backend: Dialect> + Send + 'static,
     {
-        let progress = Self { place: Arc::default(), ended: Arc::default() };
-        let (place, ended) = (Arc::clone(&progress.place), Arc::clone(&progress.ended));
+        let progress = Self { at_work: Arc::new(Mutex::new(AtWork::new())), ended: Arc::default() };
+        let (at_work, ended) = (Arc::clone(&progress.at_work), Arc::clone(&progress.ended));
         let mut build = index::Build::<C>::new(url, interrupt);
         let is_terminal = std::io::stderr().is_terminal();
         let follow = move || {
             while !ended.load(Ordering::SeqCst) {
-                let running = lock(&place).statement.map(|(.., since)| since.elapsed());
+                let running = lock(&at_work).statement();
+                // Asked without the lock: whoever tells an event does not wait for a server.
                 let server = running.and_then(|running| build.ask(running));
-                let mut place = lock(&place);
-                place.server = server;
-                match is_terminal {
-                    true => place.draw(&ended),
-                    false => place.tell(),
+                let mut at_work = lock(&at_work);
+                let text = at_work.text(server.as_deref()).filter(|_| !ended.load(Ordering::SeqCst));
+                match text {
+                    Some(text) if is_terminal => draw(&at_work, text),
+                    Some(text) if at_work.is_due() => output::note(&format!("still at it: {text}")),
+                    _ => {}
                 }
-                drop(place);
+                drop(at_work);
                 thread::sleep(BEAT);
             }
         };
@@ -95,11 +79,11 @@ impl Progress {
 
     /// The hook that hears the run's events.
     pub(super) fn hear(&self) -> impl Fn(Event<'_>) + Send + Sync + 'static {
-        let place = Arc::clone(&self.place);
+        let at_work = Arc::clone(&self.at_work);
         let is_terminal = std::io::stderr().is_terminal();
         move |event| {
-            lock(&place).hear(&event);
-            if !is_terminal || !is_drawn(&event) {
+            let is_news = lock(&at_work).hear(&event);
+            if is_news && !(is_terminal && is_drawn(&event)) {
                 output::event(&event);
             }
         }
@@ -109,14 +93,14 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         // Under the lock: nothing is drawn afterwards.
-        let _place = lock(&self.place);
+        let _at_work = lock(&self.at_work);
         self.ended.store(true, Ordering::SeqCst);
         leave();
     }
 }
 
-fn lock(place: &Mutex<Place>) -> MutexGuard<'_, Place> {
-    place.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(at_work: &Mutex<AtWork>) -> MutexGuard<'_, AtWork> {
+    at_work.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether the bar says it.
@@ -131,79 +115,17 @@ fn is_drawn(event: &Event<'_>) -> bool {
     )
 }
 
-impl Place {
-    fn hear(&mut self, event: &Event<'_>) {
-        match event {
-            Event::Waiting { holder, .. } => {
-                self.doing = format!("waiting for the migration lock, held by {}", holder.unwrap_or("another process"));
-            }
-            Event::Planned { steps } => (self.step, self.steps) = (0, *steps),
-            Event::Started { name, step, steps, .. } => {
-                (self.step, self.steps, self.doing) = (*step, *steps, (*name).to_owned());
-                (self.statement, self.server) = (None, None);
-            }
-            Event::Reverting { name, step, steps, .. } => {
-                (self.step, self.steps, self.doing) = (*step, *steps, format!("down: {name}"));
-                (self.statement, self.server) = (None, None);
-            }
-            Event::Together { migrations, step, steps } => {
-                (self.step, self.steps) = (*step, *steps);
-                self.doing = format!("{step} to {} together", step + migrations - 1);
-                self.statement = None;
-            }
-            Event::Statement { number, of } => {
-                self.statement = Some((*number, *of, Instant::now()));
-                (self.server, self.told_at) = (None, LONG);
-            }
-            Event::BackupStarted { database } => self.doing = format!("copying {database}"),
-            Event::BackupProgress { bytes, of } => {
-                let of = of.map(|of| format!(" of {}", Size(of))).unwrap_or_default();
-                self.doing = format!("copied {}{of}", Size(*bytes));
-            }
-            Event::SeedStarted { name, attempt } => self.doing = format!("seed {name}, try {attempt}"),
-            Event::Retrying { .. }
-            | Event::Locked { .. }
-            | Event::Applied { .. }
-            | Event::Reverted { .. }
-            | Event::Failed { .. } => self.statement = None,
-            _ => {}
-        }
-    }
-
-    /// The statement that runs: which one, for how long, and what the server says of it.
-    fn statement(&self) -> String {
-        let Some((number, of, since)) = self.statement else { return String::new() };
-        let server = self.server.iter().fold(String::new(), |_, server| format!(", {server}"));
-        format!(
-            ", statement {number} of {of}, {}{server}",
-            humantime::format_duration(Duration::from_secs(since.elapsed().as_secs()))
-        )
-    }
-
-    /// Draws the bar, once there is something to say. A run that is done within a beat never has one.
-    fn draw(&self, ended: &AtomicBool) {
-        if self.doing.is_empty() || ended.load(Ordering::SeqCst) {
-            return;
-        }
-        let mut drawn = bar();
-        let bar = drawn.get_or_insert_with(|| {
-            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::term_like(Box::new(Narrow::stderr())));
-            let style = ProgressStyle::with_template("{spinner} [{bar:12}] {pos}/{len} {wide_msg}");
-            bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "))
-        });
-        bar.set_length(self.steps as u64);
-        // The one at work is not done.
-        bar.set_position(self.step.saturating_sub(1) as u64);
-        bar.set_message(format!("{}{}", self.doing, self.statement()));
-        bar.tick();
-    }
-
-    /// Where nothing can be drawn: a line for a statement that runs long, and again after twice the time.
-    fn tell(&mut self) {
-        let Some((.., since)) = self.statement else { return };
-        if since.elapsed() >= self.told_at {
-            self.told_at *= 2;
-            output::note(&format!("still at it: {}{}", self.doing, self.statement()));
-        }
-    }
+/// Draws the bar. A run that is done within a beat never has one.
+fn draw(at_work: &AtWork, text: String) {
+    let mut drawn = bar();
+    let bar = drawn.get_or_insert_with(|| {
+        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::term_like(Box::new(Narrow::stderr())));
+        let style = ProgressStyle::with_template("{spinner} [{bar:12}] {pos}/{len} {wide_msg}");
+        bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "))
+    });
+    bar.set_length(at_work.steps as u64);
+    // The one at work is not done.
+    bar.set_position(at_work.step.saturating_sub(1) as u64);
+    bar.set_message(text);
+    bar.tick();
 }

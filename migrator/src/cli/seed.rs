@@ -1,6 +1,6 @@
 //! `seed`: what the program embeds, or a folder of files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -38,7 +38,7 @@ impl Verb for &SeedArgs {
         let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
         let read = match &self.from {
             Some(folder) => Some(Seed::from_path(folder)?),
-            None if on.seeds.is_empty() => Some(Seed::from_path("seeds")?),
+            None if on.seeds.is_empty() => Some(usual()?),
             None => None,
         };
         let seeds = read.as_deref().unwrap_or(on.seeds);
@@ -55,4 +55,13 @@ impl Verb for &SeedArgs {
         let is_clean = if names.is_empty() { report.failed().next().is_none() } else { report.is_successful() };
         Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+/// The seeds of the folder that is looked at when nothing else is said.
+fn usual<C>() -> Result<Vec<Seed<C>>, Error> {
+    if Path::new("seeds").is_dir() {
+        return Seed::from_path("seeds");
+    }
+    let remedy = "put files such as 010_roles.sql into seeds, or name their folder: migrator seed --from DIR";
+    Err(Error::new("seeds", "there are no seeds: the folder seeds is not there", remedy))
 }

@@ -11,7 +11,7 @@ use migrator_source::pack::Packed;
 use super::command::Command;
 use super::global::{Directory, Global};
 use super::host::{self, Host, Verb};
-use super::output;
+use super::{output, signals};
 use crate::url::Url;
 use crate::{Error, MigrationSet, Migrator, SqlDialect};
 
@@ -53,10 +53,16 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let asked_for = !error.use_stderr();
+            if !asked_for && std::env::args().any(|arg| arg == "--json") {
+                let message = error.to_string();
+                let message = message.lines().next().unwrap_or("").trim_start_matches("error: ");
+                output::json(&output::refusal(&Error::new("usage", message, "migrator --help lists the commands")));
+            }
             let _nobody_reads_it = error.print();
             return if asked_for { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
     };
+    signals::watch();
     match &cli.command {
         ToolCommand::Shared(command) => {
             output::ended(command.answer(&cli.global, &Standalone), &cli.global, |error| command.refusal(error))

@@ -7,7 +7,6 @@ use diesel::connection::LoadConnection;
 use super::Migrator;
 use crate::dialect::{Dialect, depth};
 use crate::error::Error;
-use crate::guard::Act;
 use crate::migration::Way;
 use crate::plan::{Goal, Target};
 use crate::report::Report;
@@ -20,13 +19,15 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// record wherever the database can. Where it cannot, each statement is recorded, and a revert that stopped half-way goes on at
     /// its statement when it is called again; until then, or until [`resolve`](Self::resolve) says what is true, no run starts.
     ///
+    /// On production it wants [`confirm`](Self::confirm).
+    ///
     /// # Errors
-    /// Before anything is changed: when the guard refuses it (on production it wants [`confirm`](Self::confirm)); `no_way_down`, which
-    /// names each migration that has no down script, or none that can run;
+    /// Before anything is changed: `environment_mismatch` and `not_confirmed`, when the guard refuses it; `no_way_down`, which names
+    /// each migration that has no down script, or none that can run;
     /// `failed`, when a migration is half applied. Half-way: when a statement fails; then the error carries the
     /// [report](Error::report) of what was undone before.
     pub fn revert(&self, conn: &mut C, target: Target) -> Result<Report, Error> {
-        self.undo(conn, "revert", &Goal::Revert(target))
+        self.undo(conn, &Goal::Revert(target))
     }
 
     /// Undoes the last applied migration and applies it again, under one lock.
@@ -36,11 +37,11 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// # Errors
     /// As [`revert`](Self::revert) and [`run`](Self::run). What was undone stays so when applying it again fails; a run goes on.
     pub fn redo(&self, conn: &mut C) -> Result<Report, Error> {
-        self.undo(conn, "redo", &Goal::Redo)
+        self.undo(conn, &Goal::Redo)
     }
 
     /// Where everything that undoes migrations begins.
-    fn undo(&self, conn: &mut C, verb: &'static str, goal: &Goal) -> Result<Report, Error> {
+    fn undo(&self, conn: &mut C, goal: &Goal) -> Result<Report, Error> {
         let span = tracing::info_span!(target: "migrator", "migrator.revert", ?goal);
         let _in_revert = span.enter();
         let start = Instant::now();
@@ -48,8 +49,6 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         if depth(conn) > 0 {
             return Err(Error::open_transaction());
         }
-        let facts = self.read(conn)?.facts;
-        self.guard(conn, &facts, Act::Destroy(verb))?;
         self.carried(conn, goal, Report { way: Way::Down, ..Report::default() }, start)
     }
 }

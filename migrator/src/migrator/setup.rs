@@ -44,9 +44,9 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     ///
     /// # Errors
     /// `development_only` when the process or the database says that it is neither development nor test; and as
-    /// [`create`](Self::create), [`run`](Self::run) and [`seed`](Self::seed). A database that was made before the error stays.
+    /// [`create_database`](Self::create_database), [`run`](Self::run) and [`seed`](Self::seed). A database that was made before the error stays.
     pub fn setup(&self, url: &str, seeds: &[Seed<C>]) -> Result<Setup, Error> {
-        let made = self.create(url)?;
+        let made = self.create_database(url)?;
         let mut conn = Url::parse(url)?.establish()?;
         let seen = self.read(&mut conn)?;
         self.guard(&mut conn, &seen.facts, SETUP)?;
@@ -62,7 +62,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     ///
     /// # Errors
     /// `development_only` when the process says that it is for neither; when the server is not to be reached, or refuses.
-    pub fn create(&self, url: &str) -> Result<Option<String>, Error> {
+    pub fn create_database(&self, url: &str) -> Result<Option<String>, Error> {
         let url = Url::parse(url)?;
         self.check_set()?;
         let name = url.database();

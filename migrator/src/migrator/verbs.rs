@@ -10,6 +10,7 @@ use super::seen::Seen;
 use crate::dialect::{Class, Dialect, Facts, LockKey, Outcome, Work, depth, refused};
 use crate::error::Error;
 use crate::event::Event;
+use crate::guard::Act;
 use crate::history::{self, Glance};
 use crate::ledgers::{self, Ledger};
 use crate::lock::{FileLock, check_writable};
@@ -267,6 +268,9 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let seen = self.read(conn)?;
         if seen.facts.in_transaction {
             return Err(Error::open_transaction());
+        }
+        if let Some(verb) = goal.destroys() {
+            self.guard(conn, &seen.facts, Act::Destroy(verb))?;
         }
         if let Some(warning) = self.check_place(conn, &seen)? {
             self.warn(report, warning);

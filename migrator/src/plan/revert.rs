@@ -20,6 +20,15 @@ pub(crate) enum Goal {
 }
 
 impl Goal {
+    /// The verb, where it takes away what nobody can bring back.
+    pub(crate) fn destroys(&self) -> Option<&'static str> {
+        match self {
+            Self::Apply(_) => None,
+            Self::Revert(_) => Some("revert"),
+            Self::Redo => Some("redo"),
+        }
+    }
+
     /// Decides what is to be done.
     ///
     /// `chosen` is what this very run decided before to undo; then it is not decided again.

@@ -160,3 +160,23 @@ fn who_waits_for_the_lock_is_interrupted_too() {
     holder.signal("INT");
     assert_eq!(holder.end().0, Some(130));
 }
+
+/// What only reads has nothing to undo.
+#[test]
+fn who_waits_for_a_database_ends_at_once() {
+    let project = Project::new(&[]);
+    let mut command =
+        project.command(&["wait", "--timeout", "10m", "--database-url", "postgres://app@127.0.0.1:1/app"]);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the tool can be started");
+    let pid = child.id().to_string();
+    // It listens from the moment on at which the signal is caught.
+    let caught = wait::until("the listener", || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:\t").map(str::to_owned))?;
+        u64::from_str_radix(caught.trim(), 16).ok().filter(|signals| signals & (1 << 14) != 0)
+    });
+    assert_ne!(caught, 0);
+    assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().expect("kill is there").success());
+    let output = child.wait_with_output().expect("wait for the tool");
+    assert_eq!(output.status.code(), Some(143), "{}", String::from_utf8_lossy(&output.stderr));
+}

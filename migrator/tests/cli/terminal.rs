@@ -37,7 +37,9 @@ impl Terminal {
 
     /// Starts the tool; when it has ended, the exit code is on the screen.
     fn runs(&self, args: &str, url: &str) {
-        self.types(&[&format!("clear; DATABASE_URL='{url}' {TOOL} {args}; echo \"it ended: $?\""), "Enter"]);
+        // At once, so that how the run before ended is not taken for how this one does.
+        self.tmux(&["send-keys", "-R", "-t", "tool"]);
+        self.types(&[&format!("DATABASE_URL='{url}' {TOOL} {args}; echo \"it ended: $?\""), "Enter"]);
     }
 
     fn screen(&self, more: &[&str]) -> String {

@@ -39,6 +39,21 @@ const TOUR: &[&str] = &[
     "restore nothing.backup",
     "backups",
     "new fix",
+    "| repair",
+    "accept 20240101 --reason taken-back",
+    "new add_email_to_users",
+    "run --target 20240103",
+    "run",
+    "seed",
+    "| seeds",
+    "seed",
+    "seed roles",
+    "seed nobody",
+    "backup --out copy",
+    "backups --in . --verify",
+    "restore copy",
+    "run --target 9",
+    "run --steps many",
 ];
 
 /// Takes the tour and returns all that was said.
@@ -52,6 +67,12 @@ fn tour(database: &impl Database, more: &[&str]) -> String {
                 project.write(BROKEN.0, "SELECT 1;\n");
                 project.write(USERS.0, "CREATE TABLE users (id INTEGER NOT NULL PRIMARY KEY);\n");
             }
+            "| repair" => project.write(USERS.0, USERS.1),
+            "| seeds" => {
+                std::fs::create_dir(project.path().join("seeds")).expect("a folder can be made");
+                let sql = "INSERT INTO users (id) VALUES (1), (2);\n";
+                std::fs::write(project.path().join("seeds/010_roles.sql"), sql).expect("a seed can be written");
+            }
             typed => {
                 let args: Vec<&str> = typed.split(' ').chain(more.iter().copied()).collect();
                 let answer = project.migrator(database.url(), &args);
@@ -63,7 +84,9 @@ fn tour(database: &impl Database, more: &[&str]) -> String {
         }
     }
     // Each database has a name and a place of its own.
-    for (one, any) in [(redacted(database.url()).as_str(), "URL"), (database.name(), "NAME")] {
+    let folder = project.path().display().to_string();
+    let names = [(redacted(database.url()), "URL"), (database.name().to_owned(), "NAME"), (folder, "FOLDER")];
+    for (one, any) in &names {
         said = said.replace(one, any);
     }
     said
@@ -84,7 +107,12 @@ fn redacted(url: &str) -> String {
 }
 
 /// What is not the same in two tours.
-const FILTERS: [(&str, &str); 5] = [
+const FILTERS: [(&str, &str); 10] = [
+    (r"\d{8}T\d{6}Z-[0-9a-f]+", "TIME-ID"),
+    (r"20(2[5-9]|[3-9]\d)\d{10}", "NOW"),
+    (r"127\.0\.0\.1:\d+", "SERVER"),
+    (r"[\d.]+ (B|KiB)\b", "SIZE"),
+    (r#""(bytes|sha256|fingerprint|server|program|tool)": .*"#, r#""$1": ANY"#),
     (r", waited \d+ ms for the lock", ""),
     (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME"),
     (r" +\d+ ms", " N ms"),

@@ -92,6 +92,7 @@ fn redacted(url: &str) -> String {
 /// A text without what is not the same each time.
 fn same(text: &str) -> String {
     let changing = [
+        (r", waited \d+ ms for the lock", ""),
         (r" +\d+ ms", " N ms"),
         (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME"),
         (r"[\w.-]+-\d{8}T\d{6}Z-[0-9a-f]+", "COPY"),

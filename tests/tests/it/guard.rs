@@ -1,7 +1,7 @@
 //! What may not begin on a database that is marked as something else, or is production.
 
 use diesel::connection::SimpleConnection;
-use migrator::{Environment, Migrator, Policy, Resolution};
+use migrator::{Environment, Migrator, Policy, Resolution, Target};
 use migrator_tests::Database;
 
 use crate::dialects::{Subject, applies, tables};
@@ -13,6 +13,7 @@ on_each_dialect!(
     production_wants_its_name,
     the_strictest_mark_of_several_sets_counts,
     an_empty_database_can_be_marked,
+    production_is_not_reverted_by_the_way,
 );
 
 fn marks(database: &impl Database) -> Vec<String> {
@@ -77,6 +78,31 @@ fn production_wants_its_name<S: Subject>() {
     assert_eq!(events(), before, "nothing was recorded");
     resolve(Some(&typed::<S>(&database)), Resolution::ResumeAt(2)).unwrap_or_else(|error| panic!("{error}"));
     resolve(None, Resolution::Applied).unwrap_or_else(|error| panic!("it makes nothing run: {error}"));
+}
+
+fn production_is_not_reverted_by_the_way<S: Subject>() {
+    let (database, folder) = (S::fresh(), Folder::of_tables(1));
+    folder.write("01_t1/down.sql", "DROP TABLE t1");
+    let migrator = || Migrator::new(&folder.set());
+    migrator()
+        .environment(Environment::Production)
+        .run(&mut database.connect())
+        .unwrap_or_else(|error| panic!("{error}"));
+    let undo = |migrator: Migrator<S::Connection>| {
+        let reverted = migrator.revert(&mut database.connect(), Target::Steps(1));
+        let redone = migrator.redo(&mut database.connect());
+        [reverted, redone].map(|done| done.err().map(|error| error.code()))
+    };
+    assert_eq!(undo(migrator()), [Some("not_confirmed"); 2]);
+    assert_eq!(
+        undo(migrator().environment(Environment::Test).confirm(typed::<S>(&database))),
+        [Some("environment_mismatch"); 2]
+    );
+    assert_eq!(tables(&database), ["t1"]);
+    let confirmed = migrator().confirm(typed::<S>(&database));
+    confirmed.redo(&mut database.connect()).unwrap_or_else(|error| panic!("{error}"));
+    confirmed.revert(&mut database.connect(), Target::Steps(1)).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(tables(&database), [""; 0]);
 }
 
 fn what_can_destroy_is_refused_elsewhere<S: Subject>() {
