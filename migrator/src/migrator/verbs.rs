@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::guard::Act;
 use crate::history::{self, Glance};
-use crate::ledgers::{self, Ledger};
+use crate::ledgers::{self, Ledger, Tool};
 use crate::lock::{FileLock, check_writable};
 use crate::metrics;
 use crate::plan::{self, Given, Goal, Plan, Policy, Scripts, Target};
@@ -154,7 +154,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         }
     }
 
-    /// One query: whether the database carries the fingerprint of the set, and the tool's table, which is kept in step, its versions.
+    /// One query: whether the database carries the fingerprint of the set, and the tool's table, which is kept in step, says the same.
     fn is_unchanged(&self, conn: &mut C, report: &mut Report) -> Result<bool, Error> {
         let Some(glance) = self.glimpse(conn)? else {
             return Ok(false);
@@ -169,8 +169,9 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
 
     /// What one query tells. `None` when our tables are not there, or cannot be read.
     pub(super) fn glimpse(&self, conn: &mut C) -> Result<Option<Glance>, Error> {
-        let ledger = self.keeps_ledger().then_some(Ledger::NAME);
-        match history::glance(conn, self.schema.as_deref(), &self.set_name, ledger) {
+        let (tool, schema) = (Tool::of(&self.set, &self.set_name), self.schema.as_deref());
+        let list = tool.map(|tool| tool.list::<C::Backend>(schema));
+        match history::glance(conn, schema, &self.set_name, list.as_deref()) {
             Ok(glance) => Ok(glance),
             // Whether the table is missing, or what else it is, the catalogue says: to whoever reads on.
             Err(error) if C::Backend::class(&error.to_string()) != Class::Connection => Ok(None),
@@ -182,13 +183,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
 
     /// Whether the database is exactly where the set is, and so is the tool's table that is kept in step.
     pub(super) fn is_proven(&self, glance: &Glance) -> bool {
-        let in_step = |versions: &str| ledgers::versions(&self.set, versions);
-        glance.fingerprint == Some(self.set.fingerprint())
-            && (!self.keeps_ledger() || glance.versions.as_deref().is_some_and(in_step))
-    }
-
-    fn keeps_ledger(&self) -> bool {
-        ledgers::keeps(&self.set, &self.set_name)
+        let in_step = |tool: Tool| glance.ledger.as_deref().is_some_and(|list| tool.says(list, &self.set));
+        glance.fingerprint == Some(self.set.fingerprint()) && Tool::of(&self.set, &self.set_name).is_none_or(in_step)
     }
 
     fn check_environment(&self, marked: Option<&str>, report: &mut Report) {
@@ -241,15 +237,18 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         if history.is_some_and(|history| history.meta.is_some()) && !is_emptied {
             return Ok(None);
         }
-        // Where another set has its history, the table is what that one keeps.
-        let known = (seen.ledger.is_some() || history.is_some()).then_some(Ledger::NAME);
-        ledgers::refuse::<C>(conn, &seen.facts, known)?;
+        let mut known: Vec<&str> = seen.ledger.iter().map(Ledger::name).chain(seen.taken).collect();
+        if history.is_some() {
+            // Where another set has its history, the table is what that one keeps.
+            known.extend([Tool::Diesel, Tool::Prisma].map(Tool::table));
+        }
+        ledgers::refuse::<C>(conn, &seen.facts, &known)?;
         let theirs: Vec<&str> = ledgers::foreign_tables(&seen.facts).collect();
-        let is_theirs = seen.ledger.as_ref().is_some_and(Ledger::has_rows);
+        let is_theirs = seen.taken.is_some() || seen.ledger.as_ref().is_some_and(Ledger::has_rows);
         if theirs.is_empty() || is_theirs || history.is_some() && !is_emptied || self.non_empty == Policy::Allow {
             return Ok(None);
         }
-        let (tables, ledger) = (status::list(theirs.into_iter()), Ledger::NAME);
+        let (tables, ledger) = (status::list(theirs.into_iter()), seen.told_by());
         let message = match is_emptied {
             true => format!("{ledger} says that every migration was reverted, and the database is not empty: {tables}"),
             false => format!("the database has no migration history, and it is not empty: {tables}"),
