@@ -88,6 +88,12 @@ fn a_failed_migration_is_told_without_its_words<S: Subject>() {
         assert!(!body.to_string().contains("secret"), "{path}: {body}");
         assert!(path == "/livez" || body.to_string().contains("statement_failed"), "{path}: {body}");
     }
+    let (_, body) = get(&health, "/status.json");
+    let last = body["run"]["migrations"].as_array().and_then(|all| all.last()).expect("it began with some");
+    assert_eq!(
+        (&last["name"], &last["state"], &last["error"], &body["run"]["steps"]),
+        (&json!("02_broken"), &json!("failed"), &Value::Null, &json!(2))
+    );
     let (_, body) = get(&health, "/health");
     assert_eq!(
         body["checks"]["migrations:state"][0]["error"],
