@@ -59,7 +59,7 @@ fn of_production_wants_its_name<S: Subject>() {
 
 fn tells_how_far_it_is<S: Subject>() {
     let case = Case::<S>::new();
-    super::bulk(&case.database, 24);
+    super::bulk::<S>(&case.database, 24);
     let backup = case.make();
     let told = Arc::new(Mutex::new(Vec::new()));
     let hears = Arc::clone(&told);
