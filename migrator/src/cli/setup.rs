@@ -8,8 +8,7 @@ use diesel::connection::LoadConnection;
 use serde_json::json;
 
 use super::host::{On, Purpose, Verb};
-use super::output;
-use crate::seed::Seed;
+use super::{output, seed};
 use crate::{Dialect, Error, Setup};
 
 /// Make the database when it is missing, apply what is pending, and seed it. For development and test only.
@@ -18,7 +17,7 @@ use crate::{Dialect, Error, Setup};
 pub(super) struct SetupArgs {
     /// A folder of seeds [default: what the program embeds, else seeds, when it is there].
     #[arg(long, value_name = "DIR")]
-    from: Option<PathBuf>,
+    seeds: Option<PathBuf>,
 }
 
 impl Verb for &SetupArgs {
@@ -32,8 +31,7 @@ impl Verb for &SetupArgs {
     {
         // It has a connection of its own.
         drop(on.conn);
-        let usual = || Some(PathBuf::from("seeds")).filter(|usual| on.seeds.is_empty() && usual.is_dir());
-        let read = self.from.clone().or_else(usual).map(Seed::<C>::from_path).transpose()?;
+        let read = seed::of_folder(self.seeds.as_deref(), on.seeds)?;
         let setup = on.migrator.setup(on.url.text(), read.as_deref().unwrap_or(on.seeds))?;
         let setup = Setup { made: on.made, ..setup };
         if on.global.json {
