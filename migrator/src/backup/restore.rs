@@ -223,7 +223,11 @@ impl Bringing<'_> {
         command.stdin(backup.try_clone().map_err(words)?);
         (self.told)(0);
         super::program::run(command, None, &mut |_| {
-            (self.told)(backup.stream_position().unwrap_or(0).min(self.manifest.bytes));
+            let read = backup.stream_position().unwrap_or(0).min(self.manifest.bytes);
+            // It is told that it begins.
+            if read > 0 {
+                (self.told)(read);
+            }
             Ok(())
         })?;
         (self.told)(self.manifest.bytes);
