@@ -15,7 +15,7 @@ use crate::{Dialect, Error, Setup};
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  migrator setup --env development --database-url postgres://me@localhost/app")]
 pub(super) struct SetupArgs {
-    /// A folder of seeds [default: what the program embeds, else seeds].
+    /// A folder of seeds [default: what the program embeds, else seeds, when it is there].
     #[arg(long, value_name = "DIR")]
     seeds: Option<PathBuf>,
 }
