@@ -16,7 +16,8 @@ use crate::seed::SeedReport;
 /// next thing to do ([`remedy`](Error::remedy)). It never holds a database URL, and no bound value.
 ///
 /// Callers branch on [`code`](Error::code) or on the predicates; a run that stopped half-way carries what it did
-/// ([`report`](Error::report)). A clone is the same error: whoever waited for an init gets its outcome.
+/// ([`report`](Error::report)). With feature `serde` it serialises to `{"code", "message", "version", "file", "line", "column", "statement",
+/// "number", "words", "help", "report", "seeds"}`; what it does not have is `null`. A clone is the same error: whoever waited for an init gets its outcome.
 #[derive(Clone)]
 pub struct Error(Box<Inner>);
 
@@ -38,6 +39,7 @@ struct Inner {
 
 /// Where in a script something happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Place {
     /// The script's path, as the migrations directory was named: `migrations/20240101000000_users/up.sql`.
@@ -232,6 +234,7 @@ impl Error {
                 | "connection_lost"
                 | "database_unavailable"
                 | "pool_timeout"
+                | "pool_exhausted"
                 | "pending"
                 | "seeds_missing"
                 | "initializing"
@@ -337,5 +340,27 @@ impl fmt::Debug for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Error {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let (inner, place) = (&self.0, self.place());
+        let mut error = serializer.serialize_struct("Error", 12)?;
+        error.serialize_field("code", inner.code)?;
+        error.serialize_field("message", &inner.message)?;
+        error.serialize_field("version", &inner.version)?;
+        error.serialize_field("file", &place.map(|place| &place.file))?;
+        error.serialize_field("line", &place.map(|place| place.line))?;
+        error.serialize_field("column", &place.map(|place| place.column))?;
+        error.serialize_field("statement", &place.map(|place| &place.statement))?;
+        error.serialize_field("number", &place.map(|place| place.number))?;
+        error.serialize_field("words", &inner.words)?;
+        error.serialize_field("help", &inner.remedy)?;
+        error.serialize_field("report", &inner.report)?;
+        error.serialize_field("seeds", &inner.seeds)?;
+        error.end()
     }
 }

@@ -4,12 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::metrics;
 use crate::provider_state::ProviderState;
 use crate::report::{Applied, Committed, Report, Reverted};
 use crate::seed::SeedOutcome;
 
 /// One transition of a run, for the hook that [`Migrator::on_event`](crate::Migrator::on_event) takes.
+///
+/// With feature `serde` it serialises to `{"event": "applied", …}`: its name in small letters, and its fields under their names;
+/// times are in milliseconds, with `_ms` behind the name.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(tag = "event", rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// Nothing is pending; no lock was taken and nothing was written.
@@ -27,6 +32,7 @@ pub enum Event<'a> {
     /// The lock is held.
     Locked {
         /// How long it took to get it.
+        #[cfg_attr(feature = "serde", serde(rename = "waited_ms", serialize_with = "crate::report::milliseconds"))]
         waited: Duration,
     },
     /// What the run is going to do, decided under the lock.
@@ -53,6 +59,7 @@ pub enum Event<'a> {
         /// Its size; `None` when the host made it.
         bytes: Option<u64>,
         /// How long it took.
+        #[cfg_attr(feature = "serde", serde(rename = "duration_ms", serialize_with = "crate::report::milliseconds"))]
         duration: Duration,
     },
     /// A backup is brought back; told at its begin, about ten times a second, and when all of it is read.
@@ -97,6 +104,7 @@ pub enum Event<'a> {
         /// Its full name.
         name: &'a str,
         /// How long it took.
+        #[cfg_attr(feature = "serde", serde(rename = "duration_ms", serialize_with = "crate::report::milliseconds"))]
         duration: Duration,
     },
     /// The way down of a migration starts.
@@ -133,7 +141,10 @@ pub enum Event<'a> {
         /// Which try comes next, from 2.
         attempt: u32,
         /// How long it pauses before.
+        #[cfg_attr(feature = "serde", serde(rename = "pause_ms", serialize_with = "crate::report::milliseconds"))]
         pause: Duration,
+        /// Why: `busy` (others hold what it needs) or `conflict` (a deadlock, a serialization failure).
+        class: &'static str,
     },
     /// A [`DbProvider`](crate::DbProvider) is in another state.
     State {
@@ -168,6 +179,7 @@ pub enum Event<'a> {
         /// Which try comes next, from 2.
         attempt: u32,
         /// How long it pauses before.
+        #[cfg_attr(feature = "serde", serde(rename = "pause_ms", serialize_with = "crate::report::milliseconds"))]
         pause: Duration,
     },
     /// Something is worth a word.
@@ -186,6 +198,7 @@ pub(crate) type Listener = dyn Fn(Event<'_>) + Send + Sync;
 
 impl Hook {
     pub(crate) fn emit(&self, event: Event<'_>) {
+        metrics::event(&event);
         match event {
             Event::Warning { message } => tracing::warn!(target: "migrator", "{message}"),
             Event::Statement { number, of } => tracing::debug!(target: "migrator", number, of, "statement"),

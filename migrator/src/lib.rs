@@ -25,11 +25,12 @@
 //! | [`backup`] | a copy of the database, made before a run changes it, with its manifest |
 //! | [`Status`] | where each migration stands |
 //! | [`Checkup`] | what was proved of a database and its surroundings, as pass, warn and fail |
+//! | [`health`] | what probes ask: has it come up, does it live, can it be given requests |
 //! | [`DbProvider`] | a service's database: migrated, seeded, then a pool |
 //! | [`Seed`] | an idempotent data step that runs after the migrations; the ledger `__migrator_seeds` remembers it |
 //!
 //! *The set is what the binary knows. The history is what the database went through. A plan is the difference, and only a run
-//! changes anything.* Status and plan never write.
+//! changes anything.* Status, plan and health never write.
 //!
 //! # Errors
 //!
@@ -66,6 +67,7 @@
 //! | `backup_failed`, `program` | the backup before a run could not be made, and nothing was changed; a database's own program is missing or too old |
 //! | `backup_damaged`, `restore_refused`, `restore_failed` | a backup is not what its manifest says; a restore would hurt somebody; a restore did not come to its end |
 //! | `test_database` | a database for a host's test could not be made |
+//! | `database_timeout`, `pool_exhausted` | a probe got no answer, or no connection, within its bound |
 //!
 //! The command line adds `usage`, `no_database_url`, `dialect_not_built`, and `embedded` for a `--dir` where the set is embedded.
 
@@ -78,11 +80,17 @@ mod environment;
 mod error;
 mod event;
 mod guard;
+pub mod health;
 mod history;
 mod interop;
 mod interrupt;
 mod ledgers;
 mod lock;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+#[cfg(not(feature = "metrics"))]
+#[path = "metrics/off.rs"]
+mod metrics;
 mod migration;
 mod migrator;
 mod mode;
@@ -107,6 +115,8 @@ mod verify;
 compile_error!("a command line that can connect to nothing: add the feature sqlite, postgres or mysql");
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "http")]
+pub mod http;
 
 pub use checkup::{Check, Checkup, Verdict};
 pub use contents::Contents;

@@ -6,6 +6,9 @@ use std::time::Duration;
 /// Where a [`DbProvider`](crate::DbProvider) stands.
 ///
 /// Each change is one [`Event::State`](crate::Event::State) and one `tracing` event.
+///
+/// With feature `serde` it serialises to `{"state": "migrating", …}`: its [name](Self::name), and its fields under their names;
+/// times are in milliseconds, `next_ms` and `since_ms`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case", tag = "state"))]
 #[non_exhaustive]
@@ -19,6 +22,7 @@ pub enum ProviderState {
         /// How often it was tried.
         attempt: u32,
         /// How long until the next try.
+        #[cfg_attr(feature = "serde", serde(rename = "next_ms", serialize_with = "crate::report::milliseconds"))]
         next: Duration,
     },
     /// Another process holds the migration lock.
@@ -26,6 +30,7 @@ pub enum ProviderState {
         /// Who, in the database's words.
         holder: Option<String>,
         /// When the wait began, counted from the start of the init.
+        #[cfg_attr(feature = "serde", serde(rename = "since_ms", serialize_with = "crate::report::milliseconds"))]
         since: Duration,
     },
     /// [`ServiceMode::WaitOnly`](crate::ServiceMode::WaitOnly): another process has yet to migrate.
@@ -33,6 +38,7 @@ pub enum ProviderState {
         /// How many migrations of this binary the database does not have.
         pending: usize,
         /// When the wait began, counted from the start of the init.
+        #[cfg_attr(feature = "serde", serde(rename = "since_ms", serialize_with = "crate::report::milliseconds"))]
         since: Duration,
     },
     /// A migration runs.
@@ -107,11 +113,15 @@ pub struct MissingSeed {
     pub seed: String,
     /// How often it was tried.
     pub attempts: u32,
+    /// Whether the service cannot do without it, and is known to need it.
+    pub critical: bool,
     /// What happens next.
     pub standing: SeedStanding,
 }
 
 /// What happens next to a seed whose promise does not hold.
+///
+/// With feature `serde` it serialises to its [name](Self::name), or to `{"skipped": "the reason"}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
@@ -125,6 +135,18 @@ pub enum SeedStanding {
     Exhausted,
     /// It was not run, for this reason. That is no success.
     Skipped(String),
+}
+
+impl SeedStanding {
+    /// The word for it in text and JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Retrying => "retrying",
+            Self::Exhausted => "exhausted",
+            Self::Skipped(_) => "skipped",
+        }
+    }
 }
 
 /// What can happen to a provider.

@@ -366,7 +366,8 @@ where
             {
                 // Nobody queues behind a waiting DDL statement for longer than one lock timeout.
                 let pause_now = jitter(pause);
-                run.wait.hook.emit(Event::Retrying { attempt: number + 1, pause: pause_now });
+                let (attempt, class) = (number + 1, failure.class::<C>().name());
+                run.wait.hook.emit(Event::Retrying { attempt, pause: pause_now, class });
                 run.wait.interrupt.sleep(pause_now);
                 pause *= 2;
             }

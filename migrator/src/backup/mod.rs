@@ -148,6 +148,17 @@ impl Backup {
         self
     }
 
+    /// How long ago the newest copy of a database was made, by the manifests where this one would go; `None` when nobody knows.
+    /// `file` is that of SQLite, for which no URL is asked.
+    pub(crate) fn age(&self, file: Option<&str>) -> Option<Duration> {
+        let How::Copy(spot) = &self.how else { return None };
+        let database = file.or(self.url.as_deref())?;
+        match spot {
+            Spot::Folder(folder) => Backups::in_folder(folder).age(database).ok()?,
+            Spot::File(file) => Manifest::of(file).ok()?.age(),
+        }
+    }
+
     /// The folder of `pg_dump`, `pg_restore`, `mariadb-dump` or `mysqldump`. Default: the `PATH`.
     #[must_use]
     pub fn programs(mut self, folder: impl Into<PathBuf>) -> Self {

@@ -12,6 +12,7 @@ use super::deploy_check::DeployCheckArgs;
 use super::doctor::DoctorArgs;
 use super::folder::{CheckArgs, NewArgs, SealArgs};
 use super::global::Global;
+use super::health::HealthArgs;
 use super::host::Host;
 use super::mark::MarkArgs;
 use super::output;
@@ -54,6 +55,7 @@ pub(super) enum Command {
     Doctor(DoctorArgs),
     DeployCheck(DeployCheckArgs),
     Wait(WaitArgs),
+    Health(HealthArgs),
 }
 
 impl Command {
@@ -82,6 +84,7 @@ impl Command {
             Self::Doctor(doctor) => host.on(global, doctor),
             Self::DeployCheck(check) => host.on(global, check),
             Self::Wait(wait) => host.on(global, wait),
+            Self::Health(health) => host.on(global, health),
         }
     }
 

@@ -41,6 +41,7 @@ mod error;
 mod fold;
 mod folder;
 mod global;
+mod health;
 mod host;
 mod index;
 mod mark;

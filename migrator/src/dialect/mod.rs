@@ -325,6 +325,11 @@ impl Class {
         }
     }
 
+    /// What to call a reason to try again.
+    pub(crate) fn name(self) -> &'static str {
+        if self == Self::Conflict { "conflict" } else { "busy" }
+    }
+
     pub(crate) fn remedy(self) -> &'static str {
         match self {
             Self::Busy | Self::Conflict => "others hold what it needs: run again when they are done",

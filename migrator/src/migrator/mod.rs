@@ -4,6 +4,7 @@ mod back_up;
 mod copy;
 mod doctor;
 mod guarding;
+mod health;
 mod job;
 mod reconnect;
 mod reset;
@@ -418,6 +419,11 @@ impl<C> Migrator<C> {
 }
 
 impl<C> Migrator<C> {
+    /// The age of the newest backup, where it makes backups and somebody knows it.
+    pub(crate) fn backup_age(&self, file: Option<&str>) -> Option<Duration> {
+        self.backup.as_ref()?.age(file)
+    }
+
     /// What a database that it brought up to date has: two with the same are the same.
     pub(crate) fn identity(&self) -> String {
         format!("{} {:?} {}", self.set.fingerprint(), self.schema, self.set_name)

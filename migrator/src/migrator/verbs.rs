@@ -14,6 +14,7 @@ use crate::guard::Act;
 use crate::history::{self, Glance};
 use crate::ledgers::{self, Ledger, Tool};
 use crate::lock::{FileLock, check_writable};
+use crate::metrics;
 use crate::plan::{self, Given, Goal, Plan, Policy, Scripts, Target};
 use crate::record::History;
 use crate::report::Report;
@@ -53,6 +54,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         if target == Target::Latest && self.is_unchanged(conn, &mut report)? {
             (report.skipped, report.proven) = (self.set.len(), true);
             report.duration = start.elapsed();
+            metrics::run(&Ok(()), &report, Some(0));
             return Ok(report);
         }
         self.carried(conn, &Goal::Apply(target), report, start)
@@ -69,6 +71,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let result = self.come_to(conn, goal, &mut report);
         let result = result.or_else(|error| self.go_on(conn, goal, &mut report, error));
         report.duration = start.elapsed();
+        metrics::run(&result, &report, matches!(goal, Goal::Apply(Target::Latest)).then_some(0));
         match result {
             Ok(()) => Ok(report),
             Err(error) if report.run_id.is_empty() => Err(error),
@@ -114,7 +117,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     }
 
     /// The position of the migration from which on this binary serves.
-    fn oldest(&self) -> Result<Option<usize>, Error> {
+    pub(super) fn oldest(&self) -> Result<Option<usize>, Error> {
         let found = self.serves_from.as_deref().map(|version| plan::find(&self.set, version)).transpose()?;
         Ok(found.map(|migration| migration.position()))
     }
@@ -153,28 +156,40 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
 
     /// One query: whether the database carries the fingerprint of the set, and the tool's table, which is kept in step, says the same.
     fn is_unchanged(&self, conn: &mut C, report: &mut Report) -> Result<bool, Error> {
-        let (tool, schema) = (Tool::of(&self.set, &self.set_name), self.schema.as_deref());
-        let list = tool.map(|tool| tool.list::<C::Backend>(schema));
-        let glance = match history::glance(conn, schema, &self.set_name, list.as_deref()) {
-            Ok(glance) => glance,
-            // Whether the table is missing, or what else it is, the catalogue says: in the run that follows.
-            Err(error) if C::Backend::class(&error.to_string()) != Class::Connection => return Ok(false),
-            Err(error) => {
-                return Err(
-                    refused::<C::Backend>("answer the first query", error).with_remedy("check that the database is up")
-                );
-            }
-        };
-        let Some(Glance { fingerprint, environment, ledger }) = glance else {
+        let Some(glance) = self.glimpse(conn)? else {
             return Ok(false);
         };
-        self.check_environment(environment.as_deref(), report);
-        let in_step = |tool: Tool| ledger.is_some_and(|list| tool.says(&list, &self.set));
-        if fingerprint != Some(self.set.fingerprint()) || !tool.is_none_or(in_step) {
+        self.check_environment(glance.environment.as_deref(), report);
+        if !self.is_proven(&glance) {
             return Ok(false);
         }
         self.wait.hook.emit(Event::Unchanged { applied: self.set.len() });
         Ok(true)
+    }
+
+    /// What one query tells. `None` when our tables are not there, or cannot be read.
+    pub(super) fn glimpse(&self, conn: &mut C) -> Result<Option<Glance>, Error> {
+        let schema = self.schema.as_deref();
+        let list = self.keeps().map(|tool| tool.list::<C::Backend>(schema));
+        match history::glance(conn, schema, &self.set_name, list.as_deref()) {
+            Ok(glance) => Ok(glance),
+            // Whether the table is missing, or what else it is, the catalogue says: to whoever reads on.
+            Err(error) if C::Backend::class(&error.to_string()) != Class::Connection => Ok(None),
+            Err(error) => {
+                Err(refused::<C::Backend>("answer the first query", error).with_remedy("check that the database is up"))
+            }
+        }
+    }
+
+    /// Whether the database is exactly where the set is, and so is the tool's table that is kept in step.
+    pub(super) fn is_proven(&self, glance: &Glance) -> bool {
+        let in_step = |tool: Tool| glance.ledger.as_deref().is_some_and(|list| tool.says(list, &self.set));
+        glance.fingerprint == Some(self.set.fingerprint()) && self.keeps().is_none_or(in_step)
+    }
+
+    /// The tool whose table is kept in step.
+    fn keeps(&self) -> Option<Tool> {
+        Tool::of(&self.set, &self.set_name)
     }
 
     fn check_environment(&self, marked: Option<&str>, report: &mut Report) {
@@ -195,7 +210,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
 
     /// Who holds the lock while a script is unfinished: without the lock nobody can tell a script that runs from one that was left
     /// behind.
-    fn running(&self, conn: &mut C, seen: &Seen, known: &History) -> Option<String> {
+    pub(super) fn running(&self, conn: &mut C, seen: &Seen, known: &History) -> Option<String> {
         let unfinished = known.pasts(self.set.layout()).values().any(|past| past.standing.is_in_doubt());
         let key = LockKey::new(&seen.facts, &seen.home);
         unfinished.then(|| C::Backend::holder(conn, &key, &seen.facts)).flatten()

@@ -13,6 +13,7 @@ use super::seeding::Seeding;
 use super::worker::Seeder;
 use crate::error::Error;
 use crate::event::{Event, Hook};
+use crate::health::{Pulse, Stand, Track, Watches};
 use crate::interrupt::Interrupt;
 use crate::migrator::Migrator;
 use crate::provider_state::{Move, ProviderState};
@@ -30,10 +31,20 @@ pub(super) struct Flight<C: R2D2Connection + 'static> {
     pub(super) interrupt: Interrupt,
     /// Held by whoever tries seeds outside of an init.
     seeding_turn: Mutex<()>,
+    /// What the worker tells of itself.
+    pub(super) pulse: Pulse,
+    /// What the run of the last init tells.
+    pub(super) track: Track,
+    /// What is read for the sake of probes.
+    pub(super) watches: Watches,
 }
 
 struct Seat<C: R2D2Connection + 'static> {
     state: ProviderState,
+    /// How often the state changed.
+    epoch: u64,
+    /// Whether the state was ready once.
+    was_ready: bool,
     /// Of the init that runs, or of the last one.
     outcome: Option<Outcome>,
     /// The threads that work: whoever called `init`, and the worker. A shutdown waits for them, unless it is called there.
@@ -82,6 +93,8 @@ impl<C: R2D2Connection + 'static> Flight<C> {
         Self {
             seat: Mutex::new(Seat {
                 state: ProviderState::NotStarted,
+                epoch: 0,
+                was_ready: false,
                 outcome: None,
                 working: Vec::new(),
                 worker: None,
@@ -99,6 +112,9 @@ impl<C: R2D2Connection + 'static> Flight<C> {
             changed: Condvar::new(),
             interrupt: Interrupt::new(),
             seeding_turn: Mutex::new(()),
+            pulse: Pulse::new(),
+            track: Track::default(),
+            watches: Watches::new(),
         }
     }
 
@@ -126,6 +142,7 @@ impl<C: R2D2Connection + 'static> Flight<C> {
         let outcome = Outcome::default();
         seat.outcome = Some(Arc::clone(&outcome));
         (seat.hook, seat.shutdown_timeout) = (hook.clone(), shutdown_timeout);
+        self.track.begin();
         seat.go(Move::Begin);
         Entry::Work(self.work(&mut seat), outcome)
     }
@@ -133,6 +150,7 @@ impl<C: R2D2Connection + 'static> Flight<C> {
     /// Ends an init, for all who wait.
     pub(super) fn finish(&self, mine: &Outcome, outcome: &Result<InitReport, Error>) {
         let _seat = self.seat();
+        self.track.end();
         // Only the call that does the work comes here.
         let _it_is_empty = mine.set(outcome.clone());
         self.changed.notify_all();
@@ -235,6 +253,15 @@ impl<C: R2D2Connection + 'static> Flight<C> {
         self.seat().state.clone()
     }
 
+    /// Where it stands, for a probe.
+    pub(super) fn stand(&self) -> Stand {
+        let seat = self.seat();
+        let (state, epoch, was_ready) = (seat.state.clone(), seat.epoch, seat.was_ready);
+        let pool = seat.pool.clone();
+        drop(seat);
+        Stand { state, epoch, was_ready, worker: self.pulse.worker(), pool: pool.map(|pool| pool.figures()) }
+    }
+
     /// The pool, or why there is none.
     pub(super) fn pool(&self) -> Result<Serving<C>, Error> {
         let seat = self.seat();
@@ -320,6 +347,8 @@ impl<C: R2D2Connection + 'static> Seat<C> {
     fn go(&mut self, step: Move) -> bool {
         let Some(next) = self.state.after(step) else { return false };
         let before = std::mem::replace(&mut self.state, next.clone());
+        self.epoch += 1;
+        self.was_ready |= next.is_initialized();
         self.untold.push_back([before, next]);
         true
     }

@@ -77,8 +77,12 @@ where
         }
         let (start, hook, theirs) = (Instant::now(), config.hook.clone(), Arc::downgrade(flight));
         let listen = move |event: Event<'_>| {
-            if let (Some(step), Some(flight)) = (step(&event, start), theirs.upgrade()) {
-                flight.go(step);
+            if let Some(flight) = theirs.upgrade() {
+                flight.pulse.beat(Duration::ZERO);
+                flight.track.take(&event);
+                if let Some(step) = step(&event, start) {
+                    flight.go(step);
+                }
             }
             if let Some(hook) = &hook.0 {
                 hook(event);

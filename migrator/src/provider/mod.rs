@@ -5,6 +5,7 @@ mod asynchronous;
 mod config;
 pub(crate) mod connect;
 mod flight;
+mod health;
 mod init;
 mod pool;
 #[cfg(all(test, feature = "sqlite"))]

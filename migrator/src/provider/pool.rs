@@ -2,16 +2,19 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use diesel::connection::LoadConnection;
 use diesel::r2d2::{
     ConnectionManager, CustomizeConnection, Error as ConnectError, HandleError, Pool, PooledConnection, R2D2Connection,
 };
+use migrator_source::sql::SqlDialect;
 
 use super::config::Adapt;
 use crate::dialect::Dialect;
 use crate::error::Error;
+use crate::health;
 use crate::session::{Step, send};
 use crate::url::Url;
 
@@ -29,11 +32,37 @@ pub(super) struct Options<C: R2D2Connection + 'static> {
 pub(super) struct Serving<C: R2D2Connection + 'static> {
     pub(super) pool: Pool<ConnectionManager<C>>,
     url: Arc<Url>,
+    /// How many wait for a connection; the pool itself does not tell.
+    waiting: Arc<AtomicU32>,
 }
 
 impl<C: R2D2Connection + 'static> Clone for Serving<C> {
     fn clone(&self) -> Self {
-        Self { pool: self.pool.clone(), url: Arc::clone(&self.url) }
+        Self { pool: self.pool.clone(), url: Arc::clone(&self.url), waiting: Arc::clone(&self.waiting) }
+    }
+}
+
+impl<C: R2D2Connection + 'static> Serving<C> {
+    /// How many connections there are, and who waits for one.
+    pub(super) fn figures(&self) -> health::Pool {
+        let state = self.pool.state();
+        health::Pool {
+            size: self.pool.max_size(),
+            in_use: state.connections.saturating_sub(state.idle_connections),
+            idle: state.idle_connections,
+            waiting: self.waiting.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The file of a SQLite database.
+    pub(super) fn file(&self) -> Option<String> {
+        (self.url.dialect() == SqlDialect::Sqlite).then(|| self.url.text().to_owned())
+    }
+
+    /// Whether every connection that there may be is in use.
+    pub(super) fn is_exhausted(&self) -> bool {
+        let health::Pool { size, in_use, .. } = self.figures();
+        in_use >= size
     }
 }
 
@@ -58,7 +87,7 @@ impl<C: R2D2Connection + LoadConnection<Backend: Dialect> + 'static> Serving<C> 
             builder = builder.max_size(1).min_idle(Some(1)).idle_timeout(None).max_lifetime(None);
         }
         let pool = builder.build_unchecked(ConnectionManager::new(url.text()));
-        Self { pool, url }
+        Self { pool, url, waiting: Arc::default() }
     }
 
     /// A connection, within the pool's time.
@@ -72,12 +101,13 @@ impl<C: R2D2Connection + LoadConnection<Backend: Dialect> + 'static> Serving<C> 
     }
 
     pub(super) fn get_within(&self, time: Duration) -> Result<PooledConnection<ConnectionManager<C>>, Error> {
-        self.pool.get_timeout(time).map_err(|error| {
-            let state = self.pool.state();
-            let used = state.connections.saturating_sub(state.idle_connections);
-            let message =
-                format!("no connection within {} ms: {used} of {} are in use", time.as_millis(), self.pool.max_size());
-            let remedy = if used < self.pool.max_size() {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let got = self.pool.get_timeout(time);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        got.map_err(|error| {
+            let health::Pool { size, in_use, .. } = self.figures();
+            let message = format!("no connection within {} ms: {in_use} of {size} are in use", time.as_millis());
+            let remedy = if in_use < size {
                 "check that the database is up"
             } else {
                 "give connections back sooner, or have more of them: MIGRATOR_POOL_SIZE (Config::pool_size)"

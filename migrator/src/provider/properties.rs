@@ -26,7 +26,7 @@ fn standings() -> impl Strategy<Value = SeedStanding> {
 fn missing() -> impl Strategy<Value = Vec<MissingSeed>> {
     let seed = ("[ab]", 0..3_u32, standings());
     proptest::collection::vec(
-        seed.prop_map(|(seed, attempts, standing)| MissingSeed { seed, attempts, standing }),
+        seed.prop_map(|(seed, attempts, standing)| MissingSeed { seed, attempts, critical: true, standing }),
         0..3,
     )
 }

@@ -21,7 +21,10 @@ impl Seeding {
     pub(super) fn report(&mut self, report: &SeedReport) {
         for run in report.seeds() {
             let before = self.0.iter().position(|known| known.seed == run.name);
-            let missing = |attempts, standing| Some(MissingSeed { seed: run.name.clone(), attempts, standing });
+            // Whether it is meant for a process of which nobody knows the environment is not known either.
+            let critical = run.critical && !matches!(run.outcome, SeedOutcome::Skipped(Skip::Environment(None)));
+            let missing =
+                |attempts, standing| Some(MissingSeed { seed: run.name.clone(), attempts, critical, standing });
             let tried = before.and_then(|at| self.0[at].missing.as_ref()).map_or(0, |missing| missing.attempts);
             let (holds, missing) = match &run.outcome {
                 SeedOutcome::Applied { .. } | SeedOutcome::Unchanged => (true, None),
@@ -44,15 +47,8 @@ impl Seeding {
     pub(super) fn ledger(&mut self, status: &[SeedStatus], phase: Option<Phase>) {
         for row in status.iter().filter(|row| phase.is_none_or(|phase| row.phase == phase)) {
             let before = self.0.iter().position(|known| known.seed == row.name);
-            let missing = |standing| Some(MissingSeed { seed: row.name.clone(), attempts: row.attempts, standing });
-            let (holds, missing) = match row.state {
-                SeedState::Applied => (true, None),
-                SeedState::Pending => (false, missing(SeedStanding::Pending)),
-                SeedState::Retrying => (false, missing(SeedStanding::Retrying)),
-                SeedState::Failed | SeedState::Exhausted => (false, missing(SeedStanding::Exhausted)),
-                SeedState::Skipped => (false, None),
-            };
-            self.put(Known { seed: row.name.clone(), holds, missing }, before);
+            let holds = row.state == SeedState::Applied;
+            self.put(Known { seed: row.name.clone(), holds, missing: missing(row) }, before);
         }
     }
 
@@ -81,6 +77,28 @@ impl Seeding {
     pub(super) fn is_successful(&self) -> bool {
         self.0.iter().all(|known| known.holds)
     }
+}
+
+/// What the service lacks by a row of the ledger.
+fn missing(row: &SeedStatus) -> Option<MissingSeed> {
+    let standing = match row.state {
+        SeedState::Applied | SeedState::Skipped => return None,
+        SeedState::Pending => SeedStanding::Pending,
+        SeedState::Retrying => SeedStanding::Retrying,
+        SeedState::Failed | SeedState::Exhausted => SeedStanding::Exhausted,
+    };
+    Some(MissingSeed { seed: row.name.clone(), attempts: row.attempts, critical: row.critical, standing })
+}
+
+/// What of the seeds that a process knew to be missing is missing now, by the ledger: another process may have seeded since, or
+/// tried more often. What this process has given up stays given up.
+pub(super) fn now(known: &[MissingSeed], ledger: &[SeedStatus]) -> Vec<MissingSeed> {
+    let still = |known: &MissingSeed| match ledger.iter().find(|row| row.name == known.seed) {
+        Some(row) if row.state == SeedState::Applied => None,
+        Some(row) if matches!(known.standing, SeedStanding::Pending | SeedStanding::Retrying) => missing(row),
+        _ => Some(known.clone()),
+    };
+    known.iter().filter_map(still).collect()
 }
 
 /// The critical blocking seeds that the database does not have, by the ledger: what a process that never writes waits for.

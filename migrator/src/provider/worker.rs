@@ -53,6 +53,12 @@ where
         Ok(report)
     }
 
+    /// Twice as long as the longest that nothing may be heard of it: while it connects, and then runs a seed.
+    fn silence(&self) -> Duration {
+        let longest = self.seeds.iter().map(|seed| seed.deadline).max().unwrap_or_default();
+        (self.connect_timeout + longest) * 2
+    }
+
     fn on(&self, conn: &mut C, pass: Pass) -> Result<SeedReport, Error> {
         match pass {
             Pass::Force => self.migrator.retry_seeds(conn, self.seeds),
@@ -75,7 +81,9 @@ where
     let (theirs, seeder) = (Arc::clone(flight), Arc::clone(seeder));
     let body = move || {
         let _works = theirs.works();
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(&theirs, &seeder, pass))) {
+        let worked = catch_unwind(AssertUnwindSafe(|| work(&theirs, &seeder, pass)));
+        theirs.pulse.end(worked.is_err());
+        if let Err(panic) = worked {
             tracing::error!(target: "migrator", panic = panic_text(panic.as_ref()), "the worker for background seeds panicked");
             theirs.worker_died();
         }
@@ -91,6 +99,7 @@ fn work<C>(flight: &Flight<C>, seeder: &Seeder<C>, mut pass: Pass)
 where
     C: R2D2Connection + LoadConnection<Backend: Dialect> + Send + 'static,
 {
+    flight.pulse.begin(seeder.silence());
     while !flight.interrupt.is_stopped() {
         let due = match seeder.pass(flight, pass) {
             Ok(report) => report.next_due().map(|wait| Instant::now() + wait),
@@ -102,7 +111,10 @@ where
         };
         // Nothing is due once a forced try made everything hold.
         let Some(due) = due.filter(|_| !flight.is_seeding_successful()) else { return };
-        flight.interrupt.sleep(due.saturating_duration_since(Instant::now()));
+        let pause = due.saturating_duration_since(Instant::now());
+        flight.pulse.beat(pause);
+        flight.interrupt.sleep(pause);
+        flight.pulse.beat(Duration::ZERO);
         pass = Pass::Due;
     }
 }

@@ -6,7 +6,11 @@ use std::time::Duration;
 use super::{Mode, Phase};
 
 /// What became of one seed.
+///
+/// With feature `serde` it serialises to `{"outcome", "rows", "reason", "error", "attempts", "next_in_ms"}`, without what it does not
+/// have.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(tag = "outcome", rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum SeedOutcome {
     /// It ran, and it is committed.
@@ -26,11 +30,14 @@ pub enum SeedOutcome {
         attempts: u32,
         /// In how long it is tried again; `None` when nobody does so by himself: the error is permanent, or it was tried often
         /// enough.
+        #[cfg_attr(feature = "serde", serde(rename = "next_in_ms", serialize_with = "optional_milliseconds"))]
         next_in: Option<Duration>,
     },
 }
 
 /// Why a seed did not run.
+///
+/// With feature `serde` it serialises to `{"reason"}`, the words that it prints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Skip {
@@ -231,6 +238,16 @@ fn millis(duration: Duration) -> u64 {
 #[cfg(feature = "serde")]
 fn optional_milliseconds<S: serde::Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     serde::Serialize::serialize(&duration.map(millis), serializer)
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Skip {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let mut skip = serializer.serialize_struct("Skip", 1)?;
+        skip.serialize_field("reason", &self.to_string())?;
+        skip.end()
+    }
 }
 
 #[cfg(feature = "serde")]

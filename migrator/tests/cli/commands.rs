@@ -488,6 +488,28 @@ fn mariadb_backs_up_and_restores() {
     backs_up_and_restores(&servers::mariadb().fresh());
 }
 
+#[test]
+fn health_is_what_a_service_reports() {
+    let project = Project::new(&[("20240101000000_users", "CREATE TABLE users (id INTEGER)")]);
+    tells_its_health(&project, servers::postgres().fresh().url());
+    tells_its_health(&project, "sqlite:app.db");
+    assert_eq!(project.migrator("postgres://nobody@127.0.0.1:1/x", &["health"]).exits(1).out(), "");
+}
+
+fn tells_its_health(project: &Project, url: &str) {
+    let report = project.migrator(url, &["health", "--json"]).exits(2).json();
+    assert_eq!(
+        (&report["status"], &report["checks"]["migrations:pending"][0]["observedValue"]),
+        (&json!("fail"), &json!(1))
+    );
+    project.migrator(url, &["run"]).exits(0);
+    let report = project.migrator(url, &["health", "--json"]).exits(0).json();
+    assert_eq!(report["status"], "pass");
+    assert_eq!(report["checks"]["migrations:state"][0]["head"], "20240101000000");
+    let text = project.migrator(url, &["health"]).exits(0).out();
+    assert!(text.starts_with("pass: ") && text.contains("1 applied, 0 pending"), "{text}");
+}
+
 /// A life from nothing, by `setup`, to nothing, by `reset`, with the guard of a mark between.
 fn is_set_up_marked_and_reset(database: &impl Database, missing: &str, name: &str) {
     let (project, url) = (Project::new(&[FIRST, SECOND]), missing);

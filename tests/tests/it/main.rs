@@ -6,6 +6,7 @@
 
 mod accounts;
 mod asynchronous;
+mod axum_service;
 mod crash;
 #[macro_use]
 mod dialects;
@@ -27,10 +28,12 @@ mod failures;
 mod foreign;
 mod guard;
 mod guards;
+mod health;
 mod history;
 mod mariadb;
 mod names;
 mod outcome;
+mod page;
 mod panics;
 mod postgres;
 mod prisma;
@@ -49,4 +52,5 @@ mod taken;
 mod testing;
 mod turns;
 mod unchanged;
+mod values;
 mod verify;

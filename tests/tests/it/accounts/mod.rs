@@ -1,7 +1,7 @@
 //! The example service as a process, on SQLite and on PostgreSQL: from an empty database to a ready one, whatever happens on
 //! the way, and nothing more at the next start.
 
-mod process;
+pub(crate) mod process;
 
 use std::collections::HashMap;
 use std::fs;

@@ -47,11 +47,11 @@ impl Built for servers::FreshDatabase<diesel::pg::Pg> {
 }
 
 /// A running service; dropped, it is killed.
-pub(super) struct Service {
+pub(crate) struct Service {
     child: Child,
     input: Option<ChildStdin>,
     output: Receiver<String>,
-    pub(super) said: Vec<String>,
+    pub(crate) said: Vec<String>,
 }
 
 impl Service {
@@ -61,7 +61,12 @@ impl Service {
 
     /// Started by another program, such as strace.
     pub(super) fn under<D: Built>(program: &[&str], url: &str, environment: &[(&str, &str)]) -> Self {
-        let [first, rest @ ..] = &[program, &[D::PROGRAM]].concat()[..] else { unreachable!("there is a program") };
+        Self::of(&[program, &[D::PROGRAM]].concat(), url, environment)
+    }
+
+    /// Any service of ours.
+    pub(crate) fn of(words: &[&str], url: &str, environment: &[(&str, &str)]) -> Self {
+        let [first, rest @ ..] = words else { unreachable!("there is a program") };
         let mut command = Command::new(first);
         for name in ["CARGO_MANIFEST_DIR", "MIGRATION_DATABASE_URL", "MIGRATOR_ENV", "MIGRATOR_MODE"] {
             command.env_remove(name);
@@ -95,7 +100,7 @@ impl Service {
     }
 
     /// Reads up to a line that begins so.
-    pub(super) fn until(&mut self, start: &str) -> String {
+    pub(crate) fn until(&mut self, start: &str) -> String {
         while let Some(line) = self.line() {
             if line.starts_with(start) {
                 return line;
@@ -112,12 +117,19 @@ impl Service {
     }
 
     /// Closes its input and reads to its end; whether it ended well.
-    pub(super) fn end(mut self) -> (bool, Vec<String>) {
+    pub(crate) fn end(mut self) -> (bool, Vec<String>) {
         drop(self.input.take());
         while self.line().is_some() {}
         let status = self.child.wait().expect("wait for the service");
         self.said.push(status.to_string());
         (status.success(), std::mem::take(&mut self.said))
+    }
+
+    /// Tells it to end, as an orchestrator does, and reads to its end; whether it ended well.
+    pub(crate) fn terminate(self) -> (bool, Vec<String>) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+        self.end()
     }
 
     /// A whole life that has to succeed.

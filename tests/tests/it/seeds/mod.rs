@@ -30,7 +30,7 @@ pub(super) fn migrated<S: Subject>() -> (S::Database, MigrationSet) {
 }
 
 /// A list as a `const` would have it.
-pub(super) fn list<C>(seeds: impl Into<Vec<Seed<C>>>) -> &'static [Seed<C>] {
+pub(crate) fn list<C>(seeds: impl Into<Vec<Seed<C>>>) -> &'static [Seed<C>] {
     Box::leak(seeds.into().into_boxed_slice())
 }
 

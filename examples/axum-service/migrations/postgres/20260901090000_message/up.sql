@@ -1,0 +1,4 @@
+CREATE TABLE message (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    text text NOT NULL CHECK (text <> '')
+);

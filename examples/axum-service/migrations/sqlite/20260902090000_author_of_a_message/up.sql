@@ -1,0 +1,1 @@
+ALTER TABLE message ADD COLUMN author text NOT NULL DEFAULT 'somebody';

@@ -1,0 +1,17 @@
+//! The example `axum-service` on PostgreSQL: one build of the tests has the service once for each database.
+
+#[path = "../../../examples/axum-service/src/service.rs"]
+mod service;
+
+use std::process::ExitCode;
+
+use migrator::{MigrationSet, embed_migrations};
+
+type Connection = diesel::PgConnection;
+static MIGRATIONS: MigrationSet =
+    embed_migrations!("../examples/axum-service/migrations/postgres", dialect = "postgres");
+const DEFAULT_URL: Option<&str> = None;
+
+fn main() -> ExitCode {
+    service::main()
+}
