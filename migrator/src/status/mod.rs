@@ -315,7 +315,7 @@ pub(crate) fn status(
                 duration_ms: past.record.duration_ms,
                 checksum: past.text,
                 reversible: false,
-                unverified: past.record.adopted().is_some(),
+                unverified: past.record.is_unverified(),
                 error: past.error.map(str::to_owned),
             },
         );
@@ -348,7 +348,7 @@ fn row(states: &States<'_>, entry: &Entry) -> MigrationStatus {
         duration_ms: past.and_then(|past| past.record.duration_ms),
         checksum: migration.recorded(),
         reversible: migration.is_reversible(),
-        unverified: past.is_some_and(|past| past.record.adopted().is_some()),
+        unverified: past.is_some_and(|past| past.record.is_unverified()),
         error: any.and_then(|past| past.error).map(str::to_owned),
     }
 }

@@ -46,11 +46,12 @@ pub(crate) fn problems(states: &States<'_>, history: &History, layout: Layout) -
     for (state, what, help) in PROBLEMS {
         let names = named(state);
         let Some((version, _)) = names.first() else { continue };
+        let unseen = state == State::Failed && history.is_unseen(layout, version);
         problems.push(Problem {
             code: state.name(),
             version: Some((*version).to_owned()),
             message: format!("{}: {}", what, list(names.iter().map(|(_, name)| *name))),
-            help: help.replace("{version}", version),
+            help: if unseen { UNSEEN } else { help }.replace("{version}", version),
         });
     }
     problems
@@ -63,6 +64,10 @@ pub(crate) fn tampered(history: &History, layout: Layout) -> Option<Problem> {
         "restore __migrator_history and __migrator_meta from a backup; nothing is run on a history that is not whole";
     Some(Problem { code: "history_tampered", version: None, message, help: help.to_owned() })
 }
+
+/// What to do about a migration that failed where nobody could see how much of it took.
+const UNSEEN: &str = "look at the database; do the rest by hand, then migrator resolve --applied {version}, or undo what took, then \
+                      migrator resolve --rolled-back {version}";
 
 /// The problem that a newer migration breaks what is as old as this set.
 fn outdated(states: &States<'_>) -> Option<Problem> {
