@@ -139,6 +139,11 @@ impl<'a> Migration<'a> {
         (!self.is_opaque()).then(|| self.checksum())
     }
 
+    /// The digest of the up script's bytes as they are in the file, where the layout's own tool records that (Prisma).
+    pub(crate) fn raw_digest(&self) -> Option<Checksum> {
+        self.item.raw_digest.map(Checksum)
+    }
+
     /// The place in the set's order, from 0.
     pub fn position(&self) -> usize {
         self.position
@@ -341,6 +346,21 @@ impl MigrationSet {
             Blobs::Embedded(packed) => packed,
             Blobs::Read(packed) => packed,
         }
+    }
+
+    /// The migration with this version, in whatever spelling.
+    pub(crate) fn of_version(&self, version: &str) -> Option<Migration<'_>> {
+        let layout = self.layout();
+        let (mut from, mut to) = (0, self.len());
+        while from < to {
+            let middle = (from + to) / 2;
+            match layout.order(self.at(middle).version(), version) {
+                std::cmp::Ordering::Less => from = middle + 1,
+                std::cmp::Ordering::Greater => to = middle,
+                std::cmp::Ordering::Equal => return self.get(middle),
+            }
+        }
+        None
     }
 
     /// The migration at a place that is known to exist.

@@ -11,8 +11,10 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-# Ours, and the one that we keep in step with diesel.
-OURS = ("__migrator_history", "__migrator_seeds", "__migrator_lock", "__migrator_meta", "__diesel_schema_migrations")
+# Ours, and those that we keep in step with other tools.
+OURS = (
+    "__migrator_history", "__migrator_seeds", "__migrator_lock", "__migrator_meta", "__diesel_schema_migrations", "_prisma_migrations",
+)
 
 
 def run(command, **options):
@@ -140,7 +142,7 @@ class Postgres(Server):
     def rows(self, name) -> dict[str, int]:
         counts = """SELECT format('SELECT %L, count(*) FROM %I.%I', n.nspname || '.' || c.relname, n.nspname, c.relname)
             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^(pg_|information_schema$)' AND c.relname !~ '^__(migrator_|diesel_schema)'
+            WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^(pg_|information_schema$)' AND c.relname !~ '^_(_migrator_|_diesel_schema|prisma_migrations)'
             ORDER BY 1 \\gexec\n"""
         lines = must(self._psql(name, "-F", "\t"), input=counts).splitlines()
         return {table: int(count) for table, count in (line.rsplit("\t", 1) for line in lines)}
@@ -153,7 +155,7 @@ class Postgres(Server):
 # What a schema is, one line each, where no dump tool reads the server.
 CATALOGUE = r"""
     WITH mine AS (SELECT oid FROM pg_namespace WHERE nspname !~ '^(pg_|information_schema$)'),
-    tables AS (SELECT oid FROM pg_class WHERE relnamespace IN (SELECT oid FROM mine) AND relname !~ '^__(migrator_|diesel_schema)')
+    tables AS (SELECT oid FROM pg_class WHERE relnamespace IN (SELECT oid FROM mine) AND relname !~ '^_(_migrator_|_diesel_schema|prisma_migrations)')
     SELECT replace(line, E'\n', ' ') FROM (
         SELECT format('column %s.%s %s %s %s', attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull,
                       pg_get_expr(adbin, adrelid)) AS line
@@ -221,7 +223,7 @@ class MariaDb(Server):
     def rows(self, name) -> dict[str, int]:
         tables = self._admin(
             f"SELECT table_name FROM information_schema.tables WHERE table_schema = '{name}' AND table_type = 'BASE TABLE'"
-            " AND table_name NOT LIKE '\\_\\_migrator\\_%' AND table_name <> '__diesel_schema_migrations' ORDER BY 1"
+            " AND table_name NOT LIKE '\\_\\_migrator\\_%' AND table_name NOT IN ('__diesel_schema_migrations', '_prisma_migrations') ORDER BY 1"
         ).splitlines()
         counts = " UNION ALL ".join(f"SELECT '{table}', count(*) FROM `{name}`.`{table}`" for table in tables)
         lines = self._admin(counts).splitlines() if counts else []

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Read};
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha384};
 
 /// A SHA-256 digest.
 pub type Sum = [u8; 32];
@@ -38,6 +38,11 @@ pub fn normalise(bytes: &[u8]) -> Result<Cow<'_, str>, NotText> {
 /// The digest of a text.
 pub fn digest(text: &[u8]) -> Sum {
     Sha256::digest(text).into()
+}
+
+/// The SHA-384 digest of a text, which sqlx records.
+pub fn digest_384(text: &[u8]) -> [u8; 48] {
+    Sha384::digest(text).into()
 }
 
 /// The digest of all that a reader gives, in memory that does not grow with it.

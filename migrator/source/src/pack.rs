@@ -54,6 +54,8 @@ pub struct Item<'a> {
     pub declared: Option<Mode>,
     /// What is said beside the down script about its transaction.
     pub declared_down: Option<Mode>,
+    /// The digest of the up script's bytes, where the layout's tool records it.
+    pub raw_digest: Option<Sum>,
     up_form: u32,
     down_form: u32,
 }
@@ -198,13 +200,12 @@ impl Packed {
     fn entry(&self, at: usize) -> Option<Entry> {
         let item = self.get(at)?;
         let text = item.down.map(str::to_owned);
-        let raw_digest = self.raw_digests.get(at * 32..(at + 1) * 32).and_then(|digest| digest.try_into().ok());
         Some(Entry {
             version: item.version.to_owned(),
             name: item.name.to_owned(),
             up_path: item.up_path(),
             up: item.up.to_owned(),
-            raw_digest,
+            raw_digest: item.raw_digest,
             down: match item.down_path().zip(text) {
                 None => Down::None,
                 Some((path, text)) if item.down_faulty => Down::Faulty { path, text },
@@ -246,6 +247,7 @@ impl Packed {
             down_faulty: marks & DOWN_FAULTY != 0,
             declared: mode(marks),
             declared_down: mode(marks >> TO_DOWN),
+            raw_digest: self.raw_digests.get(at * 32..(at + 1) * 32).and_then(|digest| digest.try_into().ok()),
             up_form: marks >> 16 & 0xf,
             down_form,
         })

@@ -7,12 +7,12 @@ use std::time::SystemTime;
 
 use clap::Args;
 use migrator_source::fault::Fault;
-use migrator_source::layout::{self, Folder, Layout, Options};
+use migrator_source::layout::{self, File, Folder, Layout, Options};
 use migrator_source::seal;
 use serde_json::{Value, json};
 
 use super::global::{Directory, Global};
-use super::{FINDINGS, output};
+use super::{FINDINGS, output, prisma};
 use crate::migration::folder_error;
 use crate::url::Url;
 use crate::{Error, MigrationSet};
@@ -75,18 +75,13 @@ impl NewArgs {
             paths.iter().for_each(output::answer);
         }
         let is_prisma = new.iter().any(|file| file.path.ends_with("/migration.sql"));
-        if is_prisma && files.iter().all(|file| !file.path.ends_with("/migration.sql")) && !global.quiet {
-            output::note(PRISMA_CONFIG);
+        let is_first = files.iter().all(|file| !file.path.ends_with("/migration.sql"));
+        if is_prisma && (is_first || prisma::careless(dir, &files).is_some()) && !global.quiet {
+            output::note(&prisma::advice(&files));
         }
         Ok(ExitCode::SUCCESS)
     }
 }
-
-/// What keeps Prisma's own tools from dropping the history.
-const PRISMA_CONFIG: &str =
-    "Prisma's `migrate dev` and `db push` take tables that they do not know for drift. Put this into prisma.config.ts:
-  experimental: { externalTables: true },
-  tables: { external: ['__migrator_history', '__migrator_meta', '__migrator_seeds', '__migrator_lock'] },";
 
 fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::io::Write;
@@ -104,7 +99,7 @@ impl CheckArgs {
         let possible = named.as_slice();
         let options = Options { layout: directory.layout, dialect: directory.dialect, possible, ..Options::default() };
         let findings = match layout::read(&files, options) {
-            Ok(folder) => warnings(&folder),
+            Ok(folder) => warnings(&folder, dir, &files),
             Err(faults) => faults.into_iter().map(|fault| Finding { severity: Severity::Error, fault }).collect(),
         };
         let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
@@ -160,7 +155,7 @@ impl Finding {
 }
 
 /// What is worth a word in a folder without faults. A name is judged while it can still be changed.
-fn warnings(folder: &Folder) -> Vec<Finding> {
+fn warnings(folder: &Folder, dir: &Path, files: &[File]) -> Vec<Finding> {
     let of = |fault| Finding { severity: Severity::Warning, fault };
     let said = folder.warnings.iter().map(|warning| Fault::new(warning.code, "", &warning.message, ""));
     let sealed = folder.seal.as_ref().map_or(0, seal::Seal::len);
@@ -169,7 +164,8 @@ fn warnings(folder: &Folder) -> Vec<Finding> {
         let why = layout::bad_name(layout::words(&entry.name))?;
         Some(Fault::new("bad_name", &entry.up_path, why, "rename it while it is a draft: say what it does"))
     });
-    said.chain(names).map(of).collect()
+    let careless = (folder.layout == Layout::Prisma).then(|| prisma::careless(dir, files)).flatten();
+    said.chain(names).chain(careless).map(of).collect()
 }
 
 impl SealArgs {

@@ -47,6 +47,7 @@ mod mark;
 mod narrow;
 mod output;
 mod plan;
+mod prisma;
 mod progress;
 mod reset;
 mod resolve;

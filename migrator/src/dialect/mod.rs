@@ -87,10 +87,10 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// The schema that the history lives in, as an expression.
     #[doc(hidden)]
     fn here() -> &'static str;
-    /// An expression that gives the versions in a tool's table, with `/` between them; NULL, or an error, when there is no such
-    /// table in the schema (without one in the current schema).
+    /// An expression that gives an item of each row of a tool's table, with `/` between them; NULL, or an error, when there is no
+    /// such table in the schema (without one in the current schema). `which` is nothing, or a condition with its WHERE.
     #[doc(hidden)]
-    fn versions(schema: Option<&str>, table: &str) -> String;
+    fn list(schema: Option<&str>, table: &str, item: &str, which: &str) -> String;
     /// What there is to know before anything is decided.
     #[doc(hidden)]
     fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: Option<&str>) -> QueryResult<Facts>;

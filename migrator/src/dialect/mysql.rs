@@ -92,11 +92,11 @@ impl Dialect for Mysql {
         "CAST(DATABASE() AS CHAR CHARACTER SET utf8mb4)"
     }
 
-    fn versions(schema: Option<&str>, table: &str) -> String {
+    fn list(schema: Option<&str>, table: &str, item: &str, which: &str) -> String {
         // MariaDB's lists are long enough, and it takes MySQL's hint for a comment.
         format!(
-            "(SELECT /*+ SET_VAR(group_concat_max_len = 16777216) */ CAST(COALESCE(GROUP_CONCAT(version SEPARATOR '/'), '') AS \
-             CHAR CHARACTER SET utf8mb4) FROM {})",
+            "(SELECT /*+ SET_VAR(group_concat_max_len = 16777216) */ CAST(COALESCE(GROUP_CONCAT({item} SEPARATOR '/'), '') AS \
+             CHAR CHARACTER SET utf8mb4) FROM {}{which})",
             schema.map_or_else(|| Self::ident(table), |schema| super::table::<Self>(schema, table))
         )
     }

@@ -81,15 +81,15 @@ impl Dialect for Pg {
         "CURRENT_SCHEMA"
     }
 
-    fn versions(schema: Option<&str>, table: &str) -> String {
+    fn list(schema: Option<&str>, table: &str, item: &str, which: &str) -> String {
         let from = schema.map_or_else(|| Self::ident(table), |schema| super::table::<Self>(schema, table));
-        let versions = format!("array_to_string(ARRAY(SELECT version FROM {from}), '/')");
+        let list = format!("array_to_string(ARRAY(SELECT {item} FROM {from}{which}), '/')");
         match schema {
-            Some(_) => versions,
+            Some(_) => list,
             // The unqualified name may find another schema's; diesel would make its own table in this one.
             None => {
                 let here = format!("to_regclass(format('%I.{table}', CURRENT_SCHEMA))");
-                format!("CASE WHEN {here} IS NOT NULL THEN {versions} END")
+                format!("CASE WHEN {here} IS NOT NULL THEN {list} END")
             }
         }
     }

@@ -73,8 +73,8 @@ impl Dialect for Sqlite {
         "'main'"
     }
 
-    fn versions(_schema: Option<&str>, table: &str) -> String {
-        format!("(SELECT coalesce(group_concat(version, '/'), '') FROM main.{})", Self::ident(table))
+    fn list(_schema: Option<&str>, table: &str, item: &str, which: &str) -> String {
+        format!("(SELECT coalesce(group_concat({item}, '/'), '') FROM main.{}{which})", Self::ident(table))
     }
 
     fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, _schema: Option<&str>) -> QueryResult<Facts> {

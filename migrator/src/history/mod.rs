@@ -18,10 +18,11 @@ pub(crate) use writer::{Writer, Written, enclosed};
 pub(crate) const HISTORY: &str = "__migrator_history";
 pub(crate) const META: &str = "__migrator_meta";
 pub(crate) const LEDGER: &str = "__migrator_seeds";
+pub(crate) const LOCK: &str = "__migrator_lock";
 /// What a checkup makes and drops.
 pub(crate) const PROBE: &str = "__migrator_doctor";
 /// The seeds' ledger and the lock row belong to us too.
-pub(crate) const OURS: [&str; 6] = [HISTORY, META, LEDGER, PROBE, "__migrator_lock", UNFINISHED];
+pub(crate) const OURS: [&str; 6] = [HISTORY, META, LEDGER, PROBE, LOCK, UNFINISHED];
 
 /// The format of the tables. A database with a lower number gets the columns that it lacks from the next run that writes;
 /// one with a higher number was written by a newer version, whose additional columns are left alone.
@@ -73,12 +74,12 @@ pub(crate) struct Home {
 pub(crate) struct Glance {
     pub(crate) fingerprint: Option<Checksum>,
     pub(crate) environment: Option<String>,
-    /// What the tool's table holds, where one was asked for and is there.
-    pub(crate) versions: Option<String>,
+    /// What the tool's table says, where it was asked for and is there.
+    pub(crate) ledger: Option<String>,
 }
 
-/// Reads the meta row in one query, whatever the search path is, and with it the versions in a tool's table. `None` when it is
-/// not there.
+/// Reads the meta row in one query, whatever the search path is, and with it an expression over a tool's table. `None` when the
+/// row is not there.
 ///
 /// An unqualified name finds the first schema of the search path that has the table, which may be another tenant's; the row
 /// says whose it is. A condition on the set's name would cost more than the few rows: on a fresh connection PostgreSQL looks up
@@ -95,14 +96,14 @@ where
     let from = schema.map_or_else(|| C::Backend::ident(META), |schema| table::<C::Backend>(schema, META));
     let here = schema.map_or_else(|| C::Backend::here().to_owned(), C::Backend::literal);
     let columns = ["set_name", "fingerprint", "environment", "schema"].map(C::Backend::ident).join(", ");
-    let versions = ledger.map_or_else(String::new, |ledger| format!(", {}", C::Backend::versions(schema, ledger)));
-    let rows = C::Backend::rows(conn, &format!("SELECT {columns}, {here}{versions} FROM {from}"))?;
+    let ledger = ledger.map_or_else(String::new, |ledger| format!(", {ledger}"));
+    let rows = C::Backend::rows(conn, &format!("SELECT {columns}, {here}{ledger} FROM {from}"))?;
     let row = rows.iter().find(|row| row.optional(0) == Some(set_name));
     let row = row.filter(|row| row.optional(3).is_some() && row.optional(3) == row.optional(4));
     Ok(row.map(|row| Glance {
         fingerprint: row.optional(1).and_then(Checksum::from_hex),
         environment: row.optional(2).map(str::to_owned),
-        versions: row.optional(5).map(str::to_owned),
+        ledger: row.optional(5).map(str::to_owned),
     }))
 }
 

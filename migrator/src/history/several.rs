@@ -85,7 +85,7 @@ impl<D: Dialect> Several<'_, D> {
         let (fingerprint, written) = self.ahead.moved(&record);
         let values = self.ahead.values::<D>(&record);
         let ([insert, update], sequence) = (&self.names, record.sequence);
-        let follow = self.ahead.follow::<D>(&record, &written);
+        let follow = self.ahead.follow::<D>(&written);
         let sql = format!(
             "EXECUTE {insert}({sequence}, {}, {}, {}, {});\n{follow}EXECUTE {update}('{fingerprint}', {sequence});",
             values[3], values[4], values[5], values[7]

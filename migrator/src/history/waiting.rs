@@ -9,9 +9,8 @@ use std::time::SystemTime;
 use diesel::connection::LoadConnection;
 
 use super::writer::in_transaction;
-use super::{Writer, prepare};
+use super::{Writer, Written, prepare};
 use crate::dialect::Dialect;
-use crate::ledgers::Ledger;
 use crate::record::{Change, Record};
 
 /// What of the history is still to be written.
@@ -42,18 +41,16 @@ impl Writer {
         let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let record = Record { sequence: self.sequence + 1, recorded_at: now, ..record };
         let change = Change::of(&record, self.tally.layout);
-        let follow = self.ledger.as_ref().map(|ledger| ledger.follow::<D>(&record, &change));
-        self.waiting.follow.push_str(&follow.unwrap_or_default());
-        self.waiting.records.push(record);
-        self.sequence += 1;
-        self.tally.take(change);
+        self.waiting.records.push(record.clone());
+        let written = Written { record, change };
+        let follow = self.follow::<D>(&written);
+        self.waiting.follow.push_str(&follow);
+        self.wrote(written);
     }
 
     /// Whether a script names one of our tables, or the tool's.
     pub(crate) fn is_named_in(&self, script: &str) -> bool {
-        // The two letters have no case, and hardly a script has them.
-        let names = |table: &str| script.contains("__") && names(script, table);
-        names("__migrator_") || self.ledger.is_some() && names(Ledger::NAME)
+        names(script, "__migrator_") || self.ledger.as_ref().is_some_and(|ledger| names(script, ledger.name()))
     }
 
     /// Writes what waits. When it cannot be written, what it records must not be committed either.
@@ -106,7 +103,8 @@ impl Writer {
     }
 }
 
-/// Whether a script names a table.
+/// Whether a script names a table whose name begins with `_`.
 fn names(script: &str, table: &str) -> bool {
-    script.as_bytes().windows(table.len()).any(|part| part.eq_ignore_ascii_case(table.as_bytes()))
+    let begins = |(at, _)| script.as_bytes()[at..].get(..table.len());
+    script.match_indices('_').filter_map(begins).any(|part| part.eq_ignore_ascii_case(table.as_bytes()))
 }

@@ -30,8 +30,8 @@ pub(crate) struct Writer {
 /// What a written record changes in its writer, once it is committed.
 #[derive(Clone)]
 pub(crate) struct Written {
-    sequence: i64,
-    change: Change,
+    pub(super) record: Record,
+    pub(super) change: Change,
 }
 
 impl Writer {
@@ -64,8 +64,8 @@ impl Writer {
     }
 
     /// Keeps the table of the layout's own tool in step.
-    pub(crate) fn keeping(mut self, ledger: Option<&Ledger>) -> Self {
-        self.ledger = ledger.cloned();
+    pub(crate) fn keeping(mut self, ledger: Option<&Ledger>, known: &History) -> Self {
+        self.ledger = ledger.map(|ledger| ledger.place().begun(known));
         self
     }
 
@@ -113,7 +113,7 @@ impl Writer {
             "{}{};\n{}{};",
             self.myself,
             self.insert::<D>(&values),
-            self.follow::<D>(record, &written),
+            self.follow::<D>(&written),
             self.update::<D>(&format!("'{fingerprint}'"), &record.sequence.to_string()),
         );
         (sql, written)
@@ -125,8 +125,12 @@ impl Writer {
     }
 
     /// The SQL that makes the tool's table say what a record says.
-    pub(super) fn follow<D: Dialect>(&self, record: &Record, written: &Written) -> String {
-        self.ledger.as_ref().map_or_else(String::new, |ledger| ledger.follow::<D>(record, &written.change))
+    pub(super) fn follow<D: Dialect>(&self, written: &Written) -> String {
+        let Written { record, change } = written;
+        let follow = |ledger: &Ledger| {
+            ledger.follow::<D>(record, change, self.tally.holds(self.tally.layout.canonical(&record.version)))
+        };
+        self.ledger.as_ref().map_or_else(String::new, follow)
     }
 
     /// The values of a record, in the order of the columns.
@@ -185,7 +189,7 @@ impl Writer {
             started: self.started,
             sequence: self.sequence,
             tally: self.tally.ahead(),
-            ledger: self.ledger.as_ref().map(Ledger::place),
+            ledger: self.ledger.clone(),
             myself: self.myself.clone(),
             waiting: Waiting::default(),
         }
@@ -214,20 +218,21 @@ impl Writer {
     where
         C: LoadConnection<Backend: Dialect>,
     {
-        let (mut sql, mut sequence, mut tally) = (self.myself.clone(), self.sequence, self.tally.clone());
+        let mut sql = self.myself.clone();
+        let mut after = Self { tally: self.tally.clone(), ..self.ahead() };
         for record in records {
-            sequence += 1;
-            let (run_id, started) = (self.run_id.clone(), self.started);
-            let values = self.values::<C::Backend>(&Record { sequence, run_id, started, ..record.clone() });
-            let change = Change::of(record, tally.layout);
-            let follow = self.ledger.as_ref().map(|ledger| ledger.follow::<C::Backend>(record, &change));
-            sql.push_str(&format!("{};\n{}", self.insert::<C::Backend>(&values), follow.unwrap_or_default()));
-            tally.take(change);
+            let (sequence, run_id, started) = (after.sequence + 1, self.run_id.clone(), self.started);
+            let record = Record { sequence, run_id, started, ..record.clone() };
+            let values = self.values::<C::Backend>(&record);
+            let change = Change::of(&record, after.tally.layout);
+            let written = Written { record, change };
+            sql.push_str(&format!("{};\n{}", self.insert::<C::Backend>(&values), after.follow::<C::Backend>(&written)));
+            after.wrote(written);
         }
-        let fingerprint = format!("'{}'", tally.fingerprint());
-        sql.push_str(&format!("{};", self.update::<C::Backend>(&fingerprint, &sequence.to_string())));
+        let fingerprint = format!("'{}'", after.tally.fingerprint());
+        sql.push_str(&format!("{};", self.update::<C::Backend>(&fingerprint, &after.sequence.to_string())));
         in_transaction(conn, &sql)?;
-        (self.sequence, self.tally) = (sequence, tally);
+        (self.sequence, self.tally, self.ledger) = (after.sequence, after.tally, after.ledger);
         Ok(())
     }
 
@@ -242,14 +247,17 @@ impl Writer {
 
     /// Takes note that a record is committed.
     pub(crate) fn wrote(&mut self, written: Written) {
-        self.sequence = written.sequence;
+        self.sequence = written.record.sequence;
+        if let Some(ledger) = &mut self.ledger {
+            ledger.wrote(&written.record);
+        }
         self.tally.take(written.change);
     }
 }
 
 fn moved(tally: &Tally, record: &Record) -> (Checksum, Written) {
     let change = Change::of(record, tally.layout);
-    (tally.fingerprint_with(&change), Written { sequence: record.sequence, change })
+    (tally.fingerprint_with(&change), Written { record: record.clone(), change })
 }
 
 /// SQL in a transaction of its own, where the lock is none.

@@ -1,59 +1,78 @@
 //! The history tables of other tools: a database that one of them migrated is not empty, and not ours.
 
+mod diesel;
 mod kept;
+mod others;
+mod prisma;
+mod taken;
 
-use diesel::connection::LoadConnection;
+use std::borrow::Cow;
 
-pub(crate) use self::kept::{Ledger, UNFINISHED, keeps, versions};
-use crate::dialect::{Dialect, Facts, refused, table};
-use crate::error::Error;
-use crate::history::OURS;
+use migrator_source::layout::Layout;
 
-/// Table and tool.
-const LEDGERS: [(&str, &str); 15] = [
-    ("_prisma_migrations", "Prisma Migrate"),
-    ("__diesel_schema_migrations", "diesel"),
-    ("_sqlx_migrations", "sqlx"),
-    ("refinery_schema_history", "refinery"),
-    ("schema_migrations", "golang-migrate, dbmate or Rails"),
-    ("flyway_schema_history", "Flyway"),
-    ("goose_db_version", "goose"),
-    ("atlas_schema_revisions", "Atlas"),
-    ("__drizzle_migrations", "drizzle"),
-    ("seaql_migrations", "SeaORM"),
-    ("knex_migrations", "Knex"),
-    ("knex_migrations_lock", "Knex"),
-    ("databasechangelog", "Liquibase"),
-    ("alembic_version", "Alembic"),
-    ("django_migrations", "Django"),
-];
+pub(crate) use self::kept::{Ledger, UNFINISHED};
+pub(crate) use self::others::{foreign_tables, refuse};
+pub(crate) use self::taken::{Taken, take_over};
+use crate::dialect::Dialect;
+use crate::migration::MigrationSet;
 
-/// Refuses a database in which another tool's ledger has rows: its migrations are applied, and no record of ours says so.
-///
-/// An empty ledger says nothing. `known` is the one that is kept in step, by this set or by another.
-pub(crate) fn refuse<C>(conn: &mut C, facts: &Facts, known: Option<&str>) -> Result<(), Error>
-where
-    C: LoadConnection<Backend: Dialect>,
-{
-    for (ledger, tool) in LEDGERS.iter().filter(|(ledger, _)| facts.has_table(ledger) && Some(*ledger) != known) {
-        let sql = format!("SELECT '1' FROM {} LIMIT 1", table::<C::Backend>(&facts.schema, ledger));
-        let rows =
-            C::Backend::rows(conn, &sql).map_err(|error| refused::<C::Backend>("read another tool's ledger", error))?;
-        if !rows.is_empty() {
-            return Err(Error::new(
-                "foreign_history",
-                format!(
-                    "the database was migrated by {tool}: its table {ledger} has rows, and there is no history of ours"
-                ),
-                format!("go on with {tool} here; taking over its history is not yet part of this version"),
-            ));
-        }
-    }
-    Ok(())
+/// A tool whose table is kept in step, so that it can take the next turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tool {
+    Diesel,
+    Prisma,
 }
 
-/// The tables that belong neither to us nor to another tool's bookkeeping.
-pub(crate) fn foreign_tables(facts: &Facts) -> impl Iterator<Item = &str> {
-    let known = |table: &str| OURS.contains(&table) || LEDGERS.iter().any(|(ledger, _)| *ledger == table);
-    facts.tables.iter().map(String::as_str).filter(move |table| !known(table))
+impl Tool {
+    /// The layout's own tool. It knows one set only: ours is the one without a name.
+    pub(crate) fn of(set: &MigrationSet, set_name: &str) -> Option<Self> {
+        match set.layout() {
+            _ if !set_name.is_empty() => None,
+            Layout::Diesel => Some(Self::Diesel),
+            Layout::Prisma => Some(Self::Prisma),
+            Layout::Flat => None,
+        }
+    }
+
+    /// What its table is called.
+    pub(crate) fn table(self) -> &'static str {
+        match self {
+            Self::Diesel => diesel::TABLE,
+            Self::Prisma => prisma::TABLE,
+        }
+    }
+
+    /// What it is called.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Diesel => "diesel",
+            Self::Prisma => "Prisma",
+        }
+    }
+
+    /// An expression for what its table says, as one text that [`says`](Self::says) reads.
+    pub(crate) fn list<D: Dialect>(self, schema: Option<&str>) -> String {
+        match self {
+            Self::Diesel => D::list(schema, diesel::TABLE, "version", ""),
+            Self::Prisma => D::list(schema, prisma::TABLE, prisma::item(D::SQL), prisma::LIVE),
+        }
+    }
+
+    /// Whether its table says that the set is applied, no more and no less, and that nothing failed.
+    ///
+    /// No folder's name holds a `/`; where a version does, the lists differ and the slow way finds out.
+    pub(crate) fn says(self, list: &str, set: &MigrationSet) -> bool {
+        match self {
+            Self::Diesel => diesel::says(list, set),
+            Self::Prisma => prisma::says(list, set),
+        }
+    }
+}
+
+/// What the bytes of a script may have been where it ran: its line endings are a matter of the checkout.
+fn spellings(text: &str) -> [Cow<'_, str>; 4] {
+    let crlf = text.replace('\n', "\r\n");
+    let marked = [text, &crlf].map(|text| Cow::Owned(format!("\u{feff}{text}")));
+    let [marked, marked_crlf] = marked;
+    [Cow::Borrowed(text), Cow::Owned(crlf), marked, marked_crlf]
 }

@@ -122,7 +122,7 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         let history = seen.history.as_ref();
         let mut writer = Writer::new::<C::Backend>(&seen.home, &migrator.set, history, self.key, &run_id, &seen.facts)
             .acting_as(&self.restore.myself)
-            .keeping(seen.ledger.as_ref());
+            .keeping(seen.ledger.as_ref(), &known);
         if found > 0 {
             let settling = |error| refused::<C::Backend>("have what took on disk", error);
             writer.settle(conn).map_err(settling)?;

@@ -251,7 +251,7 @@ impl<C> Migrator<C> {
 
     /// Tells apart two sets whose histories share one schema. Default: empty.
     ///
-    /// diesel's own table is kept in step for the set without a name: diesel knows one set only.
+    /// The table of the layout's own tool (diesel, Prisma) is kept in step for the set without a name: such a tool knows one set only.
     #[must_use]
     pub fn set_name(mut self, name: impl Into<String>) -> Self {
         self.set_name = name.into();

@@ -23,7 +23,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     ///
     /// # Errors
     /// Before anything is changed: `environment_mismatch` and `not_confirmed`, when the guard refuses it; `no_way_down`, which names
-    /// each migration that has no down script, or none that can run; `failed`, when a migration is half applied. Half-way: when a statement fails; then the error carries the
+    /// each migration that has no down script, or none that can run;
+    /// `failed`, when a migration is half applied. Half-way: when a statement fails; then the error carries the
     /// [report](Error::report) of what was undone before.
     pub fn revert(&self, conn: &mut C, target: Target) -> Result<Report, Error> {
         self.undo(conn, &Goal::Revert(target))

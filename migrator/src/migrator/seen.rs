@@ -7,7 +7,7 @@ use crate::dialect::{Dialect, Facts, LockKey, depth, refused};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::history::{self, Home};
-use crate::ledgers::{self, Ledger};
+use crate::ledgers::{self, Ledger, Taken, Tool};
 use crate::lock::FileLock;
 use crate::migration::Migration;
 use crate::plan;
@@ -23,6 +23,8 @@ pub(super) struct Seen {
     pub(super) history: Option<History>,
     /// `None` where no tool's table is kept in step.
     pub(super) ledger: Option<Ledger>,
+    /// The table of another tool that is taken over now, for once.
+    pub(super) taken: Option<&'static str>,
     /// What the tool did since the last record.
     pub(super) turns: Vec<Record>,
 }
@@ -36,9 +38,9 @@ impl Seen {
         Some(History { turns: self.turns.clone(), ..self.history.clone().unwrap_or_default() })
     }
 
-    /// Whether there is neither our history nor a tool's table to keep in step with it.
+    /// Whether there is neither our history nor a tool's, to be kept in step or taken over.
     pub(super) fn is_bare(&self) -> bool {
-        self.history.is_none() && self.ledger.is_none()
+        self.history.is_none() && self.ledger.is_none() && self.turns.is_empty()
     }
 
     /// What the database is marked as.
@@ -62,12 +64,17 @@ impl Seen {
         self.ledger.as_ref().and_then(Ledger::rows).is_some_and(<[_]>::is_empty) && !self.turns.is_empty()
     }
 
+    /// The table that says what another tool did.
+    pub(super) fn told_by(&self) -> &'static str {
+        self.taken.or(self.ledger.as_ref().map(Ledger::name)).unwrap_or("")
+    }
+
     /// What the tool did, in words; `recorded` says whether it is in our history now.
     pub(super) fn told(&self, recorded: bool) -> Vec<String> {
-        let mut told = turns::told(&self.turns, Ledger::NAME, recorded);
+        let mut told = turns::told(&self.turns, self.told_by(), recorded);
         if self.has_lost_table() {
             let verb = if recorded { "was made again" } else { "is to be made again" };
-            told.push(format!("the table {} was gone, and {verb} from our history", Ledger::NAME));
+            told.push(format!("the table {} was gone, and {verb} from our history", self.told_by()));
         }
         told
     }
@@ -151,14 +158,21 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         }
         let home = Home { schema: facts.schema.clone(), set_name: self.set_name.clone() };
         let history = history::load(conn, &facts, &home)?;
-        let is_kept = ledgers::keeps(&self.set, &self.set_name);
-        let ledger = if is_kept { Some(Ledger::load(conn, &home)?) } else { None };
+        let tool = Tool::of(&self.set, &self.set_name);
+        let ledger = tool.map(|tool| Ledger::load(conn, tool, &self.set, &home)).transpose()?;
+        let is_first = history.as_ref().is_none_or(|history| history.records.is_empty());
+        let taken = match is_first && self.set_name.is_empty() {
+            true => ledgers::take_over(conn, &facts, &self.set)?,
+            false => None,
+        };
+        let rows = ledger.as_ref().and_then(Ledger::rows).or(taken.as_ref().map(|taken| &*taken.rows));
         let nothing = History::default();
-        let turns = ledger.as_ref().and_then(Ledger::rows).map_or_else(Vec::new, |rows| {
+        let turns = rows.map_or_else(Vec::new, |rows| {
             let breaks = |migration: &Migration<'_>| plan::breaks_before(migration, C::Backend::SQL);
             turns::turns(&self.set, history.as_ref().unwrap_or(&nothing), rows, breaks)
         });
-        Ok(Seen { facts, home, history, ledger, turns })
+        let taken = taken.map(|Taken { table, .. }| table);
+        Ok(Seen { facts, home, history, ledger, taken, turns })
     }
 
     /// Makes our tables, and the tool's, what this version needs. Call it under the lock.
@@ -172,7 +186,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             again.unwrap_or(Err(error))
         });
         let ledger = seen.ledger.as_mut();
-        let made = made.and_then(|()| ledger.map_or(Ok(()), |ledger| ledger.make(conn, &self.set, history)));
+        let made = made.and_then(|()| ledger.map_or(Ok(()), |ledger| ledger.make(conn, history)));
         made.map_err(|error| {
             let remedy =
                 "the role needs the right to create tables in the schema once; or let the owner run the migrations";

@@ -93,7 +93,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
                 self.prepare(conn, &mut seen, self.environment)?;
                 let (history, run_id) = (seen.history.as_ref(), run_id());
                 let mut writer = Writer::new::<C::Backend>(&seen.home, &self.set, history, &key, &run_id, &seen.facts)
-                    .keeping(seen.ledger.as_ref());
+                    .keeping(seen.ledger.as_ref(), &known);
                 let all: Vec<Record> = seen.turns.iter().chain(&records).cloned().collect();
                 writer
                     .adopt(conn, &all)

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::guard::Act;
 use crate::history::{self, Glance};
-use crate::ledgers::{self, Ledger};
+use crate::ledgers::{self, Ledger, Tool};
 use crate::lock::{FileLock, check_writable};
 use crate::plan::{self, Given, Goal, Plan, Policy, Scripts, Target};
 use crate::record::History;
@@ -151,10 +151,11 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         }
     }
 
-    /// One query: whether the database carries the fingerprint of the set, and the tool's table, which is kept in step, its versions.
+    /// One query: whether the database carries the fingerprint of the set, and the tool's table, which is kept in step, says the same.
     fn is_unchanged(&self, conn: &mut C, report: &mut Report) -> Result<bool, Error> {
-        let ledger = ledgers::keeps(&self.set, &self.set_name).then_some(Ledger::NAME);
-        let glance = match history::glance(conn, self.schema.as_deref(), &self.set_name, ledger) {
+        let (tool, schema) = (Tool::of(&self.set, &self.set_name), self.schema.as_deref());
+        let list = tool.map(|tool| tool.list::<C::Backend>(schema));
+        let glance = match history::glance(conn, schema, &self.set_name, list.as_deref()) {
             Ok(glance) => glance,
             // Whether the table is missing, or what else it is, the catalogue says: in the run that follows.
             Err(error) if C::Backend::class(&error.to_string()) != Class::Connection => return Ok(false),
@@ -164,12 +165,12 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
                 );
             }
         };
-        let Some(Glance { fingerprint, environment, versions }) = glance else {
+        let Some(Glance { fingerprint, environment, ledger }) = glance else {
             return Ok(false);
         };
         self.check_environment(environment.as_deref(), report);
-        let in_step = |versions: Option<&str>| versions.is_some_and(|versions| ledgers::versions(&self.set, versions));
-        if fingerprint != Some(self.set.fingerprint()) || ledger.is_some() && !in_step(versions.as_deref()) {
+        let in_step = |tool: Tool| ledger.is_some_and(|list| tool.says(&list, &self.set));
+        if fingerprint != Some(self.set.fingerprint()) || !tool.is_none_or(in_step) {
             return Ok(false);
         }
         self.wait.hook.emit(Event::Unchanged { applied: self.set.len() });
@@ -226,15 +227,18 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         if history.is_some_and(|history| history.meta.is_some()) && !is_emptied {
             return Ok(None);
         }
-        // Where another set has its history, the table is what that one keeps.
-        let known = (seen.ledger.is_some() || history.is_some()).then_some(Ledger::NAME);
-        ledgers::refuse::<C>(conn, &seen.facts, known)?;
+        let mut known: Vec<&str> = seen.ledger.iter().map(Ledger::name).chain(seen.taken).collect();
+        if history.is_some() {
+            // Where another set has its history, the table is what that one keeps.
+            known.extend([Tool::Diesel, Tool::Prisma].map(Tool::table));
+        }
+        ledgers::refuse::<C>(conn, &seen.facts, &known)?;
         let theirs: Vec<&str> = ledgers::foreign_tables(&seen.facts).collect();
-        let is_theirs = seen.ledger.as_ref().is_some_and(Ledger::has_rows);
+        let is_theirs = seen.taken.is_some() || seen.ledger.as_ref().is_some_and(Ledger::has_rows);
         if theirs.is_empty() || is_theirs || history.is_some() && !is_emptied || self.non_empty == Policy::Allow {
             return Ok(None);
         }
-        let (tables, ledger) = (status::list(theirs.into_iter()), Ledger::NAME);
+        let (tables, ledger) = (status::list(theirs.into_iter()), seen.told_by());
         let message = match is_emptied {
             true => format!("{ledger} says that every migration was reverted, and the database is not empty: {tables}"),
             false => format!("the database has no migration history, and it is not empty: {tables}"),

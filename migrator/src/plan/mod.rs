@@ -14,7 +14,7 @@ use migrator_source::sql::{Mode, Script, SqlDialect};
 pub(crate) use self::accept::accept;
 pub(crate) use self::baseline::baseline;
 pub(crate) use self::resume::{in_doubt, leaves_remains, prefix, remains, settle};
-use self::resume::{is_in_doubt, resume, unknown};
+use self::resume::{is_in_doubt, resume, unknown, unseen};
 pub(crate) use self::revert::Goal;
 pub(crate) use self::scripts::Scripts;
 pub(crate) use self::together::{FEWEST, together, travels};
@@ -235,8 +235,8 @@ fn step<'a>(
     let script = scripts.read(migration, way)?;
     let from = match standing {
         Standing::Partial(partial) if partial.way != way => 0,
-        Standing::Partial(_) if migration.is_called() => {
-            unknown(migration, way, given.policies.failed, warnings)?;
+        Standing::Partial(_) if migration.is_called() || unseen(history, migration).is_some() => {
+            unknown(migration, way, unseen(history, migration), given.policies.failed, warnings)?;
             0
         }
         Standing::Partial(partial) => {

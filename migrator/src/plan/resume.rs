@@ -5,7 +5,9 @@ use migrator_source::sql::{Effect, Kind, Script, SqlDialect, Statement, effect};
 use super::{Given, Policy, Resolution, script};
 use crate::error::Error;
 use crate::migration::{Checksum, Migration, MigrationSet, Way};
-use crate::record::{History, Partial, Past, RESOLVED_APPLIED, RESOLVED_RESUME, RESOLVED_ROLLED_BACK, Standing};
+use crate::record::{
+    History, Partial, Past, RESOLVED_APPLIED, RESOLVED_RESUME, RESOLVED_ROLLED_BACK, Record, Standing,
+};
 use crate::status;
 
 /// The statement of which nobody knows whether it took and the catalogue can be asked, if there is one: a run stops at it.
@@ -126,10 +128,18 @@ pub(super) fn resume(
     Ok(partial.done)
 }
 
-/// Decides about a migration that is called, was started and has no outcome: nobody can see how much of it took.
+/// The last word on a migration, when it is that it failed where nobody could see how much of it took: in another tool's hands, or
+/// as code.
+pub(super) fn unseen<'a>(history: &'a History, migration: &Migration<'_>) -> Option<&'a Record> {
+    let mut records = history.turns.iter().rev().chain(history.records.iter().rev());
+    records.find(|record| record.name == migration.name()).filter(|record| record.is_unseen())
+}
+
+/// Decides about a migration that was started and has no outcome that anybody could see: nobody knows how much of it took.
 pub(super) fn unknown(
     migration: &Migration<'_>,
     way: Way,
+    unseen: Option<&Record>,
     policy: Policy,
     warnings: &mut Vec<String>,
 ) -> Result<(), Error> {
@@ -142,7 +152,13 @@ pub(super) fn unknown(
             "Resolution::Applied (--applied)",
         ),
     };
-    let message = format!("{what}{name} was started outside of a transaction, and nobody knows how much of it took");
+    let message = match unseen.filter(|failed| failed.failed_outside()) {
+        None => format!("{what}{name} was started outside of a transaction, and nobody knows how much of it took"),
+        Some(failed) => {
+            let words = failed.detail.as_deref().and_then(|words| words.lines().next()).unwrap_or_default();
+            format!("{name} failed in another tool's hands, and nobody knows how much of it took; {words}")
+        }
+    };
     match policy {
         Policy::Refuse => {
             let remedy = format!(

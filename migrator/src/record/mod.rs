@@ -82,8 +82,14 @@ pub(crate) const RESOLVED_RESUME: &str = "resume_at";
 /// The detail of an applied record that another tool's table is the source of, with the moment behind it when it tells one:
 /// nobody knows which text ran.
 const ADOPTED: &str = "adopted";
+/// The same, where that table told which text ran.
+const VERIFIED: &str = "verified";
 /// The detail of a reverted record: the row in the other tool's table was gone.
 pub(crate) const OUTSIDE: &str = "outside";
+/// What the detail of a failed record begins with that another tool's table is the source of; its words follow.
+const FAILED_OUTSIDE: &str = "outside: ";
+/// How it was settled with the layout's own tool: it did not take.
+pub(crate) const ROLLED_BACK_OUTSIDE: &str = "rolled_back outside";
 
 /// One row of the history.
 #[derive(Debug, Clone)]
@@ -133,20 +139,46 @@ impl Record {
         }
     }
 
-    /// Another tool applied it, at this moment as far as its table tells.
-    pub(crate) fn adopt(&mut self, at: Option<&str>) {
-        self.detail = Some(at.map_or_else(|| ADOPTED.to_owned(), |at| format!("{ADOPTED} {at}")));
+    /// Another tool applied it, at this moment as far as its table tells; whether that told which text ran.
+    pub(crate) fn adopt(&mut self, at: Option<&str>, is_verified: bool) {
+        let word = if is_verified { VERIFIED } else { ADOPTED };
+        self.detail = Some(at.map_or_else(|| word.to_owned(), |at| format!("{word} {at}")));
     }
 
     /// Whether another tool applied it, and when, as far as its table told.
     pub(crate) fn adopted(&self) -> Option<Option<&str>> {
-        let at = self.detail.as_deref().filter(|_| self.kind == Some(RecordKind::Applied))?.strip_prefix(ADOPTED)?;
+        let detail = self.detail.as_deref().filter(|_| self.kind == Some(RecordKind::Applied))?;
+        let at = detail.strip_prefix(ADOPTED).or_else(|| detail.strip_prefix(VERIFIED))?;
         Some(at.strip_prefix(' '))
+    }
+
+    /// Whether another tool applied it, and nobody knows which text ran.
+    pub(crate) fn is_unverified(&self) -> bool {
+        self.adopted().is_some() && self.detail.as_deref().is_some_and(|detail| detail.starts_with(ADOPTED))
+    }
+
+    /// It failed in another tool's hands, with these words of the database.
+    pub(crate) fn fail_outside(&mut self, words: &str) {
+        (self.statements, self.detail) = (Some(0), Some(format!("{FAILED_OUTSIDE}{words}")));
+    }
+
+    /// Whether another tool's table is the source of a failure.
+    pub(crate) fn failed_outside(&self) -> bool {
+        let is_so = |detail: &str| detail.starts_with(FAILED_OUTSIDE);
+        self.kind == Some(RecordKind::Failed) && self.detail.as_deref().is_some_and(is_so)
+    }
+
+    /// Whether it failed where nobody could see how much of it took.
+    pub(crate) fn is_unseen(&self) -> bool {
+        matches!(self.kind, Some(RecordKind::Failed | RecordKind::Interrupted)) && self.statements == Some(0)
     }
 
     /// Whether the layout's own tool did what it says, so that its table says so already.
     pub(crate) fn is_outside(&self) -> bool {
-        self.adopted().is_some() || self.kind == Some(RecordKind::Reverted) && self.detail.as_deref() == Some(OUTSIDE)
+        self.adopted().is_some()
+            || self.failed_outside()
+            || self.kind == Some(RecordKind::Reverted) && self.detail.as_deref() == Some(OUTSIDE)
+            || self.kind == Some(RecordKind::Resolved) && self.detail.as_deref() == Some(ROLLED_BACK_OUTSIDE)
     }
 
     /// Whether the tool's table keeps its row as it is: a revert takes it away when it is done, and not when it begins.
@@ -255,6 +287,11 @@ impl History {
         pasts(self.records.iter(), layout)
     }
 
+    /// Whether a version failed where nobody could see how much of it took.
+    pub(crate) fn is_unseen(&self, layout: Layout, version: &str) -> bool {
+        self.pasts(layout).get(layout.canonical(version)).is_some_and(Past::is_unseen)
+    }
+
     /// The fingerprint of what is recorded as applied, in the set's order.
     pub(crate) fn fingerprint(&self, layout: Layout) -> Checksum {
         Tally::new(layout, self.applied(layout)).fingerprint()
@@ -321,6 +358,11 @@ impl<'a> Past<'a> {
     /// Before its first record is taken in.
     fn new(record: &'a Record) -> Self {
         Self { record, standing: Standing::Pending, text: None, breaks_before: None, applied: None, error: None }
+    }
+
+    /// Whether nobody saw how much of it took.
+    pub(crate) fn is_unseen(&self) -> bool {
+        self.record.is_unseen()
     }
 
     fn take(&mut self, record: &'a Record, kind: RecordKind) {

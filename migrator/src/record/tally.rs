@@ -104,6 +104,12 @@ impl Tally {
         Self { layout: self.layout, applied: newest, running: self.running.clone() }
     }
 
+    /// Whether a version is applied.
+    pub(crate) fn holds(&self, version: &str) -> bool {
+        let is_it = |(other, _): &(String, Checksum)| self.layout.order(other, version).is_eq();
+        !self.is_newest(version) && self.applied.iter().any(is_it)
+    }
+
     /// Whether a version is behind all that is applied.
     pub(crate) fn is_newest(&self, version: &str) -> bool {
         self.applied.last().is_none_or(|(last, _)| self.layout.order(last, version).is_lt())

@@ -409,6 +409,29 @@ fn a_new_migration_of_prisma_says_how_its_tools_leave_our_tables_alone() {
     assert!(first.out().trim_end().ends_with("_add_users/migration.sql"), "{}", first.out());
     assert!(first.err().contains("external: ['__migrator_history'"), "{}", first.err());
     assert_eq!(new("add_posts").err(), "");
+
+    // Where Prisma is at home, as long as it is not told.
+    let told = || {
+        let findings = project.with_env(&[], &["check", "--dir", "prisma/migrations", "--json"]).exits(0).json();
+        let findings = findings["findings"].as_array().cloned().unwrap_or_default();
+        findings.into_iter().find(|finding| finding["rule"] == json!("prisma_external"))
+    };
+    let write = |file: &str, text: &str| std::fs::write(project.path().join(file), text).expect("write a file");
+    assert_eq!(told(), None);
+    write("prisma/schema.prisma", "");
+    write("prisma/migrations/migration_lock.toml", "provider = \"postgresql\"\n");
+    let finding = told().expect("nobody told Prisma");
+    assert_eq!(finding["severity"], json!("warning"));
+    assert!(finding["message"].to_string().contains("there is no prisma.config.ts"), "{finding}");
+    write("prisma.config.ts", "export default {}");
+    let finding = told().expect("nobody told Prisma");
+    let help = finding["help"].as_str().expect("a help").to_owned();
+    assert!(help.contains("'public.__migrator_history', 'public.__migrator_meta'"), "with the schema: {help}");
+    assert!(new("add_tags").err().contains("public.__migrator_seeds"));
+    let (_, lines) = help.split_once('\n').expect("the lines to put there");
+    write("prisma.config.ts", &format!("export default {{\n{lines}\n}}"));
+    assert_eq!(told(), None);
+    assert_eq!(new("add_words").err(), "");
 }
 
 /// A backup before a run, listed, verified, brought back, and refused when it is damaged.
