@@ -18,8 +18,11 @@ pub struct Contents {
 pub(crate) struct Object {
     /// `table`, `view` …, in the database's own words.
     pub(crate) kind: String,
-    /// As a statement names it.
+    /// As a person calls it.
     pub(crate) name: String,
+    /// As a statement names it.
+    pub(crate) ident: String,
+    /// What drops it.
     pub(crate) sql: String,
     /// Of a table, where they could be counted.
     pub(crate) rows: Option<u64>,
@@ -30,8 +33,8 @@ impl Object {
         not(any(feature = "sqlite", feature = "postgres", feature = "mysql")),
         expect(dead_code, reason = "a build without a database has no dialect")
     )]
-    pub(crate) fn new(kind: &str, name: String, sql: String) -> Self {
-        Self { kind: kind.to_owned(), name, sql, rows: None }
+    pub(crate) fn new(kind: &str, name: &str, ident: String, sql: String) -> Self {
+        Self { kind: kind.to_owned(), name: name.to_owned(), ident, sql, rows: None }
     }
 }
 
@@ -94,7 +97,7 @@ mod tests {
 
     #[test]
     fn it_prints_kinds_and_numbers() {
-        let object = |kind: &str| Object::new(kind, String::new(), String::new());
+        let object = |kind: &str| Object::new(kind, "", String::new(), String::new());
         let mut contents = Contents::default();
         assert_eq!(contents.to_string(), "nothing");
         contents.objects = ["view", "table", "operator family", "table", "operator class"].map(object).to_vec();

@@ -103,7 +103,7 @@ fn decisions_ask_nobody() {
         "guard.rs",
         "plan/",
         "seeding/plan.rs",
-        "status.rs",
+        "status/",
         "turns.rs",
         "verify.rs",
         "record/",

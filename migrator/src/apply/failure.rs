@@ -112,6 +112,9 @@ where
         (Failure::Intent(_) | Failure::Around(_) | Failure::Unrecorded(_), _) => class.code().unwrap_or("database"),
     };
     let took = matches!(failure, Failure::Unrecorded(_));
+    // Code that was to be undone whole, and committed by itself: only now is it known that its revert is half done.
+    let began_unseen =
+        step.way == Way::Down && step.transaction && matches!(failure, Failure::Opaque(_, _, Undone::NobodyKnows));
     let kind = if interrupted { RecordKind::Interrupted } else { RecordKind::Failed };
     let mut record = run.writer.record(kind, version, name);
     if step.way == Way::Down && failure.kept_all(step) {
@@ -165,7 +168,12 @@ where
     }
     // The script may have left the role or the search path changed. Of what took it is not recorded that it failed: that would
     // say that it did not take.
-    let recorded = send(conn, run.restore).and_then(|()| if took { Ok(()) } else { run.writer.write(conn, &record) });
+    let begun = began_unseen.then(|| run.writer.record(RecordKind::Reverting, version, name));
+    let records = begun.iter().chain((!took).then_some(&record));
+    let recorded = send(conn, run.restore).and_then(|()| {
+        let mut records = records;
+        records.try_for_each(|record| run.writer.write(conn, record))
+    });
     if let Err(error) = recorded {
         tracing::warn!(target: "migrator", %error, version, "the failed attempt could not be recorded");
     }

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, stderr, stdin};
 use diesel::connection::LoadConnection;
 
 use super::global::Global;
-use super::output;
+use super::{output, signals};
 use crate::{Dialect, Error, Migrator};
 
 /// Asks for a yes. `--yes` gives it beforehand; where nobody sits, that is the only way.
@@ -58,6 +58,6 @@ fn somebody_is_there() -> bool {
 fn line(question: &str) -> String {
     output::ask(question);
     let mut answer = String::new();
-    let _end_is_no_answer = stdin().read_line(&mut answer);
+    let _end_is_no_answer = signals::asking(|| stdin().read_line(&mut answer));
     answer.trim().to_owned()
 }

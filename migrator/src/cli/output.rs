@@ -49,15 +49,15 @@ pub(super) fn note(text: &str) {
     });
 }
 
-/// Prints a question, behind which the answer is typed.
-pub(super) fn ask(question: &str) {
-    let _reader_gone = write!(std::io::stderr(), "{question}");
-}
-
 /// Prints what is worth a second look.
 pub(super) fn warning(text: &str) {
     let yellow = Style::new().fg_color(Some(AnsiColor::Yellow.into())).bold();
     note(&format!("{yellow}warning{yellow:#}: {text}"));
+}
+
+/// Prints a question, behind which the answer is typed.
+pub(super) fn ask(question: &str) {
+    let _reader_gone = write!(std::io::stderr(), "{question}");
 }
 
 /// Prints one JSON document.

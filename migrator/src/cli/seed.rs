@@ -23,7 +23,7 @@ pub(super) struct SeedArgs {
     names: Vec<String>,
     /// A folder of seeds [default: what the program embeds, else seeds].
     #[arg(long, value_name = "DIR")]
-    from: Option<PathBuf>,
+    seeds: Option<PathBuf>,
 }
 
 impl Verb for &SeedArgs {
@@ -36,12 +36,12 @@ impl Verb for &SeedArgs {
         C: LoadConnection<Backend: Dialect> + Send + 'static,
     {
         let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-        let read = match &self.from {
-            Some(folder) => Some(Seed::from_path(folder)?),
-            None if on.seeds.is_empty() => Some(usual()?),
-            None => None,
-        };
+        let read = of_folder(self.seeds.as_deref(), on.seeds)?;
         let seeds = read.as_deref().unwrap_or(on.seeds);
+        if seeds.is_empty() {
+            let remedy = "put files such as 010_roles.sql into seeds, or name their folder: migrator seed --seeds DIR";
+            return Err(Error::new("seeds", "there are no seeds: the program has none, and no folder has", remedy));
+        }
         let report = match &names[..] {
             [] => on.migrator.seed(&mut on.conn, seeds)?,
             names => on.migrator.seed_only(&mut on.conn, seeds, names)?,
@@ -57,11 +57,9 @@ impl Verb for &SeedArgs {
     }
 }
 
-/// The seeds of the folder that is looked at when nothing else is said.
-fn usual<C>() -> Result<Vec<Seed<C>>, Error> {
-    if Path::new("seeds").is_dir() {
-        return Seed::from_path("seeds");
-    }
-    let remedy = "put files such as 010_roles.sql into seeds, or name their folder: migrator seed --from DIR";
-    Err(Error::new("seeds", "there are no seeds: the folder seeds is not there", remedy))
+/// The seeds of a folder: of the one that is named, else of `seeds` where the program embeds none.
+pub(super) fn of_folder<C>(named: Option<&Path>, embedded: &[Seed<C>]) -> Result<Option<Vec<Seed<C>>>, Error> {
+    let usual = Path::new("seeds");
+    let usual = (embedded.is_empty() && usual.is_dir()).then_some(usual);
+    named.or(usual).map(Seed::from_path).transpose()
 }

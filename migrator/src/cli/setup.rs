@@ -8,15 +8,14 @@ use diesel::connection::LoadConnection;
 use serde_json::json;
 
 use super::host::{On, Purpose, Verb};
-use super::output;
-use crate::seed::Seed;
+use super::{output, seed};
 use crate::{Dialect, Error, Setup};
 
 /// Make the database when it is missing, apply what is pending, and seed it. For development and test only.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  migrator setup --env development --database-url postgres://me@localhost/app")]
 pub(super) struct SetupArgs {
-    /// A folder of seeds instead of the program's own: SQL, CSV and JSON files, in the order of their names.
+    /// A folder of seeds [default: what the program embeds, else seeds, when it is there].
     #[arg(long, value_name = "DIR")]
     seeds: Option<PathBuf>,
 }
@@ -32,7 +31,7 @@ impl Verb for &SetupArgs {
     {
         // It has a connection of its own.
         drop(on.conn);
-        let read = self.seeds.as_ref().map(Seed::<C>::from_path).transpose()?;
+        let read = seed::of_folder(self.seeds.as_deref(), on.seeds)?;
         let setup = on.migrator.setup(on.url.text(), read.as_deref().unwrap_or(on.seeds))?;
         let setup = Setup { made: on.made, ..setup };
         if on.global.json {

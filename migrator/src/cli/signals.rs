@@ -31,6 +31,14 @@ impl Drop for Working {
     }
 }
 
+/// Asks a person, who ends the process at once with Ctrl-C: nothing has begun.
+pub(super) fn asking<R>(ask: impl FnOnce() -> R) -> R {
+    let end = work().take();
+    let answer = ask();
+    *work() = end;
+    answer
+}
+
 /// The exit code that a signal asks for, when one came: 130 for Ctrl-C, 143 for SIGTERM.
 pub(super) fn exit_code() -> Option<ExitCode> {
     let caught = CAUGHT.load(Ordering::SeqCst);

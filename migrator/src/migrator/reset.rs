@@ -25,7 +25,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let mut contents = held::<C>(conn, &facts)?;
         for table in contents.objects.iter_mut().filter(|object| object.kind == "table") {
             // A table that cannot be read can still be dropped.
-            let counted = C::Backend::rows(conn, &C::Backend::count(&table.name));
+            let counted = C::Backend::rows(conn, &C::Backend::count(&table.ident));
             table.rows = counted.ok().and_then(|rows| rows.first()?.number(0));
         }
         Ok(contents)

@@ -22,7 +22,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// On production it wants [`confirm`](Self::confirm).
     ///
     /// # Errors
-    /// Before anything is changed: `environment_mismatch` and `not_confirmed`, when the guard refuses it; `no_way_down`, which names each migration that has no down script, or none that can run;
+    /// Before anything is changed: `environment_mismatch` and `not_confirmed`, when the guard refuses it; `no_way_down`, which names
+    /// each migration that has no down script, or none that can run;
     /// `failed`, when a migration is half applied. Half-way: when a statement fails; then the error carries the
     /// [report](Error::report) of what was undone before.
     pub fn revert(&self, conn: &mut C, target: Target) -> Result<Report, Error> {

@@ -21,8 +21,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// [`ResumeAt`](Resolution::ResumeAt)) can destroy, and is guarded: on production it wants [`confirm`](Self::confirm).
     ///
     /// # Errors
-    /// When the guard refuses it, when the migration is applied already, when it is not [failed](crate::State::Failed) and is declared rolled back or to be
-    /// resumed, when it has no statement with that number, or when the lock is not to be had.
+    /// When the guard refuses it, when the migration is applied already, when it is not [failed](crate::State::Failed) and is
+    /// declared rolled back or to be resumed, when it has no statement with that number, or when the lock is not to be had.
     pub fn resolve(&self, conn: &mut C, version: &str, resolution: Resolution) -> Result<(), Error> {
         let seen = self.read(conn)?;
         self.check_place(conn, &seen)?;

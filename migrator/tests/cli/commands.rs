@@ -273,10 +273,13 @@ fn a_password_is_never_printed() {
         format!("mysql://app:{secret}@127.0.0.1:1/db"),
         format!("mariadb://app:{secret}@127.0.0.1:1/db"),
     ] {
-        let answer = project.migrator(&url, &["run"]).exits(1);
-        let printed = format!("{}{}", answer.out(), answer.err());
-        assert!(printed.contains("127.0.0.1:1/db"), "{printed}");
-        assert!(!printed.contains("hidden"), "{printed}");
+        let accept = ["accept", FIRST.0, "--reason", "why"];
+        for args in [&["run"][..], &["revert"], &["redo"], &["baseline", FIRST.0], &["verify"], &accept] {
+            let answer = project.migrator(&url, args).exits(1);
+            let printed = format!("{}{}", answer.out(), answer.err());
+            assert!(printed.contains("127.0.0.1:1"), "{printed}");
+            assert!(!printed.contains("hidden"), "{printed}");
+        }
     }
 }
 
@@ -492,7 +495,7 @@ fn is_set_up_marked_and_reset(database: &impl Database, missing: &str, name: &st
     std::fs::write(project.path().join("seeds/010_users.sql"), "INSERT INTO users VALUES (7);").expect("a seed");
     let refused = project.migrator(url, &["setup", "--env", "production"]).exits(1);
     assert!(refused.err().contains("development and test"), "{}", refused.err());
-    let setup = project.migrator(url, &["setup", "--seeds", "seeds", "--json"]).exits(0).json();
+    let setup = project.migrator(url, &["setup", "--json"]).exits(0).json();
     assert!(setup["made"].as_str().is_some_and(|made| made.ends_with(name)), "{setup}");
     assert_eq!(setup["run"]["applied"].as_array().map(Vec::len), Some(2), "{setup}");
     let again = project.migrator(url, &["setup", "--seeds", "seeds", "--json"]).exits(0).json();

@@ -1,5 +1,6 @@
 //! A real terminal: the bar, what is printed around it, and the key that ends a run.
 
+use std::cell::{Cell, RefCell};
 use std::process::{Command, Output};
 
 use migrator_tests::{Database, servers, sqlite, wait};
@@ -10,11 +11,14 @@ use super::project::{Project, TOOL};
 struct Terminal {
     /// Of a server of its own.
     socket: tempfile::TempDir,
+    /// How many commands were typed.
+    typed: Cell<u32>,
 }
 
 impl Terminal {
     fn open(project: &Project) -> Self {
-        let terminal = Self { socket: tempfile::tempdir().expect("a temporary folder can be made") };
+        let terminal =
+            Self { socket: tempfile::tempdir().expect("a temporary folder can be made"), typed: Cell::new(0) };
         let folder = project.path().display().to_string();
         let shell = ["new-session", "-d", "-s", "tool", "-x", "100", "-y", "40", "-c", &folder];
         terminal.tmux(&[&shell[..], &["env", "-u", "NO_COLOR", "TERM=screen-256color", "PS1=$ ", "sh"]].concat());
@@ -35,11 +39,19 @@ impl Terminal {
         self.tmux(&[&["send-keys", "-t", "tool"], keys].concat());
     }
 
-    /// Starts the tool; when it has ended, the exit code is on the screen.
+    /// Starts the tool.
     fn runs(&self, args: &str, url: &str) {
-        // At once, so that how the run before ended is not taken for how this one does.
-        self.tmux(&["send-keys", "-R", "-t", "tool"]);
-        self.types(&[&format!("DATABASE_URL='{url}' {TOOL} {args}; echo \"it ended: $?\""), "Enter"]);
+        self.typed.update(|typed| typed + 1);
+        let number = self.typed.get();
+        self.types(&[
+            &format!("clear; DATABASE_URL='{url}' {TOOL} {args}; echo \"number {number} ended: $?\""),
+            "Enter",
+        ]);
+    }
+
+    /// The screen, once the tool that was started last has ended with this exit code.
+    fn ends(&self, code: u8) -> String {
+        self.shows(&format!("number {} ended: {code}", self.typed.get()))
     }
 
     fn screen(&self, more: &[&str]) -> String {
@@ -49,7 +61,7 @@ impl Terminal {
 
     /// The screen, once it shows this.
     fn shows(&self, what: &str) -> String {
-        let last = std::cell::RefCell::new(String::new());
+        let last = RefCell::new(String::new());
         let seen = wait::within(wait::DEADLINE, || {
             last.replace(self.screen(&[]));
             last.borrow().contains(what).then(|| last.borrow().clone())
@@ -78,7 +90,7 @@ fn a_long_run_has_a_bar_and_ctrl_c_ends_it() {
     let bar = screen.lines().find(|line| line.contains("statement 2 of 2")).expect("it is on the screen");
     assert!(bar.contains("] 1/2 ") && bar.contains(LONG), "{bar}");
     terminal.types(&["C-c"]);
-    let screen = terminal.shows("it ended: 130");
+    let screen = terminal.ends(130);
     assert!(screen.contains("interrupted: ending what runs"), "{screen}");
     assert!(screen.contains("error[interrupted]"), "{screen}");
     assert!(!screen.contains("] 1/2 "), "the bar is gone: {screen}");
@@ -103,7 +115,7 @@ fn postgres_tells_how_far_an_index_is() {
     let bar = screen.lines().find(|line| line.contains(" %")).expect("it is on the screen");
     assert!(bar.contains("statement 1 of 1, ") && bar.contains("index ") && bar.contains(" %: "), "{bar}");
     terminal.types(&["C-c"]);
-    terminal.shows("it ended: 130");
+    terminal.ends(130);
 }
 
 #[test]
@@ -113,13 +125,13 @@ fn states_have_a_colour_on_a_terminal_only() {
     let terminal = Terminal::open(&project);
     let green = "\u{1b}[32mapplied";
     terminal.runs("run", database.url());
-    terminal.shows("it ended: 0");
+    terminal.ends(0);
     terminal.runs("status", database.url());
-    terminal.shows("it ended: 0");
+    terminal.ends(0);
     assert!(terminal.screen(&["-e"]).contains(green), "{}", terminal.screen(&["-e"]));
     terminal.types(&["export NO_COLOR=1", "Enter"]);
     terminal.runs("status", database.url());
-    terminal.shows("it ended: 0");
+    terminal.ends(0);
     assert!(!terminal.screen(&["-e"]).contains(green), "{}", terminal.screen(&["-e"]));
     let piped = project.migrator(database.url(), &["status"]).exits(0).out();
     assert!(piped.contains("  applied       20240101000000_users") && !piped.contains('\u{1b}'), "{piped}");

@@ -1,6 +1,6 @@
 //! Our own tables: damaged by hand, or of another format.
 
-use migrator::{DatabaseState, MigrationSet, Migrator, Resolution};
+use migrator::{DatabaseState, MigrationSet, Migrator, Resolution, Target};
 use migrator_tests::Database;
 
 use crate::dialects::{Subject, applies, history, names, run, status, tables};
@@ -59,6 +59,17 @@ fn damage_is_found_and_named<S: Subject>() {
         assert_eq!(seen.problems()[0].code, "history_tampered", "{damage}");
         let settled = Migrator::new(&set).resolve(&mut database.connect(), "04", Resolution::Applied);
         assert_eq!(settled.expect_err(damage).code(), "history_tampered", "{damage}: a record more would hide it");
+        let (migrator, mut conn) = (Migrator::new(&set), database.connect());
+        for refused in [
+            migrator.revert(&mut conn, Target::Steps(1)).map(drop),
+            migrator.redo(&mut conn).map(drop),
+            migrator.baseline(&mut conn, "04").map(drop),
+            migrator.accept(&mut conn, "01", "why").map(drop),
+        ] {
+            assert_eq!(refused.expect_err(damage).code(), "history_tampered", "{damage}");
+        }
+        let verified = migrator.verify(&mut conn).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(verified.problems()[0].code, "history_tampered", "{damage}");
     }
 }
 

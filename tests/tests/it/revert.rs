@@ -6,7 +6,7 @@ use diesel_migrations::MigrationHarness;
 use migrator::{DatabaseState, Migrator, Report, Resolution, State, Target};
 use migrator_tests::Database;
 
-use crate::dialects::{Sqlite, Subject, applies, history, names, run, status, tables};
+use crate::dialects::{Mariadb, Postgres, Sqlite, Subject, applies, history, names, run, status, tables};
 use crate::folder::{Folder, table};
 use crate::watch;
 
@@ -28,6 +28,8 @@ on_each_dialect!(
     diesel_takes_the_next_turn,
     each_of_two_at_once_undoes_its_own,
     sections_declare_their_own_mode,
+    another_checkout_goes_on_with_it,
+    a_down_script_that_takes_the_history_away,
 );
 
 const LEDGER: &str = "SELECT version AS value FROM __diesel_schema_migrations ORDER BY version";
@@ -398,6 +400,114 @@ fn sections_declare_their_own_mode<S: Subject>() {
     folder.write("20240101000000_a.sql", text.replace("nowhere", "a"));
     assert_eq!(reverts::<S>(&database, &folder, Target::Steps(1)).reverted().len(), 1);
     assert_eq!(tables(&database), Vec::<String>::new());
+}
+
+/// With CRLF line endings and a byte order mark, as another machine has it.
+fn another_checkout_goes_on_with_it<S: Subject>() {
+    let (database, folder) = half_reverted::<S>();
+    let text = HALF.replace("nowhere", "t1").replace("(1)", "(5)").replace('\n', "\r\n");
+    folder.write("02_t2/down.sql", format!("\u{feff}{text}"));
+    assert_eq!(reverted(&reverts::<S>(&database, &folder, Target::Steps(1))), ["02_t2"]);
+    // Another text of what took is something else.
+    let (database, folder) = half_reverted::<S>();
+    folder.write("02_t2/down.sql", HALF.replace("DELETE FROM t2", "DELETE FROM t1"));
+    let error = Migrator::new(&folder.set()).revert(&mut database.connect(), Target::Steps(1)).expect_err("edited");
+    assert_eq!((error.code(), error.version()), ("failed", Some("02")), "{error}");
+    assert!(error.message().contains("02_t2/down.sql: one of the first 1 statements was edited"), "{error}");
+    assert!(error.remedy().contains("--applied 02"), "nothing of it is to be there: {error}");
+}
+
+fn a_down_script_that_takes_the_history_away<S: Subject>() {
+    let (database, folder) = (S::fresh(), reversible(2));
+    folder.write("02_t2/down.sql", "DROP TABLE t2;\nDROP TABLE __migrator_history;\n");
+    applies::<S>(&database, &folder.set());
+    let error = Migrator::new(&folder.set())
+        .revert(&mut database.connect(), Target::Steps(1))
+        .expect_err("it cannot be recorded");
+    assert_eq!(error.version(), Some("02"), "{error}");
+    if S::UNDOES_DDL {
+        assert_eq!(
+            (tables(&database).len(), status::<S>(&database, &folder.set()).state()),
+            (2, DatabaseState::UpToDate)
+        );
+        return;
+    }
+    // It is gone: never a start from zero.
+    for refused in [
+        run::<S>(&database, &folder.set()).map(drop),
+        Migrator::new(&folder.set()).revert(&mut database.connect(), Target::Steps(1)).map(drop),
+        Migrator::new(&folder.set()).baseline(&mut database.connect(), "02").map(drop),
+        Migrator::new(&folder.set()).verify(&mut database.connect()).map(drop),
+    ] {
+        assert_eq!(refused.expect_err("the history is gone").code(), "history_tampered");
+    }
+}
+
+#[test]
+fn code_that_commits_by_itself_is_half_done() {
+    fn insert<C: SimpleConnection>(conn: &mut C) -> QueryResult<()> {
+        conn.batch_execute("INSERT INTO t1 VALUES (2)")
+    }
+    fn check<S: Subject>(commits: &'static str) {
+        let (database, folder) = (S::fresh(), reversible(1));
+        let fails = move |conn: &mut S::Connection| {
+            conn.batch_execute(commits)?;
+            conn.batch_execute("DELETE FROM nowhere")
+        };
+        let of = |set| Migrator::new(set).reversible_code("02_insert", insert, fails);
+        let (set, mut conn) = (folder.set(), database.connect());
+        of(&set).run(&mut conn).unwrap_or_else(|error| panic!("{error}"));
+        let error = of(&set).revert(&mut conn, Target::Steps(1)).expect_err("there is no such table");
+        assert!(error.remedy().contains("resolve 02 as rolled back"), "{error}");
+        let seen = of(&set).verify(&mut conn).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!((seen.migrations()[1].state, seen.problems().len()), (State::Failed, 1), "{seen}");
+        assert_eq!(of(&set).run(&mut conn).expect_err("half done").code(), "failed");
+        let again = of(&set).revert(&mut conn, Target::Steps(1)).expect_err("nobody knows");
+        assert!(again.code() == "failed" && again.remedy().contains("--rolled-back"), "{again}");
+        of(&set).resolve(&mut conn, "02", Resolution::RolledBack).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(of(&set).run(&mut conn).unwrap_or_else(|error| panic!("{error}")).applied().len(), 1);
+    }
+    check::<Postgres>("DELETE FROM t1 WHERE id = 2; COMMIT");
+    check::<Mariadb>("DELETE FROM t1 WHERE id = 2; CREATE TABLE other (a INT); DROP TABLE other");
+}
+
+#[test]
+fn an_index_that_is_dropped_concurrently_is_asked_about() {
+    let database = Postgres::fresh();
+    let folder =
+        Folder::of(&[("01_t", "CREATE TABLE t (a INTEGER);"), ("02_index", "CREATE INDEX CONCURRENTLY t_a ON t (a);")]);
+    folder.write("02_index/down.sql", "DROP INDEX CONCURRENTLY t_a;");
+    applies::<Postgres>(&database, &folder.set());
+    database.execute("CREATE TABLE fingerprints AS SELECT fingerprint FROM __migrator_meta");
+    assert_eq!(reverts::<Postgres>(&database, &folder, Target::Steps(1)).reverted().len(), 1);
+    // As after a kill between the statement and its record: the index is gone, and nothing says so.
+    database.execute(
+        "CREATE TABLE kept AS SELECT max(sequence) AS last FROM __migrator_history;
+         DELETE FROM __migrator_history WHERE sequence = (SELECT last FROM kept);
+         UPDATE __migrator_meta SET sequence = sequence - 1;
+         INSERT INTO __diesel_schema_migrations (version) VALUES ('02');",
+    );
+    assert_eq!(run::<Postgres>(&database, &folder.set()).expect_err("in doubt").code(), "failed");
+    assert_eq!(reverted(&reverts::<Postgres>(&database, &folder, Target::Steps(1))), ["02_index"]);
+    assert_eq!(history(&database)[2..], ["applied 02", "reverting 02", "reverting 02", "reverted 02"]);
+    assert_eq!(names(&applies::<Postgres>(&database, &folder.set())), ["02_index"]);
+}
+
+#[test]
+fn a_down_script_that_moves_its_session_is_recorded_all_the_same() {
+    let database = Postgres::fresh();
+    let folder = Folder::of(&[("01_s", "CREATE SCHEMA s; CREATE TABLE s.t (a INTEGER);")]);
+    folder.write("01_s/down.sql", "SET search_path = s;\nDROP TABLE t;\nDROP SCHEMA s;\n");
+    applies::<Postgres>(&database, &folder.set());
+    let mut conn = database.connect();
+    let report =
+        Migrator::new(&folder.set()).revert(&mut conn, Target::Steps(1)).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(reverted(&report), ["01_s"]);
+    let path = Postgres::texts(&mut conn, "SELECT current_setting('search_path') AS value");
+    assert_eq!(
+        (path, history(&database)),
+        (vec!["\"$user\", public".to_owned()], vec!["applied 01".into(), "reverted 01".into()])
+    );
 }
 
 #[test]

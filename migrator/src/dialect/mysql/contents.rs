@@ -22,11 +22,11 @@ pub(super) fn contents<C: LoadConnection<Backend = Mysql>>(conn: &mut C, schema:
     let here = Mysql::literal(schema);
     let rows = Mysql::rows(conn, &format!("SELECT kind, name FROM ({}) AS held", HELD.replace("SCHEMA_NAME", &here)))?;
     let object = |kind: &str, name: &str| {
-        let name = table::<Mysql>(schema, name);
+        let ident = table::<Mysql>(schema, name);
         // A key that another table has on this one is no reason to keep it: that one goes too.
         let keys = if kind == "table" { "SET FOREIGN_KEY_CHECKS = 0; " } else { "" };
-        let sql = format!("{keys}DROP {} IF EXISTS {name}", kind.to_uppercase());
-        Object::new(kind, name, sql)
+        let sql = format!("{keys}DROP {} IF EXISTS {ident}", kind.to_uppercase());
+        Object::new(kind, name, ident, sql)
     };
     let objects = rows.iter().map(|row| object(row.text(0), row.text(1))).collect();
     let outside = Mysql::rows(

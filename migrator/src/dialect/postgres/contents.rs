@@ -30,7 +30,7 @@ pub(super) fn contents<C: LoadConnection<Backend = Pg>>(conn: &mut C, schema: &s
             "statistics object" => "STATISTICS".to_owned(),
             kind => kind.to_uppercase(),
         };
-        Object::new(kind, name.to_owned(), format!("DROP {word} IF EXISTS {name} CASCADE"))
+        Object::new(kind, name, name.to_owned(), format!("DROP {word} IF EXISTS {name} CASCADE"))
     };
     let objects = rows.iter().map(|row| object(row.text(0), row.text(1))).collect();
     let outside = Pg::rows(conn, &outside(&held, &schema))?;

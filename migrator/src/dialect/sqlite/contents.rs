@@ -17,10 +17,10 @@ pub(super) fn contents<C: LoadConnection<Backend = Sqlite>>(conn: &mut C) -> Que
          'view' THEN 1 WHEN sql LIKE 'create virtual%' THEN 2 ELSE 3 END, name",
     )?;
     let object = |kind: &str, name: &str| {
-        let name = table::<Sqlite>("main", name);
+        let ident = table::<Sqlite>("main", name);
         let word = if kind == "virtual table" { "TABLE".to_owned() } else { kind.to_uppercase() };
-        let sql = format!("DROP {word} IF EXISTS {name}");
-        Object::new(kind, name, sql)
+        let sql = format!("DROP {word} IF EXISTS {ident}");
+        Object::new(kind, name, ident, sql)
     };
     let objects = rows.iter().map(|row| object(row.text(0), row.text(1))).collect();
     Ok(Contents { objects, ..Contents::default() })
