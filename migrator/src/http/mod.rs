@@ -2,9 +2,9 @@
 //!
 //! | path | answers | form |
 //! |---|---|---|
-//! | `/startupz` | 503 until the service has come up, then 200 | [`Verdict`](crate::health::Verdict) |
-//! | `/livez` | 200; 503 when the worker for background seeds died or hangs. Asks no database | [`Verdict`](crate::health::Verdict) |
-//! | `/readyz` | 200 when the service can be given requests, else 503 with the reason and `Retry-After` | [`Verdict`](crate::health::Verdict) |
+//! | `/startupz` | 503 until the service has come up, then 200 | [`Verdict`] |
+//! | `/livez` | 200; 503 when the worker for background seeds died or hangs. Asks no database | [`Verdict`] |
+//! | `/readyz` | 200 when the service can be given requests, else 503 with the reason and `Retry-After` | [`Verdict`] |
 //! | `/health` | everything; 503 when something fails | [`HealthReport`] |
 //! | `/status` | the same as a page for people, which asks for itself again while something runs | HTML |
 //! | `/status.json` | where each migration and each seed stands; always 200 | [`Snapshot`] |
