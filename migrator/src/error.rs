@@ -52,6 +52,8 @@ pub struct Place {
     pub number: usize,
     /// The statement, cut after 2,000 characters.
     pub statement: String,
+    /// Where in the statement the database found what it names, in characters from its begin.
+    pub(crate) spot: Option<usize>,
 }
 
 impl Place {
@@ -61,7 +63,18 @@ impl Place {
             Some((end, _)) => format!("{}…", &statement[..end]),
             None => statement.to_owned(),
         };
-        Self { file, line, column, number, statement }
+        Self { file, line, column, number, statement, spot: None }
+    }
+}
+
+impl Place {
+    /// With the spot in the statement, where the database tells it.
+    pub(crate) fn pointed(mut self, error: &diesel::result::Error) -> Self {
+        if let diesel::result::Error::DatabaseError(_, information) = error {
+            let position = information.statement_position().and_then(|position| usize::try_from(position - 1).ok());
+            self.spot = position.filter(|spot| *spot < self.statement.chars().count());
+        }
+        self
     }
 }
 

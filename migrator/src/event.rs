@@ -62,6 +62,13 @@ pub enum Event<'a> {
         #[cfg_attr(feature = "serde", serde(rename = "duration_ms", serialize_with = "crate::report::milliseconds"))]
         duration: Duration,
     },
+    /// A backup is brought back; told at its begin, about ten times a second, and when all of it is read.
+    RestoreProgress {
+        /// How many bytes of the backup are read. MySQL and MariaDB read it twice.
+        bytes: u64,
+        /// Of how many.
+        of: u64,
+    },
     /// A migration starts.
     Started {
         /// Its version.
@@ -196,6 +203,7 @@ impl Hook {
             Event::Warning { message } => tracing::warn!(target: "migrator", "{message}"),
             Event::Statement { number, of } => tracing::debug!(target: "migrator", number, of, "statement"),
             Event::BackupProgress { bytes, of } => tracing::debug!(target: "migrator", bytes, of, "backup"),
+            Event::RestoreProgress { bytes, of } => tracing::debug!(target: "migrator", bytes, of, "restore"),
             Event::Failed { version, error, .. } => {
                 tracing::error!(target: "migrator", version, error, "migration failed")
             }

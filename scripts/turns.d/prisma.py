@@ -119,7 +119,7 @@ class Prisma(Turns):
         # In Prisma's hands, settled here.
         self.hinder(5)
         self.prisma("migrate deploy", "already exists", code=1)
-        self.migrator("status", "blocked, 4 applied, 1 pending(.|\n)*failed +20240105000000_t5  last attempt: outside: ", code=2)
+        self.migrator("status", "blocked, 4 applied, 1 pending(.|\n)*failed +20240105000000_t5\\s+last attempt: outside: ", code=2)
         self.migrator("run", "failed in another tool's hands", code=1)
         self.sql("DROP TABLE t5")
         self.migrator("resolve --rolled-back 20240105000000_t5", "recorded as rolled back")

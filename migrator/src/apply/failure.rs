@@ -131,7 +131,7 @@ where
             let remedy = format!("{remedy}{}", remains(statement));
             let place =
                 Place::new(step.file.clone(), migration.text(step.way), statement.start, at + 1, statement.text);
-            let words = words(&error);
+            let (place, words) = (place.pointed(&error), words(&error));
             let failed = Error::new(code, format!("{what}{name} failed"), remedy);
             (failed.with_place(place).with_database(error), words)
         }

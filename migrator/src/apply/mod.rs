@@ -4,6 +4,7 @@ mod bounds;
 mod failure;
 mod opaque;
 mod outside;
+mod spot;
 mod together;
 
 use std::time::{Duration, Instant};
@@ -338,7 +339,10 @@ fn execute<C: LoadConnection>(
     announce(run, script, at, statement);
     match begin {
         "" => conn.batch_execute(statement.text),
-        begin => conn.batch_execute(&format!("{begin}{}", statement.text)),
+        begin => {
+            let sent = conn.batch_execute(&format!("{begin}{}", statement.text));
+            sent.map_err(|error| spot::behind(begin, error))
+        }
     }
 }
 

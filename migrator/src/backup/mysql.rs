@@ -184,13 +184,8 @@ fn fill(
     name: &str,
 ) -> Result<(), String> {
     let (mut command, _secret) = told(client, server, version).map_err(|error| error.to_string())?;
-    let dump = File::open(&bringing.manifest.file).map_err(|error| error.to_string())?;
-    command
-        .args(["--batch", "--default-character-set=utf8mb4", "--max-allowed-packet=1G"])
-        .arg("--database")
-        .arg(name)
-        .stdin(dump);
-    program::run(command, None, &mut |_| Ok(())).map_err(|words| server.scrub(&words))
+    command.args(["--batch", "--default-character-set=utf8mb4", "--max-allowed-packet=1G"]).arg("--database").arg(name);
+    bringing.feed(command).map_err(|words| server.scrub(&words))
 }
 
 /// Refuses other sessions in the database, or ends them. Without the privilege PROCESS a role sees only its own.

@@ -125,8 +125,8 @@ pub(super) fn marks(place: &Place) -> Result<Option<Vec<String>>, Error> {
 
 fn fill(bringing: &Bringing<'_>, server: &Server, restore: &Program, fresh: &str) -> Result<(), Error> {
     let (mut command, _password) = told(restore, server, fresh)?;
-    command.args(["--single-transaction", "--exit-on-error", "--no-password"]).arg(&bringing.manifest.file);
-    program::run(command, None, &mut |_| Ok(())).map_err(|words| {
+    command.args(["--single-transaction", "--exit-on-error", "--no-password"]);
+    bringing.feed(command).map_err(|words| {
         let message = format!("pg_restore failed, and the database is what it was: {}", server.scrub(&words));
         not_restored(message, "see what pg_restore says; roles and extensions must be there before")
     })

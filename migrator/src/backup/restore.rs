@@ -127,8 +127,9 @@ impl Restore {
             copy = Some(write(&source, &spot, &self.hook, &mut || Ok(()))?);
             Ok(())
         };
-        let mut bringing =
-            Bringing { manifest: &manifest, place: &place, programs, sessions: self.sessions, copy: &mut make };
+        let told = |bytes| self.hook.emit(Event::RestoreProgress { bytes, of: manifest.bytes });
+        let (sessions, of, copying) = (self.sessions, &manifest, &mut make);
+        let mut bringing = Bringing { manifest: of, place: &place, programs, sessions, copy: copying, told: &told };
         tracing::info!(target: "migrator", file = %manifest.file.display(), into = %to, "restoring");
         let told = restore_of(manifest.dialect, &mut bringing).map_err(|error| match &copy {
             Some(Manifest { file, .. }) if error.code() == "restore_failed" => {
@@ -204,9 +205,35 @@ pub(super) struct Bringing<'a> {
     pub(super) sessions: Policy,
     /// Makes the copy of the present state, when nobody can change it any more as far as the database allows.
     pub(super) copy: &'a mut dyn FnMut(Standing) -> Result<(), Error>,
+    /// Is told how many bytes of the backup are read.
+    pub(super) told: &'a dyn Fn(u64),
 }
 
 impl Bringing<'_> {
+    /// Runs a program that reads the backup from its standard input, and tells how far it is.
+    ///
+    /// # Errors
+    /// With its complaints when it fails.
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
+    pub(super) fn feed(&self, mut command: std::process::Command) -> Result<(), String> {
+        use std::io::Seek;
+        let words = |error: std::io::Error| error.to_string();
+        let mut backup = std::fs::File::open(&self.manifest.file).map_err(words)?;
+        // Both ends have one position in the file.
+        command.stdin(backup.try_clone().map_err(words)?);
+        (self.told)(0);
+        super::program::run(command, None, &mut |_| {
+            let read = backup.stream_position().unwrap_or(0).min(self.manifest.bytes);
+            // It is told that it begins.
+            if read > 0 {
+                (self.told)(read);
+            }
+            Ok(())
+        })?;
+        (self.told)(self.manifest.bytes);
+        Ok(())
+    }
+
     /// The name of the server's database, which need not be there yet.
     pub(super) fn database(&self) -> Result<String, Error> {
         match self.place {

@@ -1,16 +1,17 @@
 //! SQLite: a copy by `VACUUM INTO`, brought back by a rename.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
+use std::time::Instant;
 
 use diesel::connection::SimpleConnection;
 use diesel::sqlite::{Sqlite, SqliteConnection};
 use diesel::{Connection, QueryResult};
 
-use super::making::{refused, sync_folder};
+use super::making::{private, refused, sync_folder};
 use super::place::{Place, full};
 use super::restore::{Bringing, not_restored};
 use super::{Copied, PAUSE, Source, Tick};
@@ -19,6 +20,9 @@ use crate::error::Error;
 use crate::plan::Policy;
 
 pub(super) const ENDING: &str = "sqlite";
+
+/// How much is copied before it is told.
+const SOME: u64 = 8 << 20;
 
 /// Copies the database as it was committed last, WAL included, into an empty file.
 ///
@@ -104,7 +108,7 @@ pub(super) fn restore(bringing: &mut Bringing<'_>) -> Result<Vec<String>, Error>
         (bringing.copy)(standing)?;
     }
     let new = Beside(beside("-migrator-restore"));
-    fs::copy(&bringing.manifest.file, &new.0).map_err(failed("the copy cannot be written beside the database"))?;
+    copied(bringing, &new.0).map_err(failed("the copy cannot be written beside the database"))?;
     if let Ok(metadata) = file.metadata() {
         keep_owner(&metadata, &new.0).map_err(failed("the copy cannot be given to the database's owner"))?;
     }
@@ -123,6 +127,28 @@ pub(super) fn restore(bringing: &mut Bringing<'_>) -> Result<Vec<String>, Error>
             .with_source(error)
     })?;
     Ok(warnings)
+}
+
+/// Copies the backup to a file, and tells how far it is.
+fn copied(bringing: &Bringing<'_>, to: &Path) -> io::Result<()> {
+    let from = File::open(&bringing.manifest.file)?;
+    let (mut told, mut bytes) = (Instant::now(), 0);
+    (bringing.told)(bytes);
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    private(&mut options);
+    let mut to = options.open(to)?;
+    loop {
+        let some = io::copy(&mut (&from).take(SOME), &mut to)?;
+        bytes += some;
+        if some == 0 || told.elapsed() > PAUSE {
+            told = Instant::now();
+            (bringing.told)(bytes);
+        }
+        if some == 0 {
+            return Ok(());
+        }
+    }
 }
 
 /// What the database is marked as; `None` when there is none.

@@ -49,22 +49,73 @@ fn title<'a>(error: &'a Error, line: &'a str) -> annotate_snippets::Title<'a> {
 }
 
 fn snippet(error: &Error, place: &Place) -> String {
-    let (source, first) = shown(place);
+    let Shown { source, line, mark } = shown(place);
     let label = format!("statement {}", place.number);
-    let snippet = Snippet::source(source.as_str()).path(place.file.as_str()).line_start(place.line).fold(false);
-    let snippet = snippet.annotation(AnnotationKind::Primary.span(first).label(label));
+    let snippet = Snippet::source(source.as_str()).path(place.file.as_str()).line_start(line).fold(false);
+    let snippet = snippet.annotation(AnnotationKind::Primary.span(mark).label(label));
     Renderer::styled().render(&[title(error, error.message()).element(snippet)])
 }
 
-/// The first lines of the statement as they stand in their file, and where its first line is in that text.
-fn shown(place: &Place) -> (String, Range<usize>) {
-    let lines: Vec<&str> = place.statement.lines().collect();
-    let indent = place.column - 1;
-    let first = indent..indent + lines.first().map_or(0, |line| line.trim_end().len());
-    let mut source = " ".repeat(indent);
-    source.push_str(&lines[..lines.len().min(LINES)].join("\n"));
+/// Some lines of a statement as they stand in their file.
+#[derive(Debug, PartialEq, Eq)]
+struct Shown {
+    source: String,
+    /// The number of the first of them.
+    line: usize,
+    /// What the caret points at.
+    mark: Range<usize>,
+}
+
+/// The first lines, up to the spot that the database tells. The caret is there, else below the first line.
+fn shown(place: &Place) -> Shown {
+    let indent = " ".repeat(place.column - 1);
+    let text = format!("{indent}{}", place.statement);
+    let spot = place.spot.and_then(|spot| text.char_indices().nth(spot + indent.len()));
+    let mark = match spot {
+        Some((at, _)) => {
+            let word = text[at..].find(|char: char| !char.is_alphanumeric() && char != '_').unwrap_or(text.len() - at);
+            at..at + word.max(text[at..].chars().next().map_or(0, char::len_utf8))
+        }
+        None => indent.len()..text.lines().next().map_or(0, |line| line.trim_end().len()),
+    };
+    let marked = text[..mark.start].matches('\n').count();
+    let before = (marked + 1).saturating_sub(LINES);
+    // The lines before those that are shown, in bytes.
+    let cut: usize = text.split_inclusive('\n').take(before).map(str::len).sum();
+    let lines: Vec<&str> = text[cut..].lines().collect();
+    let mut source = lines[..lines.len().min(LINES)].join("\n");
     if lines.len() > LINES {
         source.push_str(&format!("\n… {} more lines", lines.len() - LINES));
     }
-    (source, first)
+    Shown { source, line: place.line + before, mark: mark.start - cut..mark.end - cut }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(statement: &str, start: usize, spot: Option<usize>) -> Place {
+        let script = format!("-- one\n{}{statement}", " ".repeat(start));
+        let place = Place::new("up.sql".to_owned(), &script, 7 + start, 1, statement);
+        Place { spot, ..place }
+    }
+
+    #[test]
+    fn the_caret_is_below_the_first_line_or_at_the_spot() {
+        let shown = |spot| super::shown(&place("INSERT INTO é.nowhere\n  VALUES (1)", 2, spot));
+        assert_eq!(shown(None).mark, 2..24);
+        let Shown { source, line, mark } = shown(Some(14));
+        assert_eq!((&source[mark], line), ("nowhere", 2));
+        let Shown { source, mark, .. } = shown(Some(24));
+        assert_eq!(&source[mark], "VALUES");
+    }
+
+    #[test]
+    fn a_spot_far_down_is_shown() {
+        let statement: String = (1..=20).map(|number| format!("line_{number},\n")).collect();
+        let spot = statement.find("line_15").expect("it is there");
+        let Shown { source, line, mark } = super::shown(&place(&statement, 0, Some(spot)));
+        assert_eq!((&source[mark], line), ("line_15", 11));
+        assert!(source.starts_with("line_10,") && source.ends_with("line_15,\n… 5 more lines"), "{source}");
+    }
 }

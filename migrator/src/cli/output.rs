@@ -98,7 +98,9 @@ pub(super) fn event(event: &Event<'_>) {
         }
         Event::Reconnecting { error } => note(&format!("{error}: the connection is lost; connecting again")),
         Event::BackupStarted { database } => note(&format!("copying {database}")),
-        Event::BackupProgress { bytes, of } => progress(*bytes, *of),
+        Event::BackupProgress { bytes, of } => progress("copied", *bytes, *of),
+        Event::RestoreProgress { bytes: 0, of } => note(&format!("restoring {}", Size(*of))),
+        Event::RestoreProgress { bytes, of } => progress("restored", *bytes, Some(*of)),
         Event::BackupFinished { reference, bytes, duration } => {
             let size = bytes.map(|bytes| format!("{}, ", Size(bytes))).unwrap_or_default();
             note(&format!("copied to {reference} ({size}{} ms)", duration.as_millis()));
@@ -110,13 +112,13 @@ pub(super) fn event(event: &Event<'_>) {
 }
 
 /// Tells how far a copy is at each tenth of it, and not before there is something to wait for.
-fn progress(bytes: u64, of: Option<u64>) {
+fn progress(done: &str, bytes: u64, of: Option<u64>) {
     static TOLD: AtomicU64 = AtomicU64::new(0);
     let step = (of.unwrap_or(0) / 10).max(64 << 20);
     // A smaller number is the first of another copy.
     if bytes / step != TOLD.swap(bytes / step, Ordering::Relaxed) && bytes >= step {
         let of = of.map(|of| format!(" of {}", Size(of))).unwrap_or_default();
-        note(&format!("copied {}{of}", Size(bytes)));
+        note(&format!("{done} {}{of}", Size(bytes)));
     }
 }
 

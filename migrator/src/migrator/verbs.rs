@@ -169,8 +169,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
 
     /// What one query tells. `None` when our tables are not there, or cannot be read.
     pub(super) fn glimpse(&self, conn: &mut C) -> Result<Option<Glance>, Error> {
-        let (tool, schema) = (Tool::of(&self.set, &self.set_name), self.schema.as_deref());
-        let list = tool.map(|tool| tool.list::<C::Backend>(schema));
+        let schema = self.schema.as_deref();
+        let list = self.keeps().map(|tool| tool.list::<C::Backend>(schema));
         match history::glance(conn, schema, &self.set_name, list.as_deref()) {
             Ok(glance) => Ok(glance),
             // Whether the table is missing, or what else it is, the catalogue says: to whoever reads on.
@@ -184,7 +184,12 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// Whether the database is exactly where the set is, and so is the tool's table that is kept in step.
     pub(super) fn is_proven(&self, glance: &Glance) -> bool {
         let in_step = |tool: Tool| glance.ledger.as_deref().is_some_and(|list| tool.says(list, &self.set));
-        glance.fingerprint == Some(self.set.fingerprint()) && Tool::of(&self.set, &self.set_name).is_none_or(in_step)
+        glance.fingerprint == Some(self.set.fingerprint()) && self.keeps().is_none_or(in_step)
+    }
+
+    /// The tool whose table is kept in step.
+    fn keeps(&self) -> Option<Tool> {
+        Tool::of(&self.set, &self.set_name)
     }
 
     fn check_environment(&self, marked: Option<&str>, report: &mut Report) {

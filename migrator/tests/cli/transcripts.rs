@@ -6,6 +6,8 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, RunQueryDsl};
 use diesel_migrations::{FileBasedMigrations, MigrationHarness};
 use migrator_tests::{Database, servers};
 use regex::Regex;
@@ -121,4 +123,46 @@ fn from_a_diesel_project_on_postgres() {
     database.connect().run_pending_migrations(theirs).expect("diesel runs");
     project.write("2024-02-01-000000_emails", "ALTER TABLE users ADD COLUMN email TEXT;\n");
     type_again("diesel-postgres.md", &project, Some(&database));
+}
+
+#[test]
+fn from_a_prisma_project_on_sqlite() {
+    let project = Project::empty();
+    let migrations = [
+        (
+            "20240101000000_init",
+            "-- CreateTable\nCREATE TABLE \"User\" (\n    \"id\" INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,\n    \"name\" TEXT NOT NULL\n);\n",
+        ),
+        (
+            "20240102000000_roles",
+            "-- CreateTable\nCREATE TABLE \"Role\" (\n    \"name\" TEXT NOT NULL PRIMARY KEY\n);\n",
+        ),
+        ("20240201000000_email", "-- AlterTable\nALTER TABLE \"User\" ADD COLUMN \"email\" TEXT;\n"),
+    ];
+    let folder = project.path().join("prisma/migrations");
+    for (name, sql) in migrations {
+        std::fs::create_dir_all(folder.join(name)).expect("a folder can be made");
+        std::fs::write(folder.join(name).join("migration.sql"), sql).expect("a script can be written");
+    }
+    std::fs::write(folder.join("migration_lock.toml"), "provider = \"sqlite\"\n").expect("a file can be written");
+    let file = project.path().join("prisma/app.db").display().to_string();
+    let mut conn = diesel::SqliteConnection::establish(&file).expect("a database can be made");
+    let mut execute = |sql: &str| conn.batch_execute(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
+    // The table as Prisma makes it, and a row for each migration as it writes one.
+    execute(
+        "CREATE TABLE \"_prisma_migrations\" (\"id\" TEXT PRIMARY KEY NOT NULL, \"checksum\" TEXT NOT NULL, \"finished_at\" DATETIME,
+         \"migration_name\" TEXT NOT NULL, \"logs\" TEXT, \"rolled_back_at\" DATETIME, \"started_at\" DATETIME NOT NULL DEFAULT
+         current_timestamp, \"applied_steps_count\" INTEGER UNSIGNED NOT NULL DEFAULT 0)",
+    );
+    for (at, (name, sql)) in migrations.into_iter().take(2).enumerate() {
+        execute(sql);
+        let digest = migrator_source::checksum::hex(&migrator_source::checksum::digest(sql.as_bytes()));
+        execute(&format!(
+            "INSERT INTO _prisma_migrations VALUES ('{at}', '{digest}', 1704067200123, '{name}', NULL, NULL, 1704067200100, 1)"
+        ));
+    }
+    execute("INSERT INTO \"User\" (name) VALUES ('first')");
+    type_again("prisma-sqlite.md", &project, None);
+    let kept = diesel::select(diesel::dsl::sql::<diesel::sql_types::Text>("(SELECT name FROM \"User\")"));
+    assert_eq!(kept.get_result::<String>(&mut conn).expect("the row"), "first");
 }

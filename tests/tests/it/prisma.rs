@@ -27,6 +27,8 @@ on_each_dialect!(
     prisma_at_the_same_moment_is_noticed,
     who_cannot_write_is_served_and_told,
     a_row_deleted_is_a_migration_undone,
+    a_baseline_is_one_for_prisma_too,
+    an_accepted_edit_is_one_for_prisma_too,
     a_named_set_leaves_the_table_alone,
     a_directory_of_another_layout_is_told_which,
 );
@@ -502,6 +504,30 @@ fn a_row_deleted_is_a_migration_undone<S: Prisma>() {
     // An empty table beside tables that stand is not believed.
     database.execute(&format!("DELETE FROM {LEDGER}"));
     assert_eq!(run::<S>(&database, &folder.set()).expect_err("t1 and t2 stand").code(), "not_empty");
+}
+
+fn a_baseline_is_one_for_prisma_too<S: Prisma>() {
+    let (database, folder) = (S::fresh(), folder(3));
+    [1, 2].iter().for_each(|number| database.execute(&table(*number)));
+    Migrator::new(&folder.set()).baseline(&mut database.connect(), &name(2)).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(ledger(&database), [1, 2].map(name));
+    let steps = database.texts(&format!("SELECT CONCAT(applied_steps_count, logs) AS value FROM {LEDGER}"));
+    assert_eq!(steps, ["0", "0"], "as Prisma's own resolve leaves them");
+    assert_eq!(names(&applies::<S>(&database, &folder.set())), [name(3)]);
+    assert_eq!((ledger(&database), queries::<S>(&database, &folder)), ([1, 2, 3].map(name).to_vec(), 1));
+}
+
+fn an_accepted_edit_is_one_for_prisma_too<S: Prisma>() {
+    let (database, folder) = (S::fresh(), folder(2));
+    applies::<S>(&database, &folder.set());
+    let edited = format!("-- and more\n{}", table(1));
+    add(&folder, 1, &edited);
+    assert_eq!(states::<S>(&database, &folder), ["changed", "applied"]);
+    let accepted = Migrator::new(&folder.set()).accept(&mut database.connect(), &name(1), "a comment more");
+    accepted.unwrap_or_else(|error| panic!("{error}"));
+    let checksums = database.texts(&format!("SELECT checksum AS value FROM {LEDGER} ORDER BY migration_name"));
+    assert_eq!(checksums, [sha256(&edited), sha256(table(2))]);
+    assert_eq!((states::<S>(&database, &folder), queries::<S>(&database, &folder)), (vec!["applied"; 2], 1));
 }
 
 fn a_named_set_leaves_the_table_alone<S: Prisma>() {

@@ -52,7 +52,7 @@ fn have_the_fields_that_are_documented() {
     assert_fields(&report, "applied skipped warnings lock_wait_ms duration_ms run_id");
     assert_fields(&report.applied()[0], "version name duration_ms");
     let status = migrator.status(&mut conn).expect("a status");
-    assert_fields(&status, "dialect database state applied pending servable migrations problems");
+    assert_fields(&status, "dialect database state applied pending migrations problems");
     assert_fields(
         &status.migrations()[0],
         "version name state applied_at duration_ms checksum reversible unverified error",

@@ -1,17 +1,23 @@
 //! A restore is refused where it would hurt somebody, and one that fails changes nothing.
 
 use std::fs;
+use std::sync::{Arc, Mutex};
 
 use diesel::Connection;
 use diesel::connection::SimpleConnection;
 use migrator::backup::{Backup, Restore};
-use migrator::{Environment, Migrator, Policy};
+use migrator::{Environment, Event, Migrator, Policy};
 use migrator_tests::Database;
 
 use super::{Case, names_of, programs};
 use crate::dialects::{Mariadb, Postgres, Sqlite, Subject, as_role, tables};
 
-on_each_dialect!(is_refused_while_a_session_is_open, of_another_kind_is_refused, of_production_wants_its_name);
+on_each_dialect!(
+    is_refused_while_a_session_is_open,
+    of_another_kind_is_refused,
+    of_production_wants_its_name,
+    tells_how_far_it_is
+);
 
 fn is_refused_while_a_session_is_open<S: Subject>() {
     let case = Case::<S>::new();
@@ -49,6 +55,26 @@ fn of_production_wants_its_name<S: Subject>() {
     let restored = restore().environment(Environment::Production).into(case.database.url());
     let restored = restored.unwrap_or_else(|error| panic!("{error}"));
     assert!(restored.warnings.iter().any(|warning| warning.contains("migrator mark production")), "{restored}");
+}
+
+fn tells_how_far_it_is<S: Subject>() {
+    let case = Case::<S>::new();
+    super::bulk::<S>(&case.database, 24);
+    let backup = case.make();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let hears = Arc::clone(&told);
+    let restore = Restore::of(&backup.file).on_event(move |event| {
+        if let Event::RestoreProgress { bytes, of } = event {
+            hears.lock().expect("nobody panicked").push((bytes, of));
+        }
+    });
+    restore.into(case.database.url()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(case.database.row_counts()["bulk"], 24);
+    let told = told.lock().expect("nobody panicked");
+    assert!(told.iter().all(|&(bytes, of)| bytes <= of && of == backup.bytes), "{told:?}");
+    assert_eq!((told.first(), told.last()), (Some(&(0, backup.bytes)), Some(&(backup.bytes, backup.bytes))));
+    // SQLite is done within a beat.
+    assert!(S::NAME == "sqlite" || told.iter().any(|&(bytes, of)| 0 < bytes && bytes < of), "{told:?}");
 }
 
 fn of_another_kind_is_refused<S: Subject>() {
