@@ -53,6 +53,7 @@ pub struct Place {
     /// The statement, cut after 2,000 characters.
     pub statement: String,
     /// Where in the statement the database found what it names, in characters from its begin.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub(crate) spot: Option<usize>,
 }
 

@@ -118,7 +118,8 @@ impl Dialect for Mysql {
             conn,
             &format!(
                 "SELECT {}, CAST(UNIX_TIMESTAMP() AS CHAR), CAST(t.TABLE_NAME AS CHAR CHARACTER SET utf8mb4) FROM (SELECT 1) AS one \
-                 LEFT JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = {place} AND t.TABLE_TYPE = 'BASE TABLE' ORDER BY 3",
+                 LEFT JOIN information_schema.TABLES t ON t.TABLE_SCHEMA = {place} AND t.TABLE_TYPE IN ('BASE TABLE', \
+                 'SYSTEM VERSIONED') ORDER BY 3",
                 Self::here()
             ),
         )?;

@@ -161,9 +161,8 @@ impl Dialect for Pg {
             ("synchronous_commit", "off") => {
                 Some("synchronous_commit = on, or the last transactions before a crash are gone")
             }
-            ("fsync" | "full_page_writes", "off") => {
-                Some("fsync and full_page_writes = on, or a crash destroys the database")
-            }
+            ("fsync", "off") => Some("fsync = on, or a crash destroys the database"),
+            ("full_page_writes", "off") => Some("full_page_writes = on, or a torn page destroys the database"),
             _ => None,
         };
         Ok(rows.iter().map(|row| Setting::new(row.text(0), row.text(1), wrong(row))).collect())

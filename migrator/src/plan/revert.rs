@@ -5,7 +5,7 @@ use migrator_source::sql::Script;
 use super::{Given, Plan, Scripts, Step, Target, find, go_on_first, plan, script, step};
 use crate::error::Error;
 use crate::migration::{Migration, MigrationSet, Way};
-use crate::record::{History, Past, RecordKind, Standing};
+use crate::record::{History, Past, Record, RecordKind, Standing};
 use crate::status::{self, list};
 
 /// What a run is asked to come to.
@@ -31,7 +31,7 @@ impl Goal {
 
     /// Decides what is to be done.
     ///
-    /// `chosen` is what this very run decided before to undo; then it is not decided again.
+    /// `chosen` is what this very run decided before to undo; then it is not decided again. What it applied before counts among the steps.
     ///
     /// # Errors
     /// As [`plan`] and [`revert`].
@@ -44,6 +44,12 @@ impl Goal {
         given: Given,
     ) -> Result<Plan, Error> {
         let (target, again) = match self {
+            Self::Apply(Target::Steps(count)) => {
+                let of_this_run =
+                    |record: &&Record| record.run_id == run_id && record.kind == Some(RecordKind::Applied);
+                let done = history.records.iter().filter(of_this_run).count();
+                return plan(scripts, history, &Target::Steps(count.saturating_sub(done)), given);
+            }
             Self::Apply(target) => return plan(scripts, history, target, given),
             Self::Revert(target) => (target, false),
             Self::Redo => (&Target::Steps(1), true),

@@ -1,7 +1,7 @@
 //! What only PostgreSQL has: sessions that scripts change, schemas, a ladder of lock timeouts, statements that want no
 //! transaction.
 
-use std::sync::mpsc;
+use std::sync::{Arc, Once, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -17,6 +17,22 @@ type Fresh = <Postgres as Subject>::Database;
 
 fn value(conn: &mut PgConnection, expression: &str) -> String {
     Postgres::texts(conn, &format!("SELECT ({expression})::text AS value")).remove(0)
+}
+
+#[test]
+fn steps_are_counted_over_a_lost_connection() {
+    let (database, set) = (Arc::new(Postgres::fresh()), Folder::of_tables(4).set());
+    let (url, theirs, once) = (database.url().to_owned(), Arc::clone(&database), Once::new());
+    let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> \
+                pg_backend_pid()";
+    let migrator = Migrator::new(&set).reconnect(move || PgConnection::establish(&url)).on_event(move |event| {
+        if matches!(event, Event::Started { version: "02", .. }) {
+            once.call_once(|| theirs.connect().batch_execute(kill).expect("kill"));
+        }
+    });
+    let report = migrator.run_to(&mut database.connect(), Target::Steps(2)).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(names(&report), ["01_t1", "02_t2"]);
+    assert_eq!(status::<Postgres>(&database, &set).pending(), 2);
 }
 
 #[test]

@@ -132,5 +132,5 @@ fn have_the_fields_that_are_documented_in_a_service() {
     assert_fields(&report.pool, "size in_use idle waiting");
     assert_fields(&report.schema, "state applied pending head fingerprint");
     assert_fields(&health.overview().expect("it is read"), "migrations seeds");
-    assert_fields(&migrator::http::Snapshot::of(&health), "state health migrations seeds error");
+    assert_fields(&migrator::http::Snapshot::of(&health), "state health migrations run seeds error");
 }

@@ -56,7 +56,7 @@ pub(super) fn of<'a>(
     all.extend(problems.iter().filter(|problem| problem.code != "ahead").map(of_problem));
     let given_up = report.missing_seeds.iter().filter(|seed| seed.standing == SeedStanding::Exhausted);
     all.extend(given_up.map(|missing| {
-        let what = format!("The seed {} failed, and nobody tries it again by himself", missing.seed);
+        let what = format!("The seed {} failed, and it is not tried again by itself", missing.seed);
         let next = "correct what its error names, then restart this process, call DbProvider::retry_seeding, or seed by the \
                     command line that the service embeds";
         Advice { commands: vec![format!("myapp db seed {}", missing.seed)], ..Advice::new("seed_exhausted", &what, next) }

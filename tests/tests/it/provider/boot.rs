@@ -101,7 +101,7 @@ fn gives_out_connections<S: Subject>() {
     assert_eq!(refused(provider.get().err()), "not_initialized");
     assert_eq!(refused(provider.pool().err()), "not_initialized");
     assert_eq!(refused(provider.retry_seeding().err()), "not_initialized");
-    let config = Config::new(database.url()).pool_size(2).pool_timeout(Duration::from_millis(50));
+    let config = Config::new(database.url()).pool_size(2).pool_timeout(Duration::from_secs(1));
     provider.init(config).unwrap_or_else(|error| panic!("{error}"));
     let mut first = provider.get().expect("one");
     first.batch_execute("INSERT INTO t1 VALUES (7)").expect("it works");
