@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::interrupt;
 use crate::lock;
 use crate::migration::{Migration, Way};
-use crate::plan::{Step, remains};
+use crate::plan::{Step, leaves_remains, remains};
 use crate::record::RecordKind;
 use crate::session::send;
 use crate::source::Words;
@@ -56,12 +56,15 @@ impl Failure {
         }
     }
 
-    /// Whether nothing of a script took that failed at this step.
-    fn kept_all(&self, step: &Step) -> bool {
+    /// Whether nothing of a script took that failed at this step: not so when an earlier try is in doubt, or the statement leaves something
+    /// behind, as a `DROP INDEX CONCURRENTLY` that was cancelled leaves an index that nobody may use.
+    fn kept_all(&self, step: &Step, script: &Script<'_>) -> bool {
         match self {
             Self::Opaque(_, _, undone) => *undone == Undone::All,
             Self::Unrecorded(_) => false,
-            Self::Statement(0, _) if step.resume_at.is_none() => true,
+            Self::Statement(0, _) if step.resume_at.is_none() && !step.transaction => {
+                !step.retried && !script.statements().first().is_some_and(leaves_remains)
+            }
             _ => step.transaction && step.resume_at.is_none(),
         }
     }
@@ -117,7 +120,7 @@ where
         step.way == Way::Down && step.transaction && matches!(failure, Failure::Opaque(_, _, Undone::NobodyKnows));
     let kind = if interrupted { RecordKind::Interrupted } else { RecordKind::Failed };
     let mut record = run.writer.record(kind, version, name);
-    if step.way == Way::Down && failure.kept_all(step) {
+    if step.way == Way::Down && failure.kept_all(step, script) {
         (record.kind, record.checksum) = (Some(RecordKind::Kept), step.text);
     }
     record.statements = match &failure {

@@ -77,7 +77,11 @@ pub(crate) fn apply<C>(conn: &mut C, run: &mut Run<'_>, plan: &Plan, source: Opt
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    let result = steps(conn, run, plan, source);
+    let result = match steps(conn, run, plan, source) {
+        // The transaction that held the run ended by itself, for want of space perhaps: nothing of it may be recorded or told.
+        Err(Stop::Error(error)) if C::Backend::LOCK_IS_TRANSACTION && depth(conn) == 0 => Err(Stop::Undone(error)),
+        result => result,
+    };
     if matches!(result, Ok(()) | Err(Stop::Error(_))) {
         catch_up(conn, run)?;
     }
@@ -292,7 +296,9 @@ where
     // INSERT OR ROLLBACK, RAISE(ROLLBACK) and a full disk end the whole transaction, and with it the migrations before.
     if C::Backend::LOCK_IS_TRANSACTION && depth(conn) == 0 {
         let verdict = Grouping::of(step);
-        if run.grouping != verdict {
+        // Code that committed by itself took, and what was recorded before it is there: it is not called again.
+        let took = matches!(failure, Failure::Unrecorded(_)) && matches!(run.writer.is_last(conn), Ok(true));
+        if run.grouping != verdict && !took {
             return Err(Stop::Again(verdict));
         }
         resume::<C>(conn, run)?;

@@ -342,7 +342,11 @@ where
     let present = column_names::<C>(conn, home, name)?;
     for (column, kind) in columns.iter().filter(|(column, _)| !present.iter().any(|present| present == column)) {
         let (table, ident) = (table::<C::Backend>(&home.schema, name), C::Backend::ident(column));
-        conn.batch_execute(&format!("ALTER TABLE {table} ADD COLUMN {ident} {}", C::Backend::TYPES[*kind]))?;
+        let added = conn.batch_execute(&format!("ALTER TABLE {table} ADD COLUMN {ident} {}", C::Backend::TYPES[*kind]));
+        // Another set has a lock of its own, and may have added it at the same moment.
+        if added.is_err() && !column_names::<C>(conn, home, name)?.iter().any(|present| present == column) {
+            return added;
+        }
     }
     Ok(())
 }

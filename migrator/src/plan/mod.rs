@@ -193,7 +193,7 @@ pub(crate) fn plan(scripts: &mut Scripts<'_>, history: &History, target: &Target
     for problem in status::problems(&states, history, set.layout()) {
         judge(&problem, given.policies, &mut plan.warnings)?;
     }
-    go_on_first(&states)?;
+    let half = half_reverted(&states)?;
     let last = match target {
         Target::Version(wanted) => find(set, wanted.as_str())?.position(),
         Target::Latest | Target::Steps(_) => set.len().saturating_sub(1),
@@ -205,7 +205,14 @@ pub(crate) fn plan(scripts: &mut Scripts<'_>, history: &History, target: &Target
         let step = step(scripts, &migration, Way::Up, entry.standing, history, given, &mut plan.warnings)?;
         plan.steps.push(Step { retried: entry.retried, ..step });
     }
-    let others = states.others.iter().filter(|(_, state)| *state == State::Failed);
+    if let Some(half) = half {
+        match plan.steps.is_empty() {
+            true => plan.warnings.push(half.message().to_owned()),
+            false => return Err(half),
+        }
+    }
+    let others =
+        states.others.iter().filter(|(past, state)| *state == State::Failed && !past.standing.is_half_reverted());
     let names: Vec<&str> = others.map(|(past, _)| past.record.name.as_str()).collect();
     if !names.is_empty() {
         let message =
@@ -263,13 +270,18 @@ fn step<'a>(
     })
 }
 
-/// Refuses to apply anything while a revert is half done: what it left is no state that a script was written for.
-fn go_on_first(states: &States<'_>) -> Result<(), Error> {
+/// The refusal to apply anything while a revert is half done: what it left is no state that a script was written for.
+///
+/// # Errors
+/// Where the migration is one of the set, there is something to apply. Another binary's keeps nobody from a start that applies nothing.
+fn half_reverted(states: &States<'_>) -> Result<Option<Error>, Error> {
     let half = states.half_reverted();
-    let Some(first) = half.first() else { return Ok(()) };
+    let Some(first) = half.first() else { return Ok(None) };
     let (version, names) = (first.record.version.as_str(), half.iter().map(|past| past.record.name.as_str()));
     let message = format!("{}: {}", status::HALF_REVERTED, list(names));
-    Err(Error::new("failed", message, status::revert_help(version)).with_version(version))
+    let refusal = Error::new("failed", message, status::revert_help(version)).with_version(version);
+    let is_of_set = states.of_set.iter().any(|entry| entry.standing.is_half_reverted());
+    if is_of_set { Err(refusal) } else { Ok(Some(refusal)) }
 }
 
 /// The version before which a migration breaks binaries, as a record of it says.

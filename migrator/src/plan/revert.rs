@@ -2,7 +2,7 @@
 
 use migrator_source::sql::Script;
 
-use super::{Given, Plan, Scripts, Step, Target, find, go_on_first, plan, script, step};
+use super::{Given, Plan, Scripts, Step, Target, find, half_reverted, plan, script, step};
 use crate::error::Error;
 use crate::migration::{Migration, MigrationSet, Way};
 use crate::record::{History, Past, Record, RecordKind, Standing};
@@ -45,8 +45,9 @@ impl Goal {
     ) -> Result<Plan, Error> {
         let (target, again) = match self {
             Self::Apply(Target::Steps(count)) => {
-                let of_this_run =
-                    |record: &&Record| record.run_id == run_id && record.kind == Some(RecordKind::Applied);
+                let of_this_run = |record: &&Record| {
+                    record.run_id == run_id && record.kind == Some(RecordKind::Applied) && !record.is_outside()
+                };
                 let done = history.records.iter().filter(of_this_run).count();
                 return plan(scripts, history, &Target::Steps(count.saturating_sub(done)), given);
             }
@@ -124,7 +125,8 @@ fn revert(
         .collect();
     settled_besides(&states, &open)?;
     let of_set = |version: &str| set.iter().find(|migration| migration.canonical() == version);
-    let mut plan = Plan { skipped: states.applied().saturating_sub(open.len()), ..Plan::default() };
+    let applied = open.iter().filter(|(_, past)| past.standing.is_applied()).count();
+    let mut plan = Plan { skipped: states.applied().saturating_sub(applied), ..Plan::default() };
     for (past, migration) in with_a_way_down(open.iter().map(|(version, past)| (*past, of_set(version))), given)? {
         let down = step(scripts, &migration, Way::Down, past.standing, history, given, &mut plan.warnings)?;
         plan.steps.push(Step { text: past.text, retried: past.standing.is_half_reverted(), ..down });
@@ -156,7 +158,7 @@ fn settled_besides(states: &status::States<'_>, open: &[(&str, &Past<'_>)]) -> R
     let is_open = |past: &&&Past<'_>| open.iter().any(|(_, open)| open.record.version == past.record.version);
     match states.half_reverted().iter().all(|past| is_open(&past)) {
         true => Ok(()),
-        false => go_on_first(states),
+        false => half_reverted(states)?.map_or(Ok(()), Err),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use migrator_source::layout::Layout;
 
-use super::{History, Past, RESOLVED_APPLIED, Record, RecordKind, Standing};
+use super::{History, Past, RESOLVED_APPLIED, ROLLED_BACK_OUTSIDE, Record, RecordKind, Standing};
 
 impl History {
     /// What of the history contradicts what stands before it, a line each.
@@ -34,8 +34,12 @@ impl Past<'_> {
         };
         let since = || format!("it is applied since row {}", self.record.sequence);
         match kind {
-            // A version that another tool applied is recorded once more when a set knows its text.
-            RecordKind::Applied if applied && !(record.adopted().is_some() && self.text.is_none()) => Some(since()),
+            // A version that another tool applied is recorded once more when a set knows its text, and when the tool's checksum changes.
+            RecordKind::Applied
+                if applied && !(record.adopted().is_some() && (self.text.is_none() || !record.is_unverified())) =>
+            {
+                Some(since())
+            }
             RecordKind::Applied if record.checksum.is_none() && record.statements.is_some() => {
                 Some("it has statements, and no checksum".to_owned())
             }
@@ -58,7 +62,10 @@ impl Past<'_> {
             }
             RecordKind::Accepted if !applied => Some("it is not applied".to_owned()),
             RecordKind::Resolved if applied => Some(since()),
-            RecordKind::Resolved if half_way.is_none() && record.detail.as_deref() != Some(RESOLVED_APPLIED) => {
+            RecordKind::Resolved
+                if half_way.is_none()
+                    && !matches!(record.detail.as_deref(), Some(RESOLVED_APPLIED | ROLLED_BACK_OUTSIDE)) =>
+            {
                 Some("nothing was to be settled".to_owned())
             }
             _ => None,

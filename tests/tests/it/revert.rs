@@ -1,5 +1,7 @@
 //! Down scripts: what is undone, what is refused before anything starts, and what a revert that stopped half-way leaves.
 
+use std::time::Duration;
+
 use diesel::QueryResult;
 use diesel::connection::SimpleConnection;
 use diesel_migrations::MigrationHarness;
@@ -28,6 +30,7 @@ on_each_dialect!(
     diesel_takes_the_next_turn,
     each_of_two_at_once_undoes_its_own,
     sections_declare_their_own_mode,
+    an_older_binary_starts_beside_it,
     another_checkout_goes_on_with_it,
     a_down_script_that_takes_the_history_away,
 );
@@ -402,6 +405,20 @@ fn sections_declare_their_own_mode<S: Subject>() {
     assert_eq!(tables(&database), Vec::<String>::new());
 }
 
+/// What a newer binary left half undone keeps an older one from nothing but applying.
+fn an_older_binary_starts_beside_it<S: Subject>() {
+    let (database, _newer) = half_reverted::<S>();
+    let older = reversible(1);
+    let report = applies::<S>(&database, &older.set());
+    assert_eq!((report.applied().len(), report.skipped()), (0, 1));
+    assert!(
+        Migrator::new(&older.set()).plan(&mut database.connect(), Target::Latest).is_ok_and(|plan| plan.is_empty())
+    );
+    older.write("03_t3/up.sql", table(3));
+    let error = run::<S>(&database, &older.set()).expect_err("nothing is built upon it");
+    assert_eq!((error.code(), error.version()), ("failed", Some("02")), "{error}");
+}
+
 /// With CRLF line endings and a byte order mark, as another machine has it.
 fn another_checkout_goes_on_with_it<S: Subject>() {
     let (database, folder) = half_reverted::<S>();
@@ -490,6 +507,27 @@ fn an_index_that_is_dropped_concurrently_is_asked_about() {
     assert_eq!(run::<Postgres>(&database, &folder.set()).expect_err("in doubt").code(), "failed");
     assert_eq!(reverted(&reverts::<Postgres>(&database, &folder, Target::Steps(1))), ["02_index"]);
     assert_eq!(history(&database)[2..], ["applied 02", "reverting 02", "reverting 02", "reverted 02"]);
+    assert_eq!(names(&applies::<Postgres>(&database, &folder.set())), ["02_index"]);
+}
+
+/// PostgreSQL took the index out of use before it waited.
+#[test]
+fn an_index_whose_drop_was_cancelled_is_not_taken_for_whole() {
+    let (database, folder) = (Postgres::fresh(), Folder::of(&[("01_t", "CREATE TABLE t (a INTEGER);")]));
+    folder.write("02_index/up.sql", "CREATE UNIQUE INDEX CONCURRENTLY t_a ON t (a);");
+    folder.write("02_index/down.sql", "DROP INDEX CONCURRENTLY t_a;");
+    applies::<Postgres>(&database, &folder.set());
+    let mut reader = database.connect();
+    reader.batch_execute("BEGIN; SELECT * FROM t; INSERT INTO t VALUES (1)").expect("a transaction that goes on");
+    let set = folder.set();
+    let migrator = Migrator::new(&set).lock_timeout(Duration::from_millis(100));
+    let error = migrator.revert(&mut database.connect(), Target::Steps(1)).expect_err("it waits for the reader");
+    let broken =
+        database.texts("SELECT (NOT indisvalid)::text AS value FROM pg_index WHERE indexrelid = 't_a'::regclass");
+    assert_eq!(broken, ["true"], "{error}");
+    assert_eq!(run::<Postgres>(&database, &folder.set()).expect_err("half undone").code(), "failed");
+    reader.batch_execute("ROLLBACK").expect("rollback");
+    assert_eq!(reverted(&reverts::<Postgres>(&database, &folder, Target::Steps(1))), ["02_index"]);
     assert_eq!(names(&applies::<Postgres>(&database, &folder.set())), ["02_index"]);
 }
 
