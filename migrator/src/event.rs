@@ -83,6 +83,8 @@ pub enum Event<'a> {
     /// Several migrations, each a transaction of its own, were sent in one message and run now (PostgreSQL, when many are
     /// pending). [`Applied`](Event::Applied) follows for each that took, when all have run; they have no event of their own before.
     Together {
+        /// The full name of the first.
+        name: &'a str,
         /// How many they are.
         migrations: usize,
         /// 1-based place of the first in this run.

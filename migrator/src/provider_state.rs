@@ -15,7 +15,7 @@ use std::time::Duration;
 pub enum ProviderState {
     /// `init` was not called yet.
     NotStarted,
-    /// `init` began, or the database answered.
+    /// `init` began, the database answered, or the migration lock is held.
     Starting,
     /// The database does not answer.
     WaitingForDatabase {
@@ -156,6 +156,7 @@ pub(crate) enum Move {
     DatabaseIsDown { attempt: u32, next: Duration },
     Connected,
     LockIsHeld { holder: Option<String>, at: Duration },
+    Locked,
     MigrationsAreMissing { pending: usize, at: Duration },
     Migrate { step: usize, steps: usize, name: String },
     Statement { number: usize },
@@ -167,6 +168,23 @@ pub(crate) enum Move {
 }
 
 impl ProviderState {
+    /// Every [name](Self::name).
+    pub(crate) const NAMES: [&str; 13] = [
+        "not_started",
+        "starting",
+        "waiting_for_database",
+        "waiting_for_lock",
+        "waiting_for_migrations",
+        "migrating",
+        "seeding",
+        "verifying",
+        "ready",
+        "degraded",
+        "ahead",
+        "failed",
+        "shut_down",
+    ];
+
     /// The word for it in text, JSON and metrics.
     pub fn name(&self) -> &'static str {
         match self {
@@ -230,6 +248,8 @@ impl ProviderState {
                 let since = if let Self::WaitingForLock { since, .. } = self { *since } else { at };
                 Self::WaitingForLock { holder, since }
             }
+            // A backup follows, a plan, a seed: the wait is over.
+            Move::Locked if matches!(self, Self::WaitingForLock { .. }) => Self::Starting,
             Move::MigrationsAreMissing { pending, at } => {
                 let since = if let Self::WaitingForMigrations { since, .. } = self { *since } else { at };
                 Self::WaitingForMigrations { pending, since }
@@ -244,7 +264,7 @@ impl ProviderState {
             Move::Seed { seed, attempt } => Self::Seeding { seed, attempt },
             Move::Verify => Self::Verifying,
             Move::Fail { stage, code, remedy, retryable } => Self::Failed { stage, code, remedy, retryable },
-            Move::Begin | Move::Serve { .. } | Move::ShutDown => return None,
+            Move::Begin | Move::Locked | Move::Serve { .. } | Move::ShutDown => return None,
         })
     }
 }

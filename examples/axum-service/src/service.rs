@@ -42,7 +42,13 @@ pub(super) fn main() -> ExitCode {
 async fn serve() -> Result<(), Box<dyn Error>> {
     let config = config()?;
     if std::env::var("MIGRATOR_MODE").is_ok_and(|mode| mode == ServiceMode::MigrateOnly.name()) {
-        // An init container, or a job: it is over when it has migrated.
+        // An init container, or a job: it is over when it has migrated, or is told to end. Then the statement that runs is ended.
+        tokio::spawn(async {
+            end().await;
+            if let Err(error) = DB.shutdown_async().await {
+                eprintln!("{error}");
+            }
+        });
         println!("{}", DB.init_async(config).await?);
         return Ok(());
     }

@@ -94,7 +94,8 @@ impl Company {
         let Some(Some(together)) = &self.answer else { return Ok(0) };
         let span = tracing::info_span!(target: "migrator", "migrator.together", migrations = travellers.len());
         let _in_message = span.enter();
-        run.wait.hook.emit(Event::Together { migrations: travellers.len(), step: at + 1, steps });
+        let name = travellers.first().map_or("", |(migration, _)| migration.name());
+        run.wait.hook.emit(Event::Together { name, migrations: travellers.len(), step: at + 1, steps });
         let mut records = run.writer.several::<C::Backend>(together);
         let message = message(run, travellers, together, &mut records);
         let failed = conn.batch_execute(&message).err();

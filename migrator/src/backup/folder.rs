@@ -60,7 +60,7 @@ impl Backups {
             let name = entry.file_name();
             let Some(name) = name.to_str().filter(|name| !name.starts_with('.')) else { continue };
             let Some(file) = name.strip_suffix(".manifest") else { continue };
-            match Manifest::of(self.folder.join(file)).and_then(|manifest| manifest.has_its_size().map(|()| manifest)) {
+            match Manifest::whole(self.folder.join(file)) {
                 Ok(manifest) => listing.backups.push(manifest),
                 Err(error) => listing.problems.push(error.message().to_owned()),
             }
@@ -75,8 +75,7 @@ impl Backups {
     /// # Errors
     /// As [`list`](Self::list), and when the URL cannot be read.
     pub fn newest(&self, database_url: &str) -> Result<Option<Manifest>, Error> {
-        let database = Place::parse(database_url)?.to_string();
-        Ok(self.list()?.backups.into_iter().rfind(|manifest| manifest.database == database))
+        newest(self.list()?.backups, database_url)
     }
 
     /// How old the newest backup of the database that this URL names is; `None` when there is none. Cheap enough for a probe.
@@ -149,6 +148,12 @@ impl Backups {
     }
 }
 
+/// The last of these, the oldest first, that is of the database that this URL names.
+fn newest(backups: Vec<Manifest>, database_url: &str) -> Result<Option<Manifest>, Error> {
+    let database = Place::parse(database_url)?.to_string();
+    Ok(backups.into_iter().rfind(|manifest| manifest.database == database))
+}
+
 /// The manifest goes first: what is left when it stops in between is no backup any more.
 fn delete(file: &Path) -> Result<(), Error> {
     let gone =
@@ -165,6 +170,18 @@ impl Manifest {
     pub fn age(&self) -> Option<Duration> {
         let made = humantime::parse_rfc3339(&self.created_at).ok()?;
         Some(SystemTime::now().duration_since(made).unwrap_or_default())
+    }
+
+    /// That of a backup, if it has the size that its manifest says.
+    pub(super) fn whole(file: impl AsRef<Path>) -> Result<Self, Error> {
+        let manifest = Self::of(file)?;
+        manifest.has_its_size()?;
+        Ok(manifest)
+    }
+
+    /// Its age, if it is of the database that this URL names.
+    pub(super) fn age_of(self, database_url: &str) -> Result<Option<Duration>, Error> {
+        Ok(newest(vec![self], database_url)?.and_then(|manifest| manifest.age()))
     }
 
     /// The folder of the backup.

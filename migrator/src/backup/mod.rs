@@ -155,7 +155,7 @@ impl Backup {
         let database = file.or(self.url.as_deref())?;
         match spot {
             Spot::Folder(folder) => Backups::in_folder(folder).age(database).ok()?,
-            Spot::File(file) => Manifest::of(file).ok()?.age(),
+            Spot::File(file) => Manifest::whole(file).ok()?.age_of(database).ok()?,
         }
     }
 

@@ -47,7 +47,7 @@ impl AtWork {
                 (self.step, self.steps) = (*step, *steps);
                 (false, format!("down: {name}"))
             }
-            Event::Together { migrations, step, steps } => {
+            Event::Together { migrations, step, steps, .. } => {
                 (self.step, self.steps) = (*step, *steps);
                 (false, format!("{step} to {} together", step + migrations - 1))
             }

@@ -93,7 +93,7 @@ pub(super) fn event(event: &Event<'_>) {
         }
         Event::Started { name, step, steps, .. } => note(&format!("applying {name} ({step} of {steps})")),
         Event::Reverting { name, step, steps, .. } => note(&format!("reverting {name} ({step} of {steps})")),
-        Event::Together { migrations, step, steps } => {
+        Event::Together { migrations, step, steps, .. } => {
             note(&format!("applying {step} to {} of {steps} together", step + migrations - 1));
         }
         Event::Reconnecting { error } => note(&format!("{error}: the connection is lost; connecting again")),

@@ -83,9 +83,9 @@ impl Serialize for HealthReport {
         let worst = if self.liveness.status == Outcome::Fail { &self.liveness } else { &self.readiness };
         Document {
             status: self.status,
-            version: self.service.version.as_deref(),
-            release_id: self.service.release.as_deref(),
-            service_id: self.service.name.as_deref(),
+            version: self.identity.version.as_deref(),
+            release_id: self.identity.release.as_deref(),
+            service_id: self.identity.name.as_deref(),
             output: &worst.message,
             checks: self.checks(),
         }
@@ -178,12 +178,7 @@ impl HealthReport {
                 more.push(("applied", Extra::Count(count(schema.applied))));
                 more.extend(schema.head.as_deref().map(|head| ("head", Extra::Text(head))));
                 more.push(("fingerprint", Extra::Text(&schema.fingerprint)));
-                let status = match schema.state {
-                    "up_to_date" => Outcome::Pass,
-                    "ahead" | "behind" => Outcome::Warn,
-                    _ => Outcome::Fail,
-                };
-                (schema.state, status)
+                (schema.state, schema.outcome())
             }
         };
         more.extend(self.fault.as_ref().map(|fault| ("error", Extra::Fault(fault))));

@@ -61,7 +61,7 @@ pub struct Health {
     subject: Arc<dyn Subject>,
     bound: Duration,
     details: Details,
-    service: Service,
+    identity: Identity,
 }
 
 /// Whether what is sent over the network has details: the words of the database, remedies, who holds the lock. They can name
@@ -78,7 +78,7 @@ pub enum Details {
 /// What a service says of itself.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
-pub struct Service {
+pub struct Identity {
     /// Its public version.
     pub version: Option<Arc<str>>,
     /// The release that runs.
@@ -147,7 +147,7 @@ type Read<T> = Arc<dyn Fn() -> T + Send + Sync>;
 
 impl Health {
     pub(crate) fn of(subject: Arc<dyn Subject>) -> Self {
-        Self { subject, bound: BOUND, details: Details::default(), service: Service::default() }
+        Self { subject, bound: BOUND, details: Details::default(), identity: Identity::default() }
     }
 
     /// How long an answer takes at most. Default: 2 seconds. What asks has to be more patient: Kubernetes' `timeoutSeconds` is 1 by
@@ -168,21 +168,21 @@ impl Health {
     /// What the report calls the service: `serviceId`. Default: nothing.
     #[must_use]
     pub fn service_id(mut self, id: impl Into<Arc<str>>) -> Self {
-        self.service.name = Some(id.into());
+        self.identity.name = Some(id.into());
         self
     }
 
     /// The release that runs: `releaseId`. Default: nothing.
     #[must_use]
     pub fn release_id(mut self, id: impl Into<Arc<str>>) -> Self {
-        self.service.release = Some(id.into());
+        self.identity.release = Some(id.into());
         self
     }
 
     /// The public version of the service: `version`. Default: nothing.
     #[must_use]
     pub fn version(mut self, version: impl Into<Arc<str>>) -> Self {
-        self.service.version = Some(version.into());
+        self.identity.version = Some(version.into());
         self
     }
 
@@ -290,7 +290,7 @@ impl Health {
     }
 
     fn put_together(&self, reading: Option<&Reading>, age: Option<&Option<Duration>>) -> HealthReport {
-        let report = HealthReport::of(&self.subject.stand(), reading, self.service.clone());
+        let report = HealthReport::of(&self.subject.stand(), reading, self.identity.clone());
         HealthReport { backup_age: age.copied().flatten(), ..report }
     }
 

@@ -28,7 +28,7 @@ pub struct StepProgress {
     /// How far it is.
     pub state: StepState,
     /// How long it took, or runs by now.
-    #[cfg_attr(feature = "serde", serde(rename = "duration_ms", serialize_with = "milliseconds"))]
+    #[cfg_attr(feature = "serde", serde(rename = "duration_ms", serialize_with = "crate::report::milliseconds"))]
     pub duration: Duration,
     /// Why it failed. A detail.
     pub error: Option<String>,
@@ -71,11 +71,6 @@ impl Progress {
         self.migrations.iter_mut().for_each(|step| step.error = None);
         self
     }
-}
-
-#[cfg(feature = "serde")]
-fn milliseconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// What an init tells, kept for whoever asks.

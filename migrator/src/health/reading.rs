@@ -144,8 +144,15 @@ pub(crate) fn migrations(
             }
             Ok(_) if is_ahead => Footing::Ahead,
             Ok(_) => Footing::UpToDate,
-            // A newer binary stopped half-way: nothing is applied before it goes on, and this one serves.
-            Err(error) if error.code() == "failed" && status.is_servable() => Footing::Behind,
+            // A newer binary stopped half-way: nothing is applied before it goes on, and this one serves. Where it stopped beyond the
+            // set, nothing of the set is missing.
+            Err(error) if error.code() == "failed" && status.is_servable() => {
+                if status.pending() > 0 {
+                    Footing::Behind
+                } else {
+                    Footing::Ahead
+                }
+            }
             Err(error) => Footing::Blocked(error.into()),
         },
     };

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use super::Service;
+use super::Identity;
 use super::reading::{Footing, Pool, Reading, Stand, Trouble};
 use super::verdict::{self, Outcome, Verdict};
 use super::worker::Worker;
@@ -57,7 +57,7 @@ pub struct HealthReport {
     /// When it was put together.
     pub at: SystemTime,
     /// What the service says of itself.
-    pub service: Service,
+    pub identity: Identity,
 }
 
 /// Where the migrations stand.
@@ -102,6 +102,15 @@ impl Schema {
         let super::Migrations { applied, pending, head, fingerprint, .. } = migrations.clone();
         Self { state, applied, pending, head, fingerprint: fingerprint.to_string() }
     }
+
+    /// How good that is.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self.state {
+            "up_to_date" => Outcome::Pass,
+            "ahead" | "behind" => Outcome::Warn,
+            _ => Outcome::Fail,
+        }
+    }
 }
 
 impl Fault {
@@ -112,7 +121,7 @@ impl Fault {
 }
 
 impl HealthReport {
-    pub(crate) fn of(stand: &Stand, reading: Option<&Reading>, service: Service) -> Self {
+    pub(crate) fn of(stand: &Stand, reading: Option<&Reading>, identity: Identity) -> Self {
         let readiness = verdict::readiness(stand, reading);
         let liveness = verdict::liveness(stand);
         let reading = reading.filter(|_| stand.asks());
@@ -148,7 +157,7 @@ impl HealthReport {
             fault,
             backup_age: None,
             at: SystemTime::now(),
-            service,
+            identity,
         }
     }
 
@@ -157,7 +166,7 @@ impl HealthReport {
         let pool = Some(Pool { size: 1, in_use: 1, idle: 0, waiting: 0 });
         let state = ProviderState::Ready;
         let stand = Stand { state, epoch: 0, was_ready: true, worker: Worker::None, pool };
-        Self { state: None, pool: None, ..Self::of(&stand, Some(reading), Service::default()) }
+        Self { state: None, pool: None, ..Self::of(&stand, Some(reading), Identity::default()) }
     }
 
     /// The same without what only whoever runs the service should see: the words of the database and its remedies, which can name

@@ -20,6 +20,9 @@ pub(super) struct Limits {
 
 const LIMITS: Limits = Limits { fresh: Duration::from_secs(1), stuck: Duration::from_secs(15), most: 3 };
 
+/// For how long nobody has to be woken whose bound is longer than any clock can tell.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Readings of one kind: at most one of them is under way, on a thread of its own; all who ask meanwhile get what it finds.
 pub(crate) struct Watch<T> {
     desk: Mutex<Desk<T>>,
@@ -32,9 +35,10 @@ struct Desk<T> {
     under_way: Vec<(u64, Instant)>,
     begun: u64,
     last: Option<Taken<T>>,
-    /// Whether a thread waits for the sake of those who cannot wait themselves.
+    /// Whether a thread looks at the time for those who cannot wait themselves.
     is_waited_for: bool,
-    wakers: Vec<Waker>,
+    /// Those who cannot, and until when each of them waits at most.
+    waiting: Vec<(Waker, Instant)>,
 }
 
 /// A reading that came back.
@@ -77,7 +81,7 @@ impl<T: Send + Sync + 'static> Watch<T> {
     }
 
     pub(super) fn with(limits: Limits) -> Self {
-        let desk = Desk { under_way: Vec::new(), begun: 0, last: None, is_waited_for: false, wakers: Vec::new() };
+        let desk = Desk { under_way: Vec::new(), begun: 0, last: None, is_waited_for: false, waiting: Vec::new() };
         Self { desk: Mutex::new(desk), changed: Condvar::new(), limits }
     }
 
@@ -111,29 +115,51 @@ impl<T: Send + Sync + 'static> Watch<T> {
         read: &Arc<dyn Fn() -> T + Send + Sync>,
     ) -> Poll<Option<Arc<T>>> {
         let mut desk = self.desk();
-        if let Turn::Answer(answer) = desk.turn(asker, Instant::now(), self.limits) {
-            return Poll::Ready(answer);
-        }
-        if !desk.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
-            desk.wakers.push(context.waker().clone());
-        }
+        let until = loop {
+            let now = Instant::now();
+            match desk.turn(asker, now, self.limits) {
+                Turn::Answer(answer) => return Poll::Ready(answer),
+                Turn::Begin if self.begin(&mut desk, asker.epoch, read).is_none() => return Poll::Ready(None),
+                Turn::Begin => {}
+                Turn::Wait(time) => break now + time.min(LONGEST),
+            }
+        };
         if !desk.is_waited_for {
-            // One thread waits for all of them, no longer than the one who came first wants to; who is left starts the next.
-            let (watch, read) = (Arc::clone(self), Arc::clone(read));
-            let wait = move || {
-                let _an_answer = watch.ask(asker, &read);
-                let mut desk = watch.desk();
-                desk.is_waited_for = false;
-                let wakers = std::mem::take(&mut desk.wakers);
-                drop(desk);
-                wakers.into_iter().for_each(Waker::wake);
-            };
-            if !start("migrator-wait", wait) {
+            // One thread looks at the time for all of them.
+            let watch = Arc::clone(self);
+            if !start("migrator-wait", move || watch.wait()) {
                 return Poll::Ready(None);
             }
             desk.is_waited_for = true;
         }
+        let is_first = desk.waiting.iter().all(|(_, others)| until < *others);
+        match desk.waiting.iter_mut().find(|(waker, _)| waker.will_wake(context.waker())) {
+            Some((_, earliest)) => *earliest = until.min(*earliest),
+            None => desk.waiting.push((context.waker().clone(), until)),
+        }
+        if is_first {
+            // The thread waits for somebody who has more time.
+            self.changed.notify_all();
+        }
         Poll::Pending
+    }
+
+    /// Wakes each of those who cannot wait themselves when its time is over, until nobody is left: whoever is told of a reading is
+    /// woken by that.
+    fn wait(&self) {
+        let mut desk = self.desk();
+        while let Some(first) = desk.waiting.iter().map(|(_, until)| *until).min() {
+            let now = Instant::now();
+            if now < first {
+                desk = self.changed.wait_timeout(desk, first - now).unwrap_or_else(PoisonError::into_inner).0;
+                continue;
+            }
+            let due: Vec<_> = desk.waiting.extract_if(.., |(_, until)| *until <= now).collect();
+            drop(desk);
+            due.into_iter().for_each(|(waker, _)| waker.wake());
+            desk = self.desk();
+        }
+        desk.is_waited_for = false;
     }
 
     /// Begins a reading; `None` when no thread is to be had.
@@ -208,7 +234,11 @@ struct Landing<'a, T: Send + Sync + 'static> {
 impl<T: Send + Sync + 'static> Drop for Landing<'_, T> {
     fn drop(&mut self) {
         let number = self.number;
-        self.watch.desk().under_way.retain(|(other, _)| *other != number);
+        let mut desk = self.watch.desk();
+        desk.under_way.retain(|(other, _)| *other != number);
+        let waiting = std::mem::take(&mut desk.waiting);
+        drop(desk);
         self.watch.changed.notify_all();
+        waiting.into_iter().for_each(|(waker, _)| waker.wake());
     }
 }

@@ -86,6 +86,7 @@ fn nobody_waits_longer_than_its_bound_and_a_late_answer_is_none() {
     let watch = Arc::new(Watch::with(limits(LONG, LONG)));
     let (slow, read, answer) = slow();
     assert_eq!(watch.ask(Asker::now(0, SHORT), &read), None);
+    until("the reading", || slow.begun.load(Ordering::SeqCst) == 1);
     // It is too late already: whoever comes now knows it without waiting.
     let start = Instant::now();
     (0..100).for_each(|_| assert_eq!(watch.ask(Asker::now(0, SHORT), &read), None));
@@ -110,9 +111,11 @@ fn a_stuck_reading_is_followed_by_two_more_and_never_by_a_third() {
     for _ in 0..10 {
         assert_eq!(watch.ask(Asker::now(0, SHORT), &read), None);
     }
-    assert_eq!(count.load(Ordering::SeqCst), 3);
+    until("three readings", || count.load(Ordering::SeqCst) >= 3);
     drop(held);
     until("their return", || watch.ask(Asker::now(0, LONG), &read).is_some());
+    // None of the ten was started that was only slow to begin.
+    assert_eq!(count.load(Ordering::SeqCst), 3);
 }
 
 #[test]
@@ -161,6 +164,22 @@ fn who_must_not_block_waits_for_the_same_reading_with_the_same_bound() {
     });
     assert_eq!(slow.begun.load(Ordering::SeqCst), 1);
     assert_eq!(block_on(watch.ask_async(Asker::now(1, SHORT), &read)), None, "a silent one is no answer");
-    assert_eq!(slow.begun.load(Ordering::SeqCst), 2);
+    until("its reading", || slow.begun.load(Ordering::SeqCst) == 2);
     drop(answer);
+}
+
+#[test]
+fn who_must_not_block_and_has_little_time_does_not_wait_for_who_has_more() {
+    let watch = Arc::new(Watch::with(limits(LONG, LONG)));
+    let (slow, read, answer) = slow();
+    thread::scope(|scope| {
+        let patient = scope.spawn(|| block_on(watch.ask_async(Asker::now(0, LONG), &read)).as_deref().copied());
+        until("the reading", || slow.begun.load(Ordering::SeqCst) == 1);
+        let start = Instant::now();
+        assert_eq!(block_on(watch.ask_async(Asker::now(0, SHORT), &read)), None);
+        assert!(start.elapsed() < LONG / 2 && !patient.is_finished(), "it waited for as long as the other one");
+        answer.send(7).expect("it is still waited for");
+        assert_eq!(patient.join().expect("no panic"), Some(7));
+    });
+    assert_eq!(slow.begun.load(Ordering::SeqCst), 1);
 }

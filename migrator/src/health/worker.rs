@@ -52,11 +52,11 @@ impl Pulse {
         *self.life() = Life::Until(Instant::now() + silence, silence);
     }
 
-    /// It did something, and goes on after this time.
+    /// It did something, and goes on after this time. Others beat for it too, while it sleeps: that does not shorten its sleep.
     pub(crate) fn beat(&self, pause: Duration) {
         let mut life = self.life();
-        if let Life::Until(_, silence) = *life {
-            *life = Life::Until(Instant::now() + pause + silence, silence);
+        if let Life::Until(moment, silence) = *life {
+            *life = Life::Until(moment.max(Instant::now() + pause + silence), silence);
         }
     }
 
@@ -77,5 +77,19 @@ impl Pulse {
 
     fn life(&self) -> MutexGuard<'_, Life> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sign_of_life_does_not_shorten_a_sleep() {
+        let pulse = Pulse::new();
+        pulse.begin(Duration::ZERO);
+        pulse.beat(Duration::from_secs(3600));
+        pulse.beat(Duration::ZERO);
+        assert_eq!(pulse.worker(), Worker::Alive);
     }
 }

@@ -11,7 +11,7 @@
 //! | `migrator_database_ahead` | gauge, 1 when the database is newer than the binary | |
 //! | `migrator_migrations_total` | counter | `result`: `applied`, `failed` |
 //! | `migrator_migration_duration_seconds` | histogram | |
-//! | `migrator_run_duration_seconds` | histogram | `result`: `applied`, `unchanged`, `failed` |
+//! | `migrator_run_duration_seconds` | histogram | `result`: `applied`, `reverted`, `unchanged`, `failed` |
 //! | `migrator_lock_wait_seconds` | histogram | |
 //! | `migrator_lock_lost_total` | counter | |
 //! | `migrator_retries_total` | counter | `class`: `busy`, `conflict`, `connection`, `seed` |
@@ -20,7 +20,7 @@
 //! | `migrator_seed_attempts_total` | counter | `seed`, `result`: `applied`, `retried`, `failed` |
 //! | `migrator_pool_connections` | gauge, when it was last asked for | `state`: `in_use`, `idle`, `waiting` |
 
-use std::sync::{Once, OnceLock};
+use std::sync::{Mutex, Once, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
@@ -106,7 +106,7 @@ pub(crate) fn event(event: &Event<'_>) {
         }
         Event::SeedEnded { name, outcome: SeedOutcome::Applied { .. } } => tried(name, "applied"),
         Event::SeedEnded { name, outcome: SeedOutcome::Failed { .. } } => tried(name, "failed"),
-        Event::State { from, to } => state(Some(from), to),
+        Event::State { to, .. } => state(to),
         _ => {}
     }
 }
@@ -120,11 +120,17 @@ fn tried(seed: &str, result: &'static str) {
     tell(count);
 }
 
-fn state(from: Option<&ProviderState>, to: &ProviderState) {
+/// All names each time: a scraper can have been told of a state that nobody leaves any more.
+fn state(to: &ProviderState) {
+    static TURN: Mutex<()> = Mutex::new(());
+    // A scraper's look and a change that come at the same time tell one after the other.
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     tell(|| {
-        from.iter().for_each(|from| gauge!("migrator_state", "state" => from.name()).set(0.0));
-        gauge!("migrator_state", "state" => to.name()).set(1.0);
+        for name in ProviderState::NAMES {
+            gauge!("migrator_state", "state" => name).set(f64::from(u8::from(name == to.name())));
+        }
     });
+    drop(turn);
     missing(if let ProviderState::Degraded { seeds, .. } = to { seeds } else { &[] });
 }
 
@@ -141,8 +147,9 @@ fn missing(seeds: &[MissingSeed]) {
 pub(crate) fn run(result: &Result<(), Error>, report: &Report, pending: Option<usize>) {
     let word = match result {
         Err(_) => "failed",
-        Ok(()) if report.applied().is_empty() => "unchanged",
-        Ok(()) => "applied",
+        Ok(()) if !report.applied().is_empty() => "applied",
+        Ok(()) if !report.reverted().is_empty() => "reverted",
+        Ok(()) => "unchanged",
     };
     tell(|| {
         histogram!("migrator_run_duration_seconds", "result" => word).record(report.duration());
@@ -174,7 +181,7 @@ pub(crate) fn migrations(applied: usize, pending: usize, is_ahead: bool) {
 /// Takes in where a provider stands, and what its seeds lack.
 #[cfg(feature = "http")]
 pub(crate) fn standing(now: &ProviderState, seeds: &[MissingSeed]) {
-    state(None, now);
+    state(now);
     missing(seeds);
 }
 
@@ -190,4 +197,53 @@ pub(crate) fn pool(in_use: u32, idle: u32, waiting: u32) {
 
 fn count(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the host's recorder has after this.
+    fn told(what: impl FnOnce()) -> String {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, what);
+        recorder.handle().render()
+    }
+
+    fn lines<'a>(text: &'a str, start: &str) -> Vec<&'a str> {
+        text.lines().filter(|line| line.starts_with(start)).collect()
+    }
+
+    #[test]
+    fn one_state_is_that_of_the_provider_whatever_was_told_before() {
+        let text = told(|| {
+            state(&ProviderState::Verifying);
+            event(&Event::State { from: &ProviderState::Starting, to: &ProviderState::Ready });
+        });
+        let those: Vec<&str> =
+            lines(&text, "migrator_state{").into_iter().filter(|line| line.ends_with(" 1")).collect();
+        assert_eq!(those, [r#"migrator_state{state="ready"} 1"#], "{text}");
+    }
+
+    #[cfg(feature = "bundled")]
+    #[test]
+    fn what_a_part_of_the_set_leaves_is_pending_and_a_revert_is_one() {
+        use crate::{Migrator, Target};
+        use diesel::Connection;
+
+        let folder = tempfile::tempdir().expect("make a folder");
+        for name in ["01_a", "02_b", "03_c", "04_d", "05_e"] {
+            let (path, table) = (folder.path().join(name), &name[3..]);
+            std::fs::create_dir(&path).expect("make a folder");
+            std::fs::write(path.join("up.sql"), format!("CREATE TABLE {table} (id INTEGER);")).expect("write");
+            std::fs::write(path.join("down.sql"), format!("DROP TABLE {table};")).expect("write");
+        }
+        let set = crate::MigrationSet::from_path(folder.path()).expect("it is sound");
+        let mut conn = diesel::SqliteConnection::establish(":memory:").expect("open");
+        let text = told(|| drop(Migrator::new(&set).run_to(&mut conn, Target::Steps(2)).expect("it runs")));
+        assert_eq!(lines(&text, "migrator_migrations_pending"), ["migrator_migrations_pending 3"], "{text}");
+        assert_eq!(lines(&text, "migrator_migrations_applied"), ["migrator_migrations_applied 2"], "{text}");
+        let text = told(|| drop(Migrator::new(&set).revert(&mut conn, Target::Steps(1)).expect("it reverts")));
+        assert!(text.contains(r#"result="reverted""#) && !text.contains(r#"result="unchanged""#), "{text}");
+    }
 }

@@ -71,7 +71,13 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let result = self.come_to(conn, goal, &mut report);
         let result = result.or_else(|error| self.go_on(conn, goal, &mut report, error));
         report.duration = start.elapsed();
-        metrics::run(&result, &report, matches!(goal, Goal::Apply(Target::Latest)).then_some(0));
+        let pending = match goal {
+            Goal::Apply(Target::Latest) => Some(0),
+            // It stopped before the end of the set.
+            Goal::Apply(_) => Some(self.set.len().saturating_sub(report.skipped + report.applied.len())),
+            Goal::Revert(_) | Goal::Redo => None,
+        };
+        metrics::run(&result, &report, pending);
         match result {
             Ok(()) => Ok(report),
             Err(error) if report.run_id.is_empty() => Err(error),

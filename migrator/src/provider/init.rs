@@ -317,7 +317,10 @@ fn seeds_missing(names: &[&str]) -> Error {
 fn step(event: &Event<'_>, start: Instant) -> Option<Move> {
     Some(match *event {
         Event::Waiting { holder, .. } => Move::LockIsHeld { holder: holder.map(str::to_owned), at: start.elapsed() },
-        Event::Started { name, step, steps, .. } => Move::Migrate { step, steps, name: name.to_owned() },
+        Event::Locked { .. } => Move::Locked,
+        Event::Together { name, step, steps, .. } | Event::Started { name, step, steps, .. } => {
+            Move::Migrate { step, steps, name: name.to_owned() }
+        }
         Event::Statement { number, .. } => Move::Statement { number },
         Event::SeedStarted { name, attempt } => Move::Seed { seed: name.to_owned(), attempt },
         Event::SeedRetrying { name, attempt, .. } => Move::Seed { seed: name.to_owned(), attempt },

@@ -38,6 +38,7 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => (1..3_u32, at.clone()).prop_map(|(attempt, next)| Move::DatabaseIsDown { attempt, next }),
         1 => Just(Move::Connected),
         1 => (any::<bool>(), at.clone()).prop_map(|(known, at)| Move::LockIsHeld { holder: known.then(|| "x".to_owned()), at }),
+        1 => Just(Move::Locked),
         1 => (0..3_usize, at).prop_map(|(pending, at)| Move::MigrationsAreMissing { pending, at }),
         1 => (1..3_usize).prop_map(|step| Move::Migrate { step, steps: 2, name: "m".to_owned() }),
         1 => (1..3_usize).prop_map(|number| Move::Statement { number }),
@@ -106,6 +107,8 @@ proptest! {
                 prop_assert!(verified);
             }
             prop_assert!(!(next.is_initialized() && next.is_in_flight()));
+            prop_assert!(ProviderState::NAMES.contains(&next.name()));
+            prop_assert!(step != Move::Locked || before.name() == "waiting_for_lock", "it takes {before:?} back");
             verified = verified && next.is_initialized() || next == ProviderState::Verifying;
             if let (ProviderState::Ready | ProviderState::Ahead, Move::Serve { seeds, .. }) = (&next, &step) {
                 prop_assert!(seeds.is_empty(), "a service that lacks something is not ready");

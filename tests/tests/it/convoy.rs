@@ -61,7 +61,7 @@ fn tells_of_a_message_and_of_what_took() {
     migrator.run(&mut database.connect()).expect("run");
     let events = events.take();
     assert_eq!(words(&events)[..3], ["Locked", "Planned", "Together"], "{events:#?}");
-    assert_eq!(events[2], "Together { migrations: 6, step: 1, steps: 6 }");
+    assert_eq!(events[2], r#"Together { name: "01_t1", migrations: 6, step: 1, steps: 6 }"#);
     assert!(events[3..].iter().all(|event| event.starts_with("Applied ")) && events.len() == 9, "{events:#?}");
 }
 

@@ -25,15 +25,14 @@ pub(super) fn of(report: &HealthReport) -> Vec<Check<'_>> {
         Some(latency) => {
             check("Database", Tone::Good, format!("answers in {:.1} ms", latency.as_secs_f64() * 1000.0), None)
         }
-        None if report.pool.is_some() => check("Database", Tone::Bad, "does not answer".to_owned(), None),
+        None if report.pool.is_some() => {
+            let (tone, word) = unread(report.readiness.code);
+            check("Database", tone, word.to_owned(), None)
+        }
         None => check("Database", Tone::Calm, "is not asked".to_owned(), None),
     });
     if let Some(schema) = &report.schema {
-        let tone = match schema.state {
-            "up_to_date" => Tone::Good,
-            "ahead" => Tone::Warn,
-            _ => Tone::Bad,
-        };
+        let tone = Tone::of(schema.outcome());
         let head = schema.head.as_ref().map(|head| format!("the last one is {head}"));
         checks
             .push(Check { digest: Some(&schema.fingerprint), ..check("Migrations", tone, spaced(schema.state), head) });
@@ -57,4 +56,14 @@ pub(super) fn of(report: &HealthReport) -> Vec<Check<'_>> {
         checks.push(check("Last backup", Tone::Good, format!("{} ago", coarse(age)), None));
     }
     checks
+}
+
+/// What is said of a database of which nothing was read, by the reason.
+fn unread(code: &str) -> (Tone, &'static str) {
+    match code {
+        "database_timeout" | "database_unavailable" | "connection_lost" => (Tone::Bad, "does not answer"),
+        "pool_exhausted" => (Tone::Warn, "not asked, the pool is used up"),
+        // It can have answered: a role that may not read, a table that is gone.
+        _ => (Tone::Bad, "could not be read"),
+    }
 }

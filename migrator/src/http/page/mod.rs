@@ -62,7 +62,7 @@ struct Migrations<'a> {
 
 impl Page<'_> {
     fn service(&self) -> &str {
-        self.report.service.name.as_deref().unwrap_or("Database")
+        self.report.identity.name.as_deref().unwrap_or("Database")
     }
 }
 

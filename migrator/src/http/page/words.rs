@@ -71,6 +71,9 @@ pub(super) fn headline(report: &HealthReport) -> &'static str {
         Some(ProviderState::Verifying) => "Verifying",
         Some(ProviderState::Failed { .. }) => "Failed",
         Some(ProviderState::ShutDown) => "Shut down",
+        // A state that serves has a worker, and only a restart brings that back.
+        _ if !report.liveness.is_positive() && report.readiness.is_positive() => "Ready, and needs a restart",
+        _ if !report.liveness.is_positive() => "Not ready, and needs a restart",
         _ => match (report.readiness.status, report.readiness.code) {
             (Outcome::Pass, _) => "Ready",
             (Outcome::Warn, "ahead") => "Ready, and ahead",
@@ -93,6 +96,7 @@ pub(super) fn message(report: &HealthReport) -> String {
         Some(ProviderState::Migrating { name, statement: 0, .. }) => format!("{name} begins"),
         Some(ProviderState::Migrating { name, statement, .. }) => format!("statement {statement} of {name}"),
         Some(ProviderState::Seeding { seed, attempt }) => format!("{seed}, try {attempt}"),
+        _ if !report.liveness.is_positive() => report.liveness.message.clone(),
         _ => report.readiness.message.clone(),
     };
     sentence(&text)

@@ -85,6 +85,24 @@ fn a_job_migrates_and_ends_and_its_followers_wait_for_it() {
     assert!(follower.terminate().0);
 }
 
+#[test]
+fn a_job_that_is_told_to_end_ends_its_statement_and_records_it() {
+    let database = servers::postgres().fresh();
+    let mut holder = held(&database);
+    let job = Service::of(&[POSTGRES], database.url(), &[("MIGRATOR_MODE", "migrate-only")]);
+    let waiting = "SELECT count(*)::text AS value FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = 'relation'";
+    wait::until("the statement that waits", || (database.texts(waiting) == ["1"]).then_some(()));
+    let (ended, said) = job.terminate();
+    assert!(!ended && said.last().is_some_and(|status| status.contains("exit status: 1")), "{said:#?}");
+    assert_eq!(database.texts(waiting), ["0"], "nobody waits for it any more");
+    let recorded = "SELECT count(*)::text AS value FROM __migrator_history h WHERE h::text LIKE '%interrupted%'";
+    assert_eq!(database.texts(recorded), ["1"], "{said:#?}");
+    holder.batch_execute("COMMIT").expect("let it go on");
+    let (ended, said) = Service::of(&[POSTGRES], database.url(), &[("MIGRATOR_MODE", "migrate-only")]).end();
+    assert!(ended, "the next one goes on: {said:#?}");
+}
+
 /// A database of the release before, whose table somebody keeps from being changed.
 fn held(database: &servers::FreshDatabase<diesel::pg::Pg>) -> diesel::PgConnection {
     let mut holder = database.connect();

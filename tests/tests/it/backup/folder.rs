@@ -4,11 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use migrator::backup::{Backups, Manifest, Restore};
+use migrator::Config;
+use migrator::backup::{Backup, Backups, Manifest, Restore};
 use migrator_tests::Database;
 
 use super::{Case, assert_whole};
-use crate::dialects::{Sqlite, Subject, history, tables};
+use crate::dialects::{Sqlite, Subject, applies, history, tables};
 
 on_each_dialect!(damage_is_found_and_not_restored);
 
@@ -134,4 +135,26 @@ fn pruning_never_deletes_the_only_one_that_is_whole() {
     let gone = backups.prune(1, None).expect("prune");
     assert_eq!(files(&gone), [&mine[1].file], "the oldest is the only one that is whole");
     Restore::of(&mine[0].file).into(case.database.url()).unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// The report of a service whose backup is one file says nothing of one that is damaged, or of another database.
+#[test]
+fn the_age_of_a_file_is_that_of_a_whole_backup_of_this_database() {
+    let case = Case::<Sqlite>::new();
+    let file = case.backups.path().join("before.sqlite");
+    case.run(Backup::to_file(&file).url(case.database.url())).unwrap_or_else(|error| panic!("{error}"));
+    let age = |database: &<Sqlite as Subject>::Database| {
+        let backup = Backup::to_file(&file);
+        let provider = crate::provider::provider::<diesel::SqliteConnection>(&case.folder.set());
+        let config = Config::new(database.url()).migrator(move |migrator| migrator.backup_before(backup.clone()));
+        // On the other one it is refused, as the file is there; afterwards nothing is left to back up.
+        applies::<Sqlite>(database, &case.folder.set());
+        provider.init(config).unwrap_or_else(|error| panic!("{error}"));
+        provider.health().report().backup_age
+    };
+    assert!(age(&case.database).is_some());
+    assert_eq!(age(&Sqlite::fresh()), None, "it is of another database");
+    let cut = fs::read(&file).expect("read")[1..].to_vec();
+    fs::write(&file, cut).expect("write");
+    assert_eq!(age(&case.database), None, "it is not whole");
 }

@@ -128,6 +128,8 @@ fn a_worker_that_died_is_not_alive_until_another_one_works() {
     let health = provider.health();
     let verdict = wait::until("its death", || Some(health.liveness()).filter(|verdict| !verdict.is_positive()));
     assert_eq!((verdict.code, verdict.http_status()), ("worker_died", 503));
+    let page = migrator::http::answer(&health, "/status").into_body();
+    assert!(page.contains("needs a restart") && page.contains("The worker for background seeds panicked"), "{page}");
     assert_eq!((health.report().http_status(), health.readiness().http_status()), (503, 200));
     PANICS.store(false, Ordering::SeqCst);
     provider.retry_seeding().unwrap_or_else(|error| panic!("{error}"));

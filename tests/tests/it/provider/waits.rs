@@ -6,12 +6,12 @@ use std::time::Duration;
 use diesel::connection::{LoadConnection, SimpleConnection};
 use diesel::r2d2::R2D2Connection;
 use diesel::{MysqlConnection, PgConnection};
-use migrator::{Config, Dialect, Event, ProviderState};
+use migrator::{Config, Dialect, Event, Migrator, ProviderState};
 use migrator_tests::Database;
 use migrator_tests::servers::{self, Kind, Mariadb, Options, Postgres, Server, Stop};
 
-use super::{States, provider};
-use crate::dialects::{as_role, history};
+use super::{Gate, States, provider};
+use crate::dialects::{Subject, as_role, history};
 use crate::folder::Folder;
 
 #[test]
@@ -22,6 +22,34 @@ fn postgres_starts_after_the_service() {
 #[test]
 fn mariadb_starts_after_the_service() {
     starts_after_the_service(Mariadb::start(Options::default()));
+}
+
+#[test]
+fn a_wait_for_the_lock_is_over_when_it_is_held() {
+    let (database, set) = (crate::dialects::Postgres::fresh(), Folder::of_tables(8).set());
+    let (held, done) = (Gate::default(), Gate::default());
+    thread::scope(|scope| {
+        let (mine, theirs) = (held.clone(), done.clone());
+        let one = Folder::of_tables(1).set();
+        let holder = Migrator::new(&one).on_event(move |event| {
+            if matches!(event, Event::Locked { .. }) {
+                mine.open();
+                theirs.pass();
+            }
+        });
+        let mut conn = database.connect();
+        let holder = scope.spawn(move || holder.run(&mut conn));
+        held.pass();
+        let provider = provider::<PgConnection>(&set);
+        let (config, states) = States::of(Config::new(database.url()), |_| {});
+        let init = scope.spawn(move || provider.init(config));
+        states.until("the wait", |state| matches!(state, ProviderState::WaitingForLock { .. }));
+        done.open();
+        holder.join().expect("no panic").unwrap_or_else(|error| panic!("{error}"));
+        init.join().expect("no panic").unwrap_or_else(|error| panic!("{error}"));
+        let told = ["starting", "waiting_for_lock", "starting", "migrating", "verifying", "ready"];
+        assert_eq!(states.names(), told, "it is told also of those that travel together");
+    });
 }
 
 fn starts_after_the_service<K>(mut server: Server<K>)
