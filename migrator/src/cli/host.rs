@@ -30,7 +30,7 @@ pub(super) trait Host {
 pub(super) enum Purpose {
     /// Nothing is written; not even an empty SQLite file is made.
     Read,
-    /// Nothing stays of what is written, and a signal waits for that; not even an empty SQLite file is made.
+    /// Nothing stays of what is written, and a signal waits for that. A SQLite file that is missing is an error.
     Examine,
     /// The database may be changed.
     Write,
@@ -51,7 +51,12 @@ pub(super) trait Verb {
         C: LoadConnection<Backend: Dialect> + Send + 'static,
     {
         match self.purpose() {
-            Purpose::Read | Purpose::Examine if is_missing(url) => Url::parse(":memory:")?.establish(),
+            Purpose::Read if is_missing(url) => Url::parse(":memory:")?.establish(),
+            // What is examined or copied must be there: another one would pass in its place.
+            Purpose::Examine if is_missing(url) => {
+                let message = format!("{url} is not there");
+                Err(Error::new("database_unavailable", message, "correct the path; migrator run makes it"))
+            }
             _ => url.establish(),
         }
     }

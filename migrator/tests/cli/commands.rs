@@ -575,7 +575,7 @@ fn mariadb_is_set_up_marked_and_reset() {
 /// Sound; with something to say; with something that fails; and where something cannot be looked at.
 fn is_examined(database: &impl Database) {
     let (project, url) = (Project::new(&[FIRST]), database.url());
-    // A SQLite file that is not there is not made to be looked at.
+    // Of SQLite it is made by the first who connects.
     database.execute("SELECT 1");
     let doctor = project.migrator(url, &["doctor", "--env", "staging", "--json"]).exits(0).json();
     let verdict = |document: &Value, name: &str| {
@@ -612,6 +612,19 @@ fn is_examined(database: &impl Database) {
 #[test]
 fn sqlite_is_examined() {
     is_examined(&sqlite::fresh());
+}
+
+/// A check before a deployment that looks at a wrong path must not pass.
+#[test]
+fn a_file_that_is_missing_is_no_sound_database() {
+    let project = Project::new(&[FIRST]);
+    for command in ["doctor", "deploy-check"] {
+        let document = project.migrator("sqlite:wrong.db", &[command, "--json"]).exits(1).json();
+        assert_eq!(document["error"]["code"], "database_unavailable", "{document}");
+        let refused = project.migrator("sqlite:wrong.db", &[command]).exits(1).err();
+        assert!(refused.contains("wrong.db is not there") && refused.contains("migrator run"), "{refused}");
+    }
+    assert!(!project.path().join("wrong.db").exists());
 }
 
 #[test]
