@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::global::Global;
 use super::host::{On, Purpose, Verb};
-use super::{FINDINGS, ask, output};
+use super::{FINDINGS, ask, output, signals};
 use crate::backup::{Backup, Backups, Listing, Manifest, Restore};
 use crate::url::Url;
 use crate::{Dialect, Error, Policy};
@@ -79,7 +79,7 @@ pub(super) struct Programs {
 
 impl Verb for &BackupArgs {
     fn purpose(&self) -> Purpose {
-        Purpose::Read
+        Purpose::Examine
     }
 
     fn call<C>(self, mut on: On<'_, C>) -> Result<ExitCode, Error>
@@ -153,7 +153,10 @@ impl RestoreArgs {
         if !global.quiet {
             output::note(&format!("database: {url}"));
         }
+        // Between the DROP DATABASE of MySQL and the end of the load there is no database that is whole.
+        let working = signals::finishing();
         let restored = ask::name(global, restore)?;
+        drop(working);
         if global.json {
             output::json(&json!({ "restored": restored }));
         } else {

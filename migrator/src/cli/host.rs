@@ -30,7 +30,7 @@ pub(super) trait Host {
 pub(super) enum Purpose {
     /// Nothing is written; not even an empty SQLite file is made.
     Read,
-    /// Nothing stays of what is written, and a signal waits for that. A SQLite file that is missing is an error.
+    /// Nothing stays in the database of what is written, and a signal waits until all is put away. A SQLite file that is missing is an error.
     Examine,
     /// The database may be changed.
     Write,

@@ -53,7 +53,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let asked_for = !error.use_stderr();
-            if !asked_for && std::env::args().any(|arg| arg == "--json") {
+            if !asked_for && std::env::args_os().any(|arg| arg == "--json") {
                 let message = error.to_string();
                 let message = message.lines().next().unwrap_or("").trim_start_matches("error: ");
                 output::json(&output::refusal(&Error::new("usage", message, "migrator --help lists the commands")));
