@@ -76,6 +76,18 @@ fn what_is_to_be_typed_next_is_this_program_s() {
     assert!(unknown["error"]["help"].as_str().is_some_and(|help| help.contains("notes db status")), "{unknown}");
 }
 
+/// 2 means findings, and a pipeline goes by it.
+#[test]
+fn what_is_typed_wrongly_is_no_finding() {
+    let folder = Folder::new();
+    let wrong = folder.notes(&["db", "stats"], 1);
+    assert!(wrong.err.contains("unrecognized subcommand 'stats'"), "{}", wrong.err);
+    let wrong = folder.notes(&["db", "status", "--jsn", "--json"], 1).json();
+    assert_eq!(wrong["error"]["code"], "usage", "{wrong}");
+    assert!(wrong["error"]["help"].as_str().is_some_and(|help| help.starts_with("notes --help")), "{wrong}");
+    folder.notes(&["--help"], 0);
+}
+
 #[test]
 fn a_directory_is_only_for_who_writes_migrations() {
     let folder = Folder::new();

@@ -48,20 +48,7 @@ struct CompletionsArgs {
 
 /// Reads the arguments of the tool `migrator`, does what they say, and returns the exit code.
 pub fn main() -> ExitCode {
-    // clap would end with 2, which here means findings.
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            let asked_for = !error.use_stderr();
-            if !asked_for && std::env::args_os().any(|arg| arg == "--json") {
-                let message = error.to_string();
-                let message = message.lines().next().unwrap_or("").trim_start_matches("error: ");
-                output::json(&output::refusal(&Error::new("usage", message, "migrator --help lists the commands")));
-            }
-            let _nobody_reads_it = error.print();
-            return if asked_for { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-        }
-    };
+    let cli = super::parse::<Cli>();
     signals::watch();
     match &cli.command {
         ToolCommand::Shared(command) => {

@@ -614,6 +614,17 @@ fn sqlite_is_examined() {
     is_examined(&sqlite::fresh());
 }
 
+#[test]
+fn an_argument_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let project = Project::new(&[]);
+    let mut command = project.command(&["status"]);
+    let output = command.arg(std::ffi::OsStr::from_bytes(b"\xff")).output().expect("the tool can be started");
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.starts_with("error: ") && !err.contains("panicked"), "{err}");
+}
+
 /// A check before a deployment that looks at a wrong path must not pass.
 #[test]
 fn a_file_that_is_missing_is_no_sound_database() {
