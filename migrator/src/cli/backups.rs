@@ -160,7 +160,7 @@ impl RestoreArgs {
         if global.json {
             output::json(&json!({ "restored": restored }));
         } else {
-            output::answer(&restored);
+            output::answer(&output::as_called(&restored.to_string()));
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -52,7 +52,7 @@ pub(super) fn note(text: &str) {
 /// Prints what is worth a second look.
 pub(super) fn warning(text: &str) {
     let yellow = Style::new().fg_color(Some(AnsiColor::Yellow.into())).bold();
-    note(&format!("{yellow}warning{yellow:#}: {text}"));
+    note(&format!("{yellow}warning{yellow:#}: {}", as_called(text)));
 }
 
 /// Prints a question, behind which the answer is typed.
@@ -60,9 +60,25 @@ pub(super) fn ask(question: &str) {
     let _reader_gone = write!(std::io::stderr(), "{question}");
 }
 
-/// Prints one JSON document.
+/// Prints one JSON document. What is to be typed next is this program's in it, too.
 pub(super) fn json(document: &Value) {
+    let mut document = document.clone();
+    if CALLED.get().is_some() {
+        call_in(&mut document, false);
+    }
     answer(&format_args!("{document:#}"));
+}
+
+/// `is_help`: whether it is text of ours, in which commands are named.
+fn call_in(value: &mut Value, is_help: bool) {
+    match value {
+        Value::String(text) if is_help => *text = as_called(text).into_owned(),
+        Value::Array(values) => values.iter_mut().for_each(|value| call_in(value, is_help)),
+        Value::Object(members) => members.iter_mut().for_each(|(name, value)| {
+            call_in(value, matches!(name.as_str(), "help" | "remedy" | "warnings"));
+        }),
+        _ => {}
+    }
 }
 
 /// Ends a command: an error is printed, and the exit code returned.
@@ -150,6 +166,6 @@ fn error_json(error: &Error) -> Value {
             Some(words) => format!("{}: {words}", error.message()),
             None => error.message().to_owned(),
         },
-        "help": as_called(error.remedy()),
+        "help": error.remedy(),
     })
 }
