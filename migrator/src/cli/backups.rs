@@ -9,7 +9,7 @@ use diesel::connection::LoadConnection;
 use serde_json::json;
 
 use super::global::Global;
-use super::host::{On, Purpose, Verb};
+use super::host::{On, Purpose, Reading, Verb};
 use super::{FINDINGS, ask, output, signals};
 use crate::backup::{Backup, Backups, Listing, Manifest, Restore};
 use crate::url::Url;
@@ -80,6 +80,11 @@ pub(super) struct Programs {
 impl Verb for &BackupArgs {
     fn purpose(&self) -> Purpose {
         Purpose::Examine
+    }
+
+    /// Who finds a migration edited may well want a copy first.
+    fn reads_the_set(&self) -> Reading {
+        Reading::Wanted
     }
 
     fn call<C>(self, mut on: On<'_, C>) -> Result<ExitCode, Error>

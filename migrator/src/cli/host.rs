@@ -38,12 +38,22 @@ pub(super) enum Purpose {
     Make,
 }
 
+/// How a verb looks at the migrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Nothing is done with a directory that has a fault.
+    Needed,
+    /// It is done without them where the directory has a fault.
+    Wanted,
+    Not,
+}
+
 /// Something to do on a database, whatever database it is.
 pub(super) trait Verb {
     fn purpose(&self) -> Purpose;
-    /// Whether it looks at the migrations at all.
-    fn reads_the_set(&self) -> bool {
-        true
+    /// How it looks at the migrations.
+    fn reads_the_set(&self) -> Reading {
+        Reading::Needed
     }
     /// Connects. What only reads makes no file.
     fn connect<C>(&self, url: &Url) -> Result<C, Error>

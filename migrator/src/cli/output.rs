@@ -153,19 +153,11 @@ pub(super) fn run(report: Option<&Report>, error: Option<&Error>) -> Value {
     })
 }
 
+/// As the library serializes it; the message has the database's words behind it.
 fn error_json(error: &Error) -> Value {
-    let place = error.place();
-    json!({
-        "code": error.code(),
-        "version": error.version(),
-        "file": place.map(|place| place.file.as_str()),
-        "line": place.map(|place| place.line),
-        "column": place.map(|place| place.column),
-        "statement": place.map(|place| place.statement.as_str()),
-        "message": match error.database_words() {
-            Some(words) => format!("{}: {words}", error.message()),
-            None => error.message().to_owned(),
-        },
-        "help": error.remedy(),
-    })
+    let mut document = json!(error);
+    if let Some(words) = error.database_words() {
+        document["message"] = format!("{}: {words}", error.message()).into();
+    }
+    document
 }

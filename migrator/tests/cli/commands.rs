@@ -614,6 +614,23 @@ fn sqlite_is_examined() {
     is_examined(&sqlite::fresh());
 }
 
+/// The moment at which an operator wants one.
+#[test]
+fn a_backup_is_made_though_a_sealed_migration_was_edited() {
+    let (project, url) = (Project::new(&[FIRST]), "sqlite:app.db");
+    project.migrator(url, &["run"]).exits(0);
+    project.migrator(url, &["seal"]).exits(0);
+    let head =
+        |file| project.migrator(url, &["backup", "--out", file, "--json"]).exits(0).json()["backup"]["head"].take();
+    let before = head("before");
+    assert_eq!(before, "20240101000000");
+    project.write(FIRST.0, "CREATE TABLE users (id INTEGER PRIMARY KEY, more INTEGER);");
+    project.migrator(url, &["run"]).exits(1);
+    assert_eq!(head("after"), before);
+    let told = project.migrator(url, &["backup", "--out", "again"]).exits(0).err();
+    assert!(told.contains("warning") && told.contains("without the migrations"), "{told}");
+}
+
 #[test]
 fn an_argument_that_is_no_text_is_refused() {
     use std::os::unix::ffi::OsStrExt;
