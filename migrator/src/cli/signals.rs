@@ -30,7 +30,10 @@ pub(super) fn working(end: impl FnOnce() + Send + 'static) -> Working {
 
 /// Work begins of which half would be worse than all: the first signal lets it come to its end.
 pub(super) fn finishing() -> Working {
-    *work() = Some(("interrupted: what runs must not stop half-way, and goes on to its end; once more, and nobody waits for it", Box::new(|| ())));
+    *work() = Some((
+        "interrupted: what runs must not stop half-way, and goes on to its end; once more, and nobody waits for it",
+        Box::new(|| ()),
+    ));
     Working(())
 }
 
