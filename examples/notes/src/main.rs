@@ -53,7 +53,7 @@ enum Notes {
 }
 
 fn main() -> ExitCode {
-    match Notes::parse() {
+    match cli::parse::<Notes>() {
         Notes::List => list(),
         Notes::Db(db) => cli::Embedded::new(&MIGRATIONS).seeds(SEEDS).default_url("notes.db").answer(&db),
     }

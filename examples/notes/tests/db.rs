@@ -77,6 +77,33 @@ fn what_is_to_be_typed_next_is_this_program_s() {
 }
 
 #[test]
+fn what_a_check_wants_typed_is_this_program_s() {
+    let folder = Folder::new();
+    folder.notes(&["db", "run"], 0);
+    let check = folder.notes(&["db", "deploy-check"], 0).out;
+    assert!(check.contains("next: notes db backup") && !check.contains("migrator "), "{check}");
+    let check = folder.notes(&["db", "deploy-check", "--json"], 0).json();
+    let helps: Vec<&str> =
+        check["checks"].as_array().expect("a list").iter().filter_map(|check| check["help"].as_str()).collect();
+    assert!(helps.iter().any(|help| help.starts_with("notes db backup")), "{check}");
+    assert!(helps.iter().all(|help| !help.contains("migrator ")), "{check}");
+    let doctor = folder.notes(&["db", "doctor"], 0).out;
+    assert!(doctor.contains("`notes db mark ENV`"), "{doctor}");
+}
+
+/// 2 means findings, and a pipeline goes by it.
+#[test]
+fn what_is_typed_wrongly_is_no_finding() {
+    let folder = Folder::new();
+    let wrong = folder.notes(&["db", "stats"], 1);
+    assert!(wrong.err.contains("unrecognized subcommand 'stats'"), "{}", wrong.err);
+    let wrong = folder.notes(&["db", "status", "--jsn", "--json"], 1).json();
+    assert_eq!(wrong["error"]["code"], "usage", "{wrong}");
+    assert!(wrong["error"]["help"].as_str().is_some_and(|help| help.starts_with("notes --help")), "{wrong}");
+    folder.notes(&["--help"], 0);
+}
+
+#[test]
 fn a_directory_is_only_for_who_writes_migrations() {
     let folder = Folder::new();
     let refused = folder.notes(&["db", "run", "--dir", "migrations"], 1);

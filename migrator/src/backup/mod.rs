@@ -70,6 +70,7 @@ use crate::dialect::{Dialect, Facts, LockKey, refused as database_refused};
 use crate::error::Error;
 use crate::event::{Event, Hook};
 use crate::history::{self, Home};
+use crate::lock::Wait;
 use crate::record::{History, Standing as Past};
 
 #[cfg(not(feature = "mysql"))]
@@ -184,11 +185,12 @@ pub(crate) fn make<C>(
     facts: &Facts,
     key: &LockKey,
     history: Option<&History>,
-    hook: &Hook,
+    wait: &Wait,
 ) -> Result<String, Error>
 where
     C: LoadConnection<Backend: Dialect>,
 {
+    let Wait { hook, interrupt, .. } = wait;
     let spot = match &backup.how {
         How::Copy(spot) => spot,
         How::Call(call) => return called(&**call, &facts.database, hook),
@@ -216,6 +218,7 @@ where
     // A connection that says nothing for long is cut by a firewall, or by `idle_session_timeout`, and with it goes the lock.
     let mut spoken = Instant::now();
     let mut awake = || {
+        interrupt.check()?;
         if spoken.elapsed() > Duration::from_secs(1) {
             spoken = Instant::now();
             C::Backend::rows(conn, "SELECT '1'")
@@ -223,7 +226,9 @@ where
         }
         Ok(())
     };
-    let manifest = write(&source, spot, hook, &mut awake)?;
+    let made = write(&source, spot, hook, &mut awake);
+    // The program that copied was ended, here or by the same Ctrl-C, and what it says of that is not why.
+    let manifest = made.map_err(|error| interrupt.check().err().unwrap_or(error))?;
     Ok(manifest.file.display().to_string())
 }
 

@@ -221,6 +221,9 @@ impl Bringing<'_> {
         let mut backup = std::fs::File::open(&self.manifest.file).map_err(words)?;
         // Both ends have one position in the file.
         command.stdin(backup.try_clone().map_err(words)?);
+        // Ctrl-C goes to everybody of a group, and would end the program half-way through the load.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         (self.told)(0);
         super::program::run(command, None, &mut |_| {
             let read = backup.stream_position().unwrap_or(0).min(self.manifest.bytes);

@@ -9,8 +9,8 @@ use diesel::connection::LoadConnection;
 use serde_json::json;
 
 use super::global::Global;
-use super::host::{On, Purpose, Verb};
-use super::{FINDINGS, ask, output};
+use super::host::{On, Purpose, Reading, Verb};
+use super::{FINDINGS, ask, output, signals};
 use crate::backup::{Backup, Backups, Listing, Manifest, Restore};
 use crate::url::Url;
 use crate::{Dialect, Error, Policy};
@@ -79,7 +79,12 @@ pub(super) struct Programs {
 
 impl Verb for &BackupArgs {
     fn purpose(&self) -> Purpose {
-        Purpose::Read
+        Purpose::Examine
+    }
+
+    /// Who finds a migration edited may well want a copy first.
+    fn reads_the_set(&self) -> Reading {
+        Reading::Wanted
     }
 
     fn call<C>(self, mut on: On<'_, C>) -> Result<ExitCode, Error>
@@ -153,11 +158,14 @@ impl RestoreArgs {
         if !global.quiet {
             output::note(&format!("database: {url}"));
         }
+        // Between the DROP DATABASE of MySQL and the end of the load there is no database that is whole.
+        let working = signals::finishing();
         let restored = ask::name(global, restore)?;
+        drop(working);
         if global.json {
             output::json(&json!({ "restored": restored }));
         } else {
-            output::answer(&restored);
+            output::answer(&output::as_called(&restored.to_string()));
         }
         Ok(ExitCode::SUCCESS)
     }

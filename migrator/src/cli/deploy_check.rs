@@ -11,7 +11,7 @@ use serde_json::json;
 use super::host::{On, Purpose, Verb};
 use super::{FINDINGS, backups, output};
 use crate::backup::Backups;
-use crate::{Check, Checkup, DatabaseState, Dialect, Error, MigrationSet, Migrator, Plan, Status, Target, Verdict};
+use crate::{Check, Checkup, DatabaseState, Dialect, Error, MigrationSet, Plan, Status, Target, Verdict};
 
 /// Look at everything that a deployment needs before it starts, and change nothing: what `doctor` proves, the migrations, where the
 /// database stands, what a run would do, the age of the backup. Exits 2 when something fails, 1 when something could not be looked at.
@@ -39,7 +39,7 @@ impl Verb for &DeployCheckArgs {
         found.all(on.migrator.doctor(&mut on.conn), "doctor");
         found.one(Ok(migrations(on.set)));
         found.one(on.migrator.status(&mut on.conn).map(|status| standing(&status)).map_err(|error| ("status", error)));
-        found.one(Ok(planned(&on.migrator, &mut on.conn)));
+        found.one(planned(on.migrator.plan(&mut on.conn, Target::Latest)));
         found.one(Ok(Check::warn(
             "drift",
             "not looked at: this version compares no schemas yet",
@@ -51,7 +51,7 @@ impl Verb for &DeployCheckArgs {
         if on.global.json {
             output::json(&json!({ "verdict": checkup.verdict(), "checks": checkup.checks }));
         } else {
-            output::answer(&checkup);
+            output::answer(&output::as_called(&checkup.to_string()));
         }
         Ok(match (incomplete, checkup.verdict()) {
             (true, _) => ExitCode::FAILURE,
@@ -140,16 +140,37 @@ fn standing(status: &Status) -> Check {
     }
 }
 
-fn planned<C: LoadConnection<Backend: Dialect>>(migrator: &Migrator<C>, conn: &mut C) -> Check {
+fn planned(plan: Result<Plan, Error>) -> Result<Check, (&'static str, Error)> {
     const NAME: &str = "plan";
     let told = |plan: &Plan| match plan.steps().len() {
         0 => "a run has nothing to do".to_owned(),
         1 => "a run applies 1 migration".to_owned(),
         count => format!("a run applies {count} migrations"),
     };
-    match migrator.plan(conn, Target::Latest) {
-        Ok(plan) if plan.warnings().is_empty() => Check::pass(NAME, told(&plan)),
-        Ok(plan) => Check::warn(NAME, format!("{}; {}", told(&plan), plan.warnings().join("; ")), "migrator plan"),
-        Err(error) => Check::fail(NAME, format!("a run would be refused: {}", error.message()), error.remedy()),
+    match plan {
+        Ok(plan) if plan.warnings().is_empty() => Ok(Check::pass(NAME, told(&plan))),
+        Ok(plan) => Ok(Check::warn(NAME, format!("{}; {}", told(&plan), plan.warnings().join("; ")), "migrator plan")),
+        // The database did not let it read what a plan is made of.
+        Err(error) if error.is_transient() || error.database_words().is_some() => Err((NAME, error)),
+        Err(error) => Ok(Check::fail(NAME, format!("a run would be refused: {}", error.message()), error.remedy())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_no_finding() {
+        let incomplete = |error: Error| {
+            let mut found = Found::default();
+            found.one(planned(Err(error)));
+            assert_eq!(found.checkup.verdict(), Verdict::Fail);
+            found.incomplete
+        };
+        assert!(incomplete(Error::new("connection_lost", "the connection is lost", "")));
+        let denied = diesel::result::Error::NotFound;
+        assert!(incomplete(Error::new("permission_denied", "the database refused to read", "").with_database(denied)));
+        assert!(!incomplete(Error::new("changed", "20240101 is not what was applied", "put it back")));
     }
 }

@@ -33,7 +33,7 @@ impl Verb for &DoctorArgs {
         if on.global.json {
             output::json(&json!(checkup));
         } else {
-            output::answer(&checkup);
+            output::answer(&output::as_called(&checkup.to_string()));
         }
         let found = checkup.verdict() > if self.deny.is_some() { Verdict::Pass } else { Verdict::Warn };
         Ok(if found { ExitCode::from(FINDINGS) } else { ExitCode::SUCCESS })

@@ -28,7 +28,7 @@ impl Verb for &HealthArgs {
         if on.global.json {
             output::json(&json!(report));
         } else {
-            output::answer(&report.to_string());
+            output::answer(&output::as_called(&report.to_string()));
         }
         Ok(match (&report.schema, report.readiness.is_positive()) {
             (_, true) => ExitCode::SUCCESS,

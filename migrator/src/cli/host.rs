@@ -30,7 +30,7 @@ pub(super) trait Host {
 pub(super) enum Purpose {
     /// Nothing is written; not even an empty SQLite file is made.
     Read,
-    /// Nothing stays of what is written, and a signal waits for that; not even an empty SQLite file is made.
+    /// Nothing stays in the database of what is written, and a signal waits until all is put away. A SQLite file that is missing is an error.
     Examine,
     /// The database may be changed.
     Write,
@@ -38,12 +38,22 @@ pub(super) enum Purpose {
     Make,
 }
 
+/// How a verb looks at the migrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Nothing is done with a directory that has a fault.
+    Needed,
+    /// It is done without them where the directory has a fault.
+    Wanted,
+    Not,
+}
+
 /// Something to do on a database, whatever database it is.
 pub(super) trait Verb {
     fn purpose(&self) -> Purpose;
-    /// Whether it looks at the migrations at all.
-    fn reads_the_set(&self) -> bool {
-        true
+    /// How it looks at the migrations.
+    fn reads_the_set(&self) -> Reading {
+        Reading::Needed
     }
     /// Connects. What only reads makes no file.
     fn connect<C>(&self, url: &Url) -> Result<C, Error>
@@ -51,7 +61,12 @@ pub(super) trait Verb {
         C: LoadConnection<Backend: Dialect> + Send + 'static,
     {
         match self.purpose() {
-            Purpose::Read | Purpose::Examine if is_missing(url) => Url::parse(":memory:")?.establish(),
+            Purpose::Read if is_missing(url) => Url::parse(":memory:")?.establish(),
+            // What is examined or copied must be there: another one would pass in its place.
+            Purpose::Examine if is_missing(url) => {
+                let message = format!("{url} is not there");
+                Err(Error::new("database_unavailable", message, "correct the path; migrator run makes it"))
+            }
             _ => url.establish(),
         }
     }

@@ -21,7 +21,7 @@
 //! }
 //!
 //! fn main() -> ExitCode {
-//!     match App::parse() {
+//!     match cli::parse::<App>() {
 //!         App::Serve => ExitCode::SUCCESS,
 //!         App::Db(db) => cli::Embedded::new(&MIGRATIONS).seeds(SEEDS).answer(&db),
 //!     }
@@ -47,6 +47,7 @@ mod index;
 mod mark;
 mod narrow;
 mod output;
+mod parse;
 mod plan;
 mod prisma;
 mod progress;
@@ -63,6 +64,7 @@ mod verify;
 mod wait;
 
 pub use self::embedded::{Db, Embedded};
+pub use self::parse::parse;
 pub use self::standalone::main;
 
 /// The exit code when something is pending, or not as it should be.

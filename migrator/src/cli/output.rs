@@ -52,7 +52,7 @@ pub(super) fn note(text: &str) {
 /// Prints what is worth a second look.
 pub(super) fn warning(text: &str) {
     let yellow = Style::new().fg_color(Some(AnsiColor::Yellow.into())).bold();
-    note(&format!("{yellow}warning{yellow:#}: {text}"));
+    note(&format!("{yellow}warning{yellow:#}: {}", as_called(text)));
 }
 
 /// Prints a question, behind which the answer is typed.
@@ -60,9 +60,25 @@ pub(super) fn ask(question: &str) {
     let _reader_gone = write!(std::io::stderr(), "{question}");
 }
 
-/// Prints one JSON document.
+/// Prints one JSON document. What is to be typed next is this program's in it, too.
 pub(super) fn json(document: &Value) {
+    let mut document = document.clone();
+    if CALLED.get().is_some() {
+        call_in(&mut document, false);
+    }
     answer(&format_args!("{document:#}"));
+}
+
+/// `is_help`: whether it is text of ours, in which commands are named.
+fn call_in(value: &mut Value, is_help: bool) {
+    match value {
+        Value::String(text) if is_help => *text = as_called(text).into_owned(),
+        Value::Array(values) => values.iter_mut().for_each(|value| call_in(value, is_help)),
+        Value::Object(members) => members.iter_mut().for_each(|(name, value)| {
+            call_in(value, matches!(name.as_str(), "help" | "remedy" | "warnings"));
+        }),
+        _ => {}
+    }
 }
 
 /// Ends a command: an error is printed, and the exit code returned.
@@ -137,19 +153,11 @@ pub(super) fn run(report: Option<&Report>, error: Option<&Error>) -> Value {
     })
 }
 
+/// As the library serializes it; the message has the database's words behind it.
 fn error_json(error: &Error) -> Value {
-    let place = error.place();
-    json!({
-        "code": error.code(),
-        "version": error.version(),
-        "file": place.map(|place| place.file.as_str()),
-        "line": place.map(|place| place.line),
-        "column": place.map(|place| place.column),
-        "statement": place.map(|place| place.statement.as_str()),
-        "message": match error.database_words() {
-            Some(words) => format!("{}: {words}", error.message()),
-            None => error.message().to_owned(),
-        },
-        "help": as_called(error.remedy()),
-    })
+    let mut document = json!(error);
+    if let Some(words) = error.database_words() {
+        document["message"] = format!("{}: {words}", error.message()).into();
+    }
+    document
 }

@@ -9,8 +9,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// How the work is ended that goes on right now.
 type End = Box<dyn FnOnce() + Send>;
 
+/// What is said of it, and how the work ends.
+type Work = (&'static str, End);
+
 /// What a signal ends; without anything the process ends at once.
-static WORK: Mutex<Option<End>> = Mutex::new(None);
+static WORK: Mutex<Option<Work>> = Mutex::new(None);
 
 /// The signal that came first; 0 before.
 static CAUGHT: AtomicI32 = AtomicI32::new(0);
@@ -21,7 +24,16 @@ pub(super) struct Working(());
 
 /// Says how the work that begins is ended.
 pub(super) fn working(end: impl FnOnce() + Send + 'static) -> Working {
-    *work() = Some(Box::new(end));
+    *work() = Some(("interrupted: ending what runs; once more, and it stops at once", Box::new(end)));
+    Working(())
+}
+
+/// Work begins of which half would be worse than all: the first signal lets it come to its end.
+pub(super) fn finishing() -> Working {
+    *work() = Some((
+        "interrupted: what runs must not stop half-way, and goes on to its end; once more, and nobody waits for it",
+        Box::new(|| ()),
+    ));
     Working(())
 }
 
@@ -49,7 +61,7 @@ fn code(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(1)
 }
 
-fn work() -> MutexGuard<'static, Option<End>> {
+fn work() -> MutexGuard<'static, Option<Work>> {
     WORK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -76,8 +88,8 @@ fn caught(signal: i32) {
     let first = CAUGHT.swap(signal, Ordering::SeqCst) == 0;
     let end = work().take();
     match end.filter(|_| first) {
-        Some(end) => {
-            super::output::note("interrupted: ending what runs; once more, and it stops at once");
+        Some((told, end)) => {
+            super::output::note(told);
             // A database that does not answer must not keep the second signal from being heard.
             let _ending = std::thread::Builder::new().name("migrator-end".to_owned()).spawn(end);
         }

@@ -10,7 +10,7 @@ use migrator_source::pack::Packed;
 
 use super::command::Command;
 use super::global::{Directory, Global};
-use super::host::{self, Host, Verb};
+use super::host::{self, Host, Reading, Verb};
 use super::{output, signals};
 use crate::url::Url;
 use crate::{Error, MigrationSet, Migrator, SqlDialect};
@@ -48,20 +48,7 @@ struct CompletionsArgs {
 
 /// Reads the arguments of the tool `migrator`, does what they say, and returns the exit code.
 pub fn main() -> ExitCode {
-    // clap would end with 2, which here means findings.
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => {
-            let asked_for = !error.use_stderr();
-            if !asked_for && std::env::args().any(|arg| arg == "--json") {
-                let message = error.to_string();
-                let message = message.lines().next().unwrap_or("").trim_start_matches("error: ");
-                output::json(&output::refusal(&Error::new("usage", message, "migrator --help lists the commands")));
-            }
-            let _nobody_reads_it = error.print();
-            return if asked_for { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-        }
-    };
+    let cli = super::parse::<Cli>();
     signals::watch();
     match &cli.command {
         ToolCommand::Shared(command) => {
@@ -76,7 +63,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The set of a verb that looks at none.
+/// The set of a verb that looks at none, or can do without.
 static NOTHING: Packed = Packed::EMPTY;
 
 /// The tool as a host: it has no migrations of its own.
@@ -103,8 +90,14 @@ impl Host for Standalone {
         // Checked in the dialect of the database unless another one is stated.
         let options = Options { layout, dialect, possible: &[database], ..Options::default() };
         let set = match verb.reads_the_set() {
-            true => MigrationSet::from_path_for(&path, options)?,
-            false => MigrationSet::embedded(&NOTHING),
+            Reading::Needed => MigrationSet::from_path_for(&path, options)?,
+            Reading::Wanted => MigrationSet::from_path_for(&path, options).unwrap_or_else(|fault| {
+                if !global.quiet {
+                    output::warning(&format!("it is done without the migrations: {}", fault.message()));
+                }
+                MigrationSet::embedded(&NOTHING)
+            }),
+            Reading::Not => MigrationSet::embedded(&NOTHING),
         };
         match database {
             #[cfg(feature = "sqlite")]

@@ -7,7 +7,7 @@ use clap::Args;
 use diesel::connection::LoadConnection;
 use serde_json::json;
 
-use super::host::{self, On, Purpose, Verb};
+use super::host::{self, On, Purpose, Reading, Verb};
 use super::output;
 use crate::provider::connect;
 use crate::url::Url;
@@ -27,8 +27,8 @@ impl Verb for &WaitArgs {
         Purpose::Read
     }
 
-    fn reads_the_set(&self) -> bool {
-        false
+    fn reads_the_set(&self) -> Reading {
+        Reading::Not
     }
 
     fn connect<C>(&self, url: &Url) -> Result<C, Error>

@@ -575,7 +575,7 @@ fn mariadb_is_set_up_marked_and_reset() {
 /// Sound; with something to say; with something that fails; and where something cannot be looked at.
 fn is_examined(database: &impl Database) {
     let (project, url) = (Project::new(&[FIRST]), database.url());
-    // A SQLite file that is not there is not made to be looked at.
+    // Of SQLite it is made by the first who connects.
     database.execute("SELECT 1");
     let doctor = project.migrator(url, &["doctor", "--env", "staging", "--json"]).exits(0).json();
     let verdict = |document: &Value, name: &str| {
@@ -612,6 +612,47 @@ fn is_examined(database: &impl Database) {
 #[test]
 fn sqlite_is_examined() {
     is_examined(&sqlite::fresh());
+}
+
+/// The moment at which an operator wants one.
+#[test]
+fn a_backup_is_made_though_a_sealed_migration_was_edited() {
+    let (project, url) = (Project::new(&[FIRST]), "sqlite:app.db");
+    project.migrator(url, &["run"]).exits(0);
+    project.migrator(url, &["seal"]).exits(0);
+    let head =
+        |file| project.migrator(url, &["backup", "--out", file, "--json"]).exits(0).json()["backup"]["head"].take();
+    let before = head("before");
+    assert_eq!(before, "20240101000000");
+    project.write(FIRST.0, "CREATE TABLE users (id INTEGER PRIMARY KEY, more INTEGER);");
+    project.migrator(url, &["run"]).exits(1);
+    assert_eq!(head("after"), before);
+    let told = project.migrator(url, &["backup", "--out", "again"]).exits(0).err();
+    assert!(told.contains("warning") && told.contains("without the migrations"), "{told}");
+}
+
+#[test]
+fn an_argument_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let project = Project::new(&[]);
+    let mut command = project.command(&["status"]);
+    let output = command.arg(std::ffi::OsStr::from_bytes(b"\xff")).output().expect("the tool can be started");
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.starts_with("error: ") && !err.contains("panicked"), "{err}");
+}
+
+/// A check before a deployment that looks at a wrong path must not pass.
+#[test]
+fn a_file_that_is_missing_is_no_sound_database() {
+    let project = Project::new(&[FIRST]);
+    for command in ["doctor", "deploy-check"] {
+        let document = project.migrator("sqlite:wrong.db", &[command, "--json"]).exits(1).json();
+        assert_eq!(document["error"]["code"], "database_unavailable", "{document}");
+        let refused = project.migrator("sqlite:wrong.db", &[command]).exits(1).err();
+        assert!(refused.contains("wrong.db is not there") && refused.contains("migrator run"), "{refused}");
+    }
+    assert!(!project.path().join("wrong.db").exists());
 }
 
 #[test]

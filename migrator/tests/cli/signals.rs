@@ -1,6 +1,8 @@
 //! Ctrl-C and SIGTERM: what runs is cancelled and undone, that is recorded, the lock is free, and the exit code says it.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use migrator_tests::{Database, servers, sqlite, wait};
@@ -15,7 +17,10 @@ struct Run {
 
 impl Run {
     fn start(project: &Project, url: &str) -> Self {
-        let mut command = project.command(&["run", "--database-url", url]);
+        Self::of(&mut project.command(&["run", "--database-url", url]))
+    }
+
+    fn of(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the tool can be started");
         let err = BufReader::new(child.stderr.take().expect("piped"));
         Self { child, err }
@@ -33,8 +38,11 @@ impl Run {
     }
 
     fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("kill is there");
+        self.signal_to(name, &self.child.id().to_string());
+    }
+
+    fn signal_to(&self, name: &str, who: &str) {
+        let sent = Command::new("kill").args(["-s", name, "--", who]).status().expect("kill is there");
         assert!(sent.success(), "the tool has ended");
     }
 
@@ -179,4 +187,65 @@ fn who_waits_for_a_database_ends_at_once() {
     assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().expect("kill is there").success());
     let output = child.wait_with_output().expect("wait for the tool");
     assert_eq!(output.status.code(), Some(143), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A folder with a program that says its number in a file of the same name, and goes on as the script says.
+fn program(project: &Project, name: &str, script: &str) -> String {
+    let folder = project.path().join("programs");
+    std::fs::create_dir_all(&folder).expect("a folder can be made");
+    let file = folder.join(name);
+    let text =
+        format!("#!/bin/sh\ncase \"$*\" in *--version*) exec {name} \"$@\";; esac\necho $$ > {name}.pid\n{script}\n");
+    std::fs::write(&file, text).expect("a script can be written");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("it becomes a program");
+    folder.to_str().expect("a path").to_owned()
+}
+
+/// The number of that program, once it runs.
+fn pid_of(project: &Project, name: &str) -> String {
+    wait::until("the program", || {
+        let pid = std::fs::read_to_string(project.path().join(format!("{name}.pid"))).ok()?;
+        pid.strip_suffix('\n').map(str::to_owned)
+    })
+}
+
+/// The program that copies holds locks, and must not outlive who started it.
+#[test]
+fn a_backup_takes_its_program_with_it() {
+    let (database, project) = (servers::postgres().fresh(), Project::new(&[FIRST]));
+    let programs = program(&project, "pg_dump", "exec sleep 600");
+    for (args, signal, code) in [(&["backup"][..], "TERM", 143), (&["backup", "--out", "copy"], "INT", 130)] {
+        let args = [args, &["--database-url", database.url(), "--programs", &programs]].concat();
+        let run = Run::of(&mut project.command(&args));
+        let pid = pid_of(&project, "pg_dump");
+        run.signal(signal);
+        let (ended, said) = run.end();
+        assert_eq!(ended, Some(code), "{said}");
+        assert!(said.contains("error[interrupted]"), "{said}");
+        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "it goes on");
+        std::fs::remove_file(project.path().join("pg_dump.pid")).expect("it was there");
+    }
+    let listed = project.migrator(database.url(), &["backups", "--json"]).exits(0).json();
+    assert_eq!(listed["backups"].as_array().map(Vec::len), Some(0));
+}
+
+/// Ctrl-C, which every program at the terminal hears, in the middle of what loads the database.
+#[test]
+fn a_restore_comes_to_its_end() {
+    let (database, project) = (servers::mariadb().fresh(), Project::new(&[FIRST]));
+    project.migrator(database.url(), &["run"]).exits(0);
+    database.execute("INSERT INTO users VALUES (1)");
+    project.migrator(database.url(), &["backup", "--out", "copy.sql"]).exits(0);
+    database.execute("DELETE FROM users");
+    let programs = program(&project, "mariadb", "until [ -e go ]; do sleep 0.05; done; exec mariadb \"$@\"");
+    program(&project, "mariadb-dump", "exec mariadb-dump \"$@\"");
+    let args = ["restore", "copy.sql", "--database-url", database.url(), "--programs", &programs];
+    let mut run = Run::of(project.command(&args).process_group(0));
+    pid_of(&project, "mariadb");
+    run.signal_to("INT", &format!("-{}", run.child.id()));
+    run.until("interrupted: ");
+    std::fs::write(project.path().join("go"), "").expect("a file can be written");
+    let (ended, said) = run.end();
+    assert_eq!(ended, Some(130), "{said}");
+    assert_eq!(database.row_counts()["users"], 1, "{said}");
 }

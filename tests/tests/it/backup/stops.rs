@@ -1,6 +1,9 @@
 //! A backup that fails stops the run before anything is changed.
 
+use std::time::{Duration, Instant};
+
 use migrator::backup::Backup;
+use migrator::{Event, Interrupt};
 use migrator_tests::Database;
 
 use super::{Case, assert_untouched, bulk, names_of, programs, text};
@@ -107,6 +110,36 @@ fn fails_half_way<S: Subject>() {
         assert_eq!(error.message().contains("the cable is out"), code == "backup_failed", "{error}");
         assert_untouched(&case);
     }
+}
+
+#[test]
+fn when_postgres_is_interrupted() {
+    interrupted::<Postgres>();
+}
+
+#[test]
+fn when_mariadb_is_interrupted() {
+    interrupted::<Mariadb>();
+}
+
+/// Its program would take minutes more.
+fn interrupted<S: Subject>() {
+    let case = Case::<S>::new();
+    let script = "case \"$*\" in *--version*) exec $real \"$@\";; esac; exec sleep 300";
+    let programs = programs(&[(names_of::<S>()[0], script)]);
+    let interrupt = Interrupt::new();
+    let stops = interrupt.clone();
+    let migrator =
+        case.migrator(case.backup().programs(programs.path())).interrupt(&interrupt).on_event(move |event| {
+            if matches!(event, Event::BackupProgress { .. }) {
+                stops.stop();
+            }
+        });
+    let start = Instant::now();
+    let error = migrator.run(&mut case.database.connect()).expect_err("it is interrupted");
+    assert_eq!(error.code(), "interrupted", "{error}");
+    assert!(start.elapsed() < Duration::from_secs(300), "the program is not waited for");
+    assert_untouched(&case);
 }
 
 #[test]
