@@ -169,6 +169,7 @@ pub(crate) enum Move {
 
 impl ProviderState {
     /// Every [name](Self::name).
+    #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "only the figures name them all"))]
     pub(crate) const NAMES: [&str; 13] = [
         "not_started",
         "starting",

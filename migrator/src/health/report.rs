@@ -104,6 +104,7 @@ impl Schema {
     }
 
     /// How good that is.
+    #[cfg_attr(not(feature = "serde"), expect(dead_code, reason = "only the document and the pages ask"))]
     pub(crate) fn outcome(&self) -> Outcome {
         match self.state {
             "up_to_date" => Outcome::Pass,
