@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Once;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
 /// How the work is ended that goes on right now.
 type End = Box<dyn FnOnce() + Send>;
@@ -17,6 +18,10 @@ static WORK: Mutex<Option<Work>> = Mutex::new(None);
 
 /// The signal that came first; 0 before.
 static CAUGHT: AtomicI32 = AtomicI32::new(0);
+
+/// What ends the work, while it is at that. The process must not end beside it: a client library that connects in one thread while
+/// another one exits ends in a crash.
+static ENDING: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
 
 /// Work that a signal ends by its own means, until the value is dropped.
 #[must_use]
@@ -54,6 +59,8 @@ pub(super) fn asking<R>(ask: impl FnOnce() -> R) -> R {
 /// The exit code that a signal asks for, when one came: 130 for Ctrl-C, 143 for SIGTERM.
 pub(super) fn exit_code() -> Option<ExitCode> {
     let caught = CAUGHT.load(Ordering::SeqCst);
+    let ending = ENDING.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let _it_may_have_panicked = ending.map(JoinHandle::join);
     (caught != 0).then(|| ExitCode::from(code(caught)))
 }
 
@@ -91,11 +98,13 @@ fn caught(signal: i32) {
         Some((told, end)) => {
             super::output::note(told);
             // A database that does not answer must not keep the second signal from being heard.
-            let _ending = std::thread::Builder::new().name("migrator-end".to_owned()).spawn(end);
+            let ending = std::thread::Builder::new().name("migrator-end".to_owned()).spawn(end);
+            *ENDING.lock().unwrap_or_else(PoisonError::into_inner) = ending.ok();
         }
         None => {
             super::progress::leave();
-            std::process::exit(i32::from(code(signal)));
+            // Without what C libraries do at the end, which is not for a process with threads at work.
+            signal_hook::low_level::exit(i32::from(code(signal)));
         }
     }
 }
