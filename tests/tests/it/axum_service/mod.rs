@@ -40,10 +40,11 @@ fn code(answer: &Answer) -> String {
 
 /// While the last migration cannot go on: it lives, is not ready, says how far it is, and answers nothing else.
 fn assert_migrating(address: SocketAddr, steps: u64) {
-    let readiness =
-        wait::until("the migration", || Some(get(address, "/readyz")).filter(|answer| code(answer) == "migrating"));
+    let last = format!("migrating, {steps} of {steps}, 20260902090000");
+    let readiness = wait::until("the last migration", || {
+        Some(get(address, "/readyz")).filter(|answer| code(answer) == "migrating" && answer.body.contains(&last))
+    });
     assert_eq!((readiness.status, readiness.header("retry-after")), (503, Some("1")), "{readiness:?}");
-    assert!(readiness.body.contains(&format!("migrating, {steps} of {steps}, 20260902090000")), "{readiness:?}");
     assert_eq!((get(address, "/livez").status, get(address, "/startupz").status), (200, 503));
     assert_eq!((get(address, "/health").status, get(address, "/messages").status), (503, 503));
     let page = get(address, "/status");
