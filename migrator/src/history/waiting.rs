@@ -1,6 +1,6 @@
 //! Records that wait until what they record commits: where the lock is a transaction, all of a run's do at once.
 //!
-//! Written one by one they cost a third of an apply of small migrations on SQLite; and every `ALTER TABLE` there reads the whole
+//! Written one by one they cost a quarter of an apply of small migrations on SQLite; and every `ALTER TABLE` there reads the whole
 //! schema again, our tables included, so that these too are made at the end.
 
 use std::fmt::Write;

@@ -7,7 +7,7 @@ use migrator_source::sql::SqlDialect;
 use super::Migrator;
 use super::guarding::environment;
 use crate::checkup::{Check, Checkup, Setting, Verdict};
-use crate::dialect::{Class, Dialect, Facts, LockKey, class, depth, refused, table};
+use crate::dialect::{Class, Dialect, Facts, LockKey, class, refused, table};
 use crate::error::Error;
 use crate::history::{self, HISTORY, Home, META, PROBE};
 use crate::lock::{self, Keep};
@@ -40,17 +40,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// # Errors
     /// When a check could not be made: the database cannot be asked, or the lock is not to be had.
     pub fn doctor(&self, conn: &mut C) -> Result<Checkup, Error> {
-        self.check_set()?;
-        if depth(conn) > 0 {
-            return Err(Error::open_transaction());
-        }
-        let facts = self.patiently(conn, |conn| {
-            C::Backend::facts(conn, self.schema.as_deref())
-                .map_err(|error| refused::<C::Backend>("tell what it is", error))
-        })?;
-        if facts.in_transaction {
-            return Err(Error::open_transaction());
-        }
+        let facts = self.facts(conn)?;
         let mut checks = vec![server::<C>(&facts)];
         let marks = history::marks(conn, &facts)?;
         checks.push(environment(self.environment, &marks));

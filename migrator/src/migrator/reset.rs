@@ -5,7 +5,7 @@ use migrator_source::sql::SqlDialect;
 
 use super::Migrator;
 use crate::contents::Contents;
-use crate::dialect::{Dialect, Facts, LockKey, Work, depth, refused};
+use crate::dialect::{Dialect, Facts, LockKey, Work, refused};
 use crate::error::Error;
 use crate::guard::Act;
 use crate::history::{self, Home, META};
@@ -99,17 +99,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
 
     /// What the database is, when a reset may begin in it. It does not read the history, which may be broken.
     fn facts_to_reset(&self, conn: &mut C) -> Result<Facts, Error> {
-        self.check_set()?;
-        if depth(conn) > 0 {
-            return Err(Error::open_transaction());
-        }
-        let facts = self.patiently(conn, |conn| {
-            C::Backend::facts(conn, self.schema.as_deref())
-                .map_err(|error| refused::<C::Backend>("tell what it is", error))
-        })?;
-        if facts.in_transaction {
-            return Err(Error::open_transaction());
-        }
+        let facts = self.facts(conn)?;
         if facts.schema.is_empty() {
             let remedy = "name a database in the URL, or a schema that exists";
             return Err(Error::new(

@@ -17,7 +17,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     ///
     /// The lock, the session and the records are those of a [`run`](Self::run). A down script runs in a transaction with its
     /// record wherever the database can. Where it cannot, each statement is recorded, and a revert that stopped half-way goes on at
-    /// its statement when it is called again; until then, or until [`resolve`](Self::resolve) says what is true, no run starts.
+    /// its statement when it is called again; until then, or until [`resolve`](Self::resolve) says what is true, nothing is applied.
     ///
     /// On production it wants [`confirm`](Self::confirm).
     ///

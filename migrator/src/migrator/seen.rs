@@ -99,6 +99,22 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         Ok(seen)
     }
 
+    /// What the database is, without a look at the history, which may be broken.
+    pub(super) fn facts(&self, conn: &mut C) -> Result<Facts, Error> {
+        self.check_set()?;
+        if depth(conn) > 0 {
+            return Err(Error::open_transaction());
+        }
+        let facts = self.patiently(conn, |conn| {
+            C::Backend::facts(conn, self.schema.as_deref())
+                .map_err(|error| refused::<C::Backend>("tell what it is", error))
+        })?;
+        if facts.in_transaction {
+            return Err(Error::open_transaction());
+        }
+        Ok(facts)
+    }
+
     /// Whoever runs statements outside of the transaction that is the lock holds the file instead: it is waited for.
     pub(super) fn lock_file(&self, conn: &mut C, seen: &Seen, key: &LockKey) -> Result<Option<FileLock>, Error> {
         match C::Backend::LOCK_IS_TRANSACTION && FileLock::is_there(&seen.facts) {
