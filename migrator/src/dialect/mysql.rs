@@ -273,7 +273,11 @@ impl Dialect for Mysql {
         format!("IS_USED_LOCK({}) <=> CONNECTION_ID()", Self::literal(&key.name))
     }
 
-    fn together<C: LoadConnection<Backend = Self>>(_conn: &mut C, _key: &LockKey) -> QueryResult<Option<Together>> {
+    fn together<C: LoadConnection<Backend = Self>>(
+        _conn: &mut C,
+        _key: &LockKey,
+        _ours: &[&str],
+    ) -> QueryResult<Option<Together>> {
         Ok(None)
     }
 

@@ -10,7 +10,9 @@ use diesel::pg::Pg;
 use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::sql::{Effect, SqlDialect, effect};
 
-use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, on_conflict, quoted};
+use super::{
+    Cells, Class, Clock, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, on_conflict, quoted,
+};
 use crate::checkup::Setting;
 use crate::contents::Contents;
 
@@ -294,13 +296,23 @@ impl Dialect for Pg {
         )
     }
 
-    fn together<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey) -> QueryResult<Option<Together>> {
-        let sql = format!("SELECT current_setting('standard_conforming_strings'), (NOT EXISTS ({LOUD}))::text");
+    fn together<C: LoadConnection<Backend = Self>>(
+        conn: &mut C,
+        key: &LockKey,
+        ours: &[&str],
+    ) -> QueryResult<Option<Together>> {
+        let ours: Vec<String> = ours.iter().map(|table| Self::literal(table)).collect();
+        let sql = format!(
+            "SELECT current_setting('standard_conforming_strings'), (NOT EXISTS ({LOUD}))::text, (NOT EXISTS (SELECT FROM \
+             pg_catalog.pg_class WHERE oid >= 16384 AND relkind IN ('r', 'p', 'f', 'm') AND relname NOT IN ({})))::text",
+            ours.join(", ")
+        );
         let rows = Self::rows(conn, &sql)?;
         // The scripts are split as it is by default.
         let Some(row) = rows.first().filter(|row| row.holds(0)) else { return Ok(None) };
         Ok(Some(Together {
             quiet: row.holds(1),
+            empty: row.holds(2),
             // Granted to the session that has it already, and to any other one only when nobody has it.
             owned: format!("pg_catalog.pg_try_advisory_xact_lock({})", key.number),
             elapsed: |since| {
@@ -309,6 +321,7 @@ impl Dialect for Pg {
                 )
             },
             types: ["bigint", "text"],
+            clock: CLOCK,
         }))
     }
 
@@ -399,6 +412,21 @@ impl Dialect for Pg {
 const RESET: &str = "SELECT pg_catalog.set_config(name, NULL, false) FROM pg_catalog.pg_settings WHERE source = 'session' \
                      AND context IN ('user', 'superuser') AND name NOT IN ('transaction_isolation', \
                      'transaction_read_only', 'transaction_deferrable')";
+
+/// The moments stand in a setting that the end of the transaction takes along.
+const CLOCK: Clock = Clock {
+    note: "SELECT pg_catalog.set_config('migrator.clock', coalesce(pg_catalog.current_setting('migrator.clock', true), '') \
+           || ' ' || extract(epoch FROM clock_timestamp())::text, true) IS NULL",
+    check: "SET CONSTRAINTS ALL IMMEDIATE;",
+    // Without OFFSET 0 it would be read anew for each row.
+    noted: "SELECT string_to_array(ltrim(current_setting('migrator.clock')), ' ')::double precision[] AS moment OFFSET 0",
+    took_and_at: |number| {
+        [
+            format!("((moment[{number} + 1] - moment[{number}]) * 1000)::bigint"),
+            format!("to_timestamp(moment[{number} + 1])"),
+        ]
+    },
+};
 
 /// The functions, made here, that may change the session: of those in SQL and PL/pgSQL the text tells, where it is one (a body of
 /// the SQL standard is none); one in C may, unless it is declared to change nothing. pg_trgm's `set_limit` does.

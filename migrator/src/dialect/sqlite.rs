@@ -238,7 +238,11 @@ impl Dialect for Sqlite {
     }
 
     /// SQLite itself does not tell; on Linux the kernel's list of file locks does.
-    fn together<C: LoadConnection<Backend = Self>>(_conn: &mut C, _key: &LockKey) -> QueryResult<Option<Together>> {
+    fn together<C: LoadConnection<Backend = Self>>(
+        _conn: &mut C,
+        _key: &LockKey,
+        _ours: &[&str],
+    ) -> QueryResult<Option<Together>> {
         Ok(None)
     }
 

@@ -1,12 +1,13 @@
-//! The records of migrations that travel together in one message: prepared once, carried out for each.
+//! The records of migrations that travel together in one message: prepared once, carried out for each; or all at once.
 
+use std::fmt::Write;
 use std::marker::PhantomData;
 
 use diesel::connection::LoadConnection;
 
 use super::{HISTORY, META, Writer, Written};
 use crate::dialect::{Dialect, Together, table};
-use crate::record::Record;
+use crate::record::{Change, Record, RecordKind};
 
 /// Writes ahead of what is committed. Whether it came so far, [`Writer::took`] reads.
 pub(crate) struct Several<'a, D> {
@@ -60,7 +61,7 @@ impl<D: Dialect> Several<'_, D> {
     pub(crate) fn prepare(&self) -> String {
         let [record, meta] = &self.names;
         let [number, text] = self.together.types;
-        let mut values = self.ahead.values::<D>(&self.ahead.record(crate::record::RecordKind::Applied, "", ""));
+        let mut values = self.ahead.values::<D>(&self.ahead.record(RecordKind::Applied, "", ""));
         values[1] = format!("CASE WHEN {} THEN $1 END", self.together.owned);
         for (at, parameter) in [(3, "$2"), (4, "$3"), (5, "$4"), (7, "$5")] {
             values[at] = parameter.to_owned();
@@ -100,6 +101,53 @@ impl<D: Dialect> Several<'_, D> {
         let (sql, written) = self.ahead.sql_for::<D>(&record, Some(self.elapsed()));
         self.wrote(written);
         sql
+    }
+
+    /// In front of a transaction that several share, within it in front of the first, and behind each.
+    pub(crate) fn clock(&self) -> [String; 3] {
+        let ([name, _], clock) = (&self.names, &self.together.clock);
+        let tick = format!("EXECUTE {name};\n");
+        [format!("PREPARE {name} AS {};\n", clock.note), tick.clone(), format!("{}{tick}", clock.check)]
+    }
+
+    /// Behind that transaction.
+    pub(crate) fn stop_clock(&self) -> String {
+        format!("DEALLOCATE {};", self.names[0])
+    }
+
+    /// All of them in one statement, and the meta row once, under the whole fence: for migrations that share a transaction, whose
+    /// clock ticked behind each.
+    pub(crate) fn at_once(&mut self, records: Vec<Record>) -> String {
+        let (mut rows, mut follow) = (String::new(), String::new());
+        let mut values = self.ahead.values::<D>(&self.ahead.record(RecordKind::Applied, "", ""));
+        for (number, record) in (1..).zip(records) {
+            let record = Record { sequence: self.ahead.sequence + 1, ..record };
+            let separator = if number == 1 { "" } else { ",\n" };
+            let (version, name) = (D::literal(&record.version), D::literal(&record.name));
+            let checksum = record.checksum.map_or_else(|| "NULL".to_owned(), |checksum| format!("'{checksum}'"));
+            let statements = record.statements.unwrap_or_default();
+            let _infallible =
+                write!(rows, "{separator}({number}, {}, {version}, {name}, {checksum}, {statements})", record.sequence);
+            let change = Change::of(&record, self.ahead.tally.layout);
+            let written = Written { record, change };
+            follow.push_str(&self.ahead.follow::<D>(&written));
+            self.wrote(written);
+        }
+        let clock = &self.together.clock;
+        [values[8], values[14]] = (clock.took_and_at)("column1");
+        values[1] = format!("CASE WHEN {} THEN column2 END", self.ahead.owned);
+        for (at, column) in [(3, "column3"), (4, "column4"), (5, "column5"), (7, "column6")] {
+            values[at] = column.to_owned();
+        }
+        let fingerprint = format!("'{}'", self.ahead.tally.fingerprint());
+        format!(
+            "{}{} SELECT {} FROM (VALUES {rows}) AS took, ({}) AS clock;\n{follow}{};",
+            self.ahead.myself,
+            self.ahead.insert_into::<D>(),
+            values.join(", "),
+            clock.noted,
+            self.ahead.update::<D>(&fingerprint, &self.ahead.sequence.to_string()),
+        )
     }
 
     /// What the records change in their writer, once they are committed.

@@ -96,6 +96,38 @@ fn the_one_that_fails_fails_as_it_does_alone() {
     }
 }
 
+/// In how many transactions the records were written.
+const TRANSACTIONS: &str = "SELECT count(DISTINCT xmin::text)::text AS value FROM __migrator_history";
+
+#[test]
+fn only_in_an_empty_database_they_share_a_transaction() {
+    let set = Folder::of_tables(8).set();
+    for (holds, transactions) in [("", "1"), ("CREATE SCHEMA theirs; CREATE TABLE theirs.t (a INT)", "8")] {
+        let database = Postgres::fresh();
+        if !holds.is_empty() {
+            database.execute(holds);
+        }
+        applies::<Postgres>(&database, &set);
+        assert_eq!(database.texts(TRANSACTIONS), [transactions], "{holds}");
+        let times =
+            "SELECT (count(DISTINCT recorded_at) = 8 AND min(duration_ms) >= 0)::text AS value FROM __migrator_history";
+        assert_eq!(database.texts(times), ["true"], "each has its own moment and duration");
+    }
+}
+
+#[test]
+fn what_a_later_one_would_mend_still_fails() {
+    let folder = Folder::of_tables(8);
+    folder.write("03_t3/up.sql", "CREATE TABLE t3 (id INT UNIQUE DEFERRABLE INITIALLY DEFERRED);");
+    folder.write("05_t5/up.sql", "INSERT INTO t3 VALUES (1), (1);");
+    folder.write("06_t6/up.sql", "DELETE FROM t3;");
+    let database = Postgres::fresh();
+    let error = run::<Postgres>(&database, &folder.set()).expect_err("alone it does not commit");
+    assert_eq!(error.version(), Some("05"), "{error}");
+    assert_eq!(history(&database).last().map(String::as_str), Some("failed 05"));
+    assert_eq!(database.texts("SELECT count(*)::text AS value FROM t3"), ["0"]);
+}
+
 #[test]
 fn a_lock_timeout_that_goes_away_is_no_failure() {
     let (database, folder) = (Postgres::fresh(), Folder::of_tables(9));
