@@ -9,6 +9,7 @@ mod mysql;
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod together;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use diesel::row::{Field, NamedRow, Row};
 use diesel::sql_types::Text;
 use migrator_source::sql::SqlDialect;
 
+pub(crate) use self::together::Together;
 use crate::checkup::Setting;
 use crate::contents::Contents;
 use crate::error::Error;
@@ -127,7 +129,7 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     fn patience<C: LoadConnection<Backend = Self>>(conn: &mut C, wait: Duration) -> QueryResult<Session>;
     /// Asks for the migration lock once, without waiting.
     #[doc(hidden)]
-    fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey) -> QueryResult<bool>;
+    fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey) -> QueryResult<Asked>;
     /// Gives the migration lock back; `keep` says whether what a transaction that is the lock holds is kept.
     #[doc(hidden)]
     fn unlock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, keep: bool) -> QueryResult<()>;
@@ -162,6 +164,18 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// Whether a connection was refused because the database is not up yet, or not free, so that it may be there later.
     #[doc(hidden)]
     fn comes_up(words: &str) -> bool;
+}
+
+/// What is answered to who asks for the lock once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// It is the asker's.
+    Granted,
+    /// Another session has it.
+    Held,
+    /// This very session had it before: it was granted to another client, behind a pooler that shares sessions. A server grants it
+    /// twice, so that two would run at once.
+    HeldHere,
 }
 
 mod sealed {
@@ -243,37 +257,6 @@ pub struct Session {
     pub(crate) leave: String,
     /// In front of a record and until the end of its transaction: who the session is, whatever role a script took.
     pub(crate) myself: String,
-}
-
-/// What migrations need that travel together in one message.
-#[derive(Debug, Clone)]
-pub struct Together {
-    /// Whether the database holds no function that could change the session behind a plain statement.
-    pub(crate) quiet: bool,
-    /// Whether it holds no table but those that were named, so that nobody waits for what a long transaction locks.
-    pub(crate) empty: bool,
-    /// A condition that holds while nobody else has the lock, and keeps it so until the end of the transaction.
-    pub(crate) owned: String,
-    /// An expression: the milliseconds since the time that this is the column of, or the message's begin.
-    pub(crate) elapsed: fn(&str) -> String,
-    /// Column types of the parameters of a prepared statement: a number, a text.
-    pub(crate) types: [&'static str; 2],
-    /// For several in one transaction.
-    pub(crate) clock: Clock,
-}
-
-/// How migrations that share a transaction are told apart in it.
-#[derive(Debug, Clone)]
-pub(crate) struct Clock {
-    /// A query that notes the moment.
-    pub(crate) note: &'static str,
-    /// SQL that has checked what a COMMIT would check.
-    pub(crate) check: &'static str,
-    /// A query for what was noted, to join the records with.
-    pub(crate) noted: &'static str,
-    /// Expressions over it for the one whose number, from 1, this column has: the milliseconds that it took, the moment of its end.
-    /// The first moment is the begin.
-    pub(crate) took_and_at: fn(&str) -> [String; 2],
 }
 
 /// What a session is set up for.
@@ -358,7 +341,9 @@ impl Class {
             Self::Connection => "run again: what was committed is recorded, the rest is taken up where it stopped",
             Self::ReadOnly => "connect to the primary, as a role that may write",
             Self::DiskFull => "make room, then run again",
-            Self::Permission => "grant the role what the statement needs, or migrate as the owner",
+            Self::Permission => {
+                "migrate as the owner, or grant the role what the statement needs (migrator doctor tells what)"
+            }
             Self::Nested | Self::Permanent => {
                 "correct what the database names, then run again: it goes on where it stopped"
             }

@@ -11,7 +11,7 @@ use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::sql::{Effect, SqlDialect, effect};
 
 use super::{
-    Cells, Class, Clock, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, on_conflict, quoted,
+    Asked, Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, on_conflict, quoted,
 };
 use crate::checkup::Setting;
 use crate::contents::Contents;
@@ -246,10 +246,15 @@ impl Dialect for Pg {
         Ok(Session::default())
     }
 
-    fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey) -> QueryResult<bool> {
+    fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey) -> QueryResult<Asked> {
         // Never the blocking function: it holds a snapshot, and CREATE INDEX CONCURRENTLY would wait for the waiter.
-        let rows = Self::rows(conn, &format!("SELECT pg_try_advisory_lock({})::text", key.number))?;
-        Ok(rows.first().is_some_and(|row| row.holds(0)))
+        let lock = format!("CASE WHEN NOT {} THEN pg_try_advisory_lock({})::text END", Self::owned(key), key.number);
+        let rows = Self::rows(conn, &format!("SELECT {lock}"))?;
+        Ok(match rows.first() {
+            Some(row) if row.holds(0) => Asked::Granted,
+            Some(row) if row.optional(0).is_none() => Asked::HeldHere,
+            _ => Asked::Held,
+        })
     }
 
     fn unlock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, _keep: bool) -> QueryResult<()> {
@@ -291,8 +296,7 @@ impl Dialect for Pg {
         let [high, low] = halves(key.number);
         format!(
             "EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND classid = {high} AND objid = {low} AND \
-             objsubid = 1 AND granted AND pid = pg_catalog.pg_backend_pid() AND database = (SELECT oid FROM \
-             pg_catalog.pg_database WHERE datname = current_database()))"
+             objsubid = 1 AND granted AND pid = pg_catalog.pg_backend_pid())"
         )
     }
 
@@ -321,7 +325,18 @@ impl Dialect for Pg {
                 )
             },
             types: ["bigint", "text"],
-            clock: CLOCK,
+            // The moments stand in a setting that the end of the transaction takes along.
+            note: "SELECT pg_catalog.set_config('migrator.clock', coalesce(pg_catalog.current_setting('migrator.clock', true), \
+                   '') || ' ' || extract(epoch FROM clock_timestamp())::text, true) IS NULL",
+            check: "SET CONSTRAINTS ALL IMMEDIATE;",
+            // Without OFFSET 0 it would be read anew for each row.
+            noted: "SELECT string_to_array(ltrim(current_setting('migrator.clock')), ' ')::double precision[] AS moment OFFSET 0",
+            took_and_at: |number| {
+                [
+                    format!("((moment[{number} + 1] - moment[{number}]) * 1000)::bigint"),
+                    format!("to_timestamp(moment[{number} + 1])"),
+                ]
+            },
         }))
     }
 
@@ -336,7 +351,7 @@ impl Dialect for Pg {
         );
         let rows = Self::rows(conn, &sql).ok()?;
         let row = rows.first()?;
-        let mut holder = format!("backend {}", row.text(0));
+        let mut holder = format!("backend {} by advisory lock {}", row.text(0), key.number);
         for (at, word) in [(1, "user"), (2, "application"), (3, "from"), (4, "connected since")] {
             if !row.text(at).is_empty() {
                 let _infallible = write!(holder, ", {word} {}", row.text(at));
@@ -412,21 +427,6 @@ impl Dialect for Pg {
 const RESET: &str = "SELECT pg_catalog.set_config(name, NULL, false) FROM pg_catalog.pg_settings WHERE source = 'session' \
                      AND context IN ('user', 'superuser') AND name NOT IN ('transaction_isolation', \
                      'transaction_read_only', 'transaction_deferrable')";
-
-/// The moments stand in a setting that the end of the transaction takes along.
-const CLOCK: Clock = Clock {
-    note: "SELECT pg_catalog.set_config('migrator.clock', coalesce(pg_catalog.current_setting('migrator.clock', true), '') \
-           || ' ' || extract(epoch FROM clock_timestamp())::text, true) IS NULL",
-    check: "SET CONSTRAINTS ALL IMMEDIATE;",
-    // Without OFFSET 0 it would be read anew for each row.
-    noted: "SELECT string_to_array(ltrim(current_setting('migrator.clock')), ' ')::double precision[] AS moment OFFSET 0",
-    took_and_at: |number| {
-        [
-            format!("((moment[{number} + 1] - moment[{number}]) * 1000)::bigint"),
-            format!("to_timestamp(moment[{number} + 1])"),
-        ]
-    },
-};
 
 /// The functions, made here, that may change the session: of those in SQL and PL/pgSQL the text tells, where it is one (a body of
 /// the SQL standard is none); one in C may, unless it is declared to change nothing. pg_trgm's `set_limit` does.

@@ -105,7 +105,7 @@ impl<D: Dialect> Several<'_, D> {
 
     /// In front of a transaction that several share, within it in front of the first, and behind each.
     pub(crate) fn clock(&self) -> [String; 3] {
-        let ([name, _], clock) = (&self.names, &self.together.clock);
+        let ([name, _], clock) = (&self.names, self.together);
         let tick = format!("EXECUTE {name};\n");
         [format!("PREPARE {name} AS {};\n", clock.note), tick.clone(), format!("{}{tick}", clock.check)]
     }
@@ -133,7 +133,7 @@ impl<D: Dialect> Several<'_, D> {
             follow.push_str(&self.ahead.follow::<D>(&written));
             self.wrote(written);
         }
-        let clock = &self.together.clock;
+        let clock = self.together;
         [values[8], values[14]] = (clock.took_and_at)("column1");
         values[1] = format!("CASE WHEN {} THEN column2 END", self.ahead.owned);
         for (at, column) in [(3, "column3"), (4, "column4"), (5, "column5"), (7, "column6")] {

@@ -13,13 +13,46 @@ use super::{
     starter::{Starter, run},
 };
 
-/// Ten migrations, of which each waits for a table of its own.
-fn gated() -> Set {
+/// What a migration waits for: a table of its own, beside which no database is empty, or a lock of its own.
+#[derive(Clone, Copy)]
+enum Gate {
+    Table,
+    Lock,
+}
+
+impl Gate {
+    fn script(self, number: usize) -> String {
+        match self {
+            Self::Table => format!("INSERT INTO log SELECT '{number}' FROM gates.gate_{number};"),
+            Self::Lock => {
+                format!("INSERT INTO log SELECT '{number}' FROM pg_advisory_xact_lock_shared({number});")
+            }
+        }
+    }
+
+    fn hold(self, number: usize) -> String {
+        match self {
+            Self::Table => format!("BEGIN; LOCK TABLE gates.gate_{number}"),
+            Self::Lock => format!("BEGIN; DO $$ BEGIN PERFORM pg_advisory_xact_lock({number}); END $$"),
+        }
+    }
+
+    fn database(self, server: &Postgres) -> FreshDatabase<Pg> {
+        let database = server.fresh();
+        if matches!(self, Self::Table) {
+            let gates: String =
+                (1..=10).map(|number| format!("CREATE TABLE gates.gate_{number} AS SELECT 1;")).collect();
+            database.execute(&format!("CREATE SCHEMA gates; {gates}"));
+        }
+        database
+    }
+}
+
+/// Ten migrations, of which each waits.
+fn gated(gate: Gate) -> Set {
     let script = |number: usize| {
         let log = if number == 1 { "CREATE TABLE log (entry VARCHAR(20) NOT NULL);" } else { "" };
-        format!(
-            "{log} CREATE TABLE pier_{number} (id INT); INSERT INTO log SELECT '{number}' FROM gates.gate_{number};"
-        )
+        format!("{log} CREATE TABLE pier_{number} (id INT); {}", gate.script(number))
     };
     let migrations: Vec<(String, String)> =
         (1..=10).map(|number| (format!("{number:02}_pier"), script(number))).collect();
@@ -29,18 +62,20 @@ fn gated() -> Set {
 const WAITS: &str =
     "SELECT 'waits' AS value FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
 
-fn with_gates(server: &Postgres) -> FreshDatabase<Pg> {
-    let database = server.fresh();
-    let gates: String = (1..=10).map(|number| format!("CREATE TABLE gates.gate_{number} AS SELECT 1;")).collect();
-    database.execute(&format!("CREATE SCHEMA gates; {gates}"));
-    database
+#[test]
+fn the_client_or_the_server_dies_within_a_message() {
+    dies_within_a_message(Gate::Table, &[1, 2, 6, 10]);
 }
 
 #[test]
-fn the_client_or_the_server_dies_within_a_message() {
+fn the_client_or_the_server_dies_within_a_transaction_that_several_share() {
+    dies_within_a_message(Gate::Lock, &[1, 6, 10]);
+}
+
+fn dies_within_a_message(gate: Gate, gates: &[usize]) {
     let mut server = Postgres::start(Options::default().durable());
-    let set = gated();
-    let reference = with_gates(&server);
+    let set = gated(gate);
+    let reference = gate.database(&server);
     run(reference.url(), set.path());
     let expected = state(&reference);
     let ends: [fn(&mut Postgres, Starter); 3] = [
@@ -50,10 +85,10 @@ fn the_client_or_the_server_dies_within_a_message() {
     ];
     let mut points = 0;
     for end in ends {
-        for gate in [1, 2, 6, 10] {
-            let database = with_gates(&server);
+        for &number in gates {
+            let database = gate.database(&server);
             let mut holder = database.connect();
-            holder.batch_execute(&format!("BEGIN; LOCK TABLE gates.gate_{gate}")).expect("hold a gate");
+            holder.batch_execute(&gate.hold(number)).expect("hold a gate");
             let mut starter = Starter::start(database.url(), set.path(), &["step"]);
             starter.step_to(|event| event.starts_with("Together")).expect("they travel together");
             starter.go_on();
@@ -65,7 +100,7 @@ fn the_client_or_the_server_dies_within_a_message() {
             }
             run(database.url(), set.path());
             let kept = records(&database);
-            assert_eq!(state(&database), expected, "at gate {gate}: {kept:#?}");
+            assert_eq!(state(&database), expected, "at gate {number}: {kept:#?}");
             assert_history_is_sound(&database);
             points += 1;
         }
@@ -76,13 +111,13 @@ fn the_client_or_the_server_dies_within_a_message() {
 #[test]
 fn what_is_told_is_on_disk() {
     let mut server = Postgres::start(Options::default().durable());
-    let set = gated();
+    let set = gated(Gate::Table);
     // The last gate is closed for longer than the run waits: of the message all but the last take, without waiting for the disk.
     for fails in [false, true] {
-        let database = with_gates(&server);
+        let database = Gate::Table.database(&server);
         let mut holder = database.connect();
         if fails {
-            holder.batch_execute("BEGIN; LOCK TABLE gates.gate_10").expect("hold a gate");
+            holder.batch_execute(&Gate::Table.hold(10)).expect("hold a gate");
         }
         let mut starter = Starter::start(database.url(), set.path(), &["step", "statement-timeout=50"]);
         let last = if fails { 9 } else { 10 };
