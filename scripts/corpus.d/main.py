@@ -189,7 +189,7 @@ class Corpus:
         for verb in ("plan", "run", "status"):
             code, document, _ = self.call(directory, url, verb)
             error = document.get("error") or {}
-            said = f"{error.get('file') or ''} {error.get('message', '')}"
+            said = f"{error.get('file') or ''} {error.get('message', '')} {error.get('help', '')}"
             result.check(code == 1, f"{verb}: exit {code}")
             result.check(expect.names in said, f"{verb}: the message does not name {expect.names}: {said}")
         result.check(server.is_empty(name), "something was written")
