@@ -69,7 +69,8 @@ impl AtWork {
                     (self.since, self.told_at) = (Instant::now(), LONG);
                 }
                 self.bytes = Some((*bytes, *of));
-                self.doing = format!("restored {} of {}", Size(*bytes), Size(*of));
+                // Read, and no more than that: MySQL's backup is first tried in a database of its own.
+                self.doing = format!("restoring, {} of {} read", Size(*bytes), Size(*of));
                 return true;
             }
             Event::SeedStarted { name, attempt } => (false, format!("seed {name}, try {attempt}")),
@@ -128,7 +129,7 @@ mod tests {
         assert_eq!((at_work.bytes, at_work.text(None).as_deref()), (None, Some("copied 5 B, 0s")));
         at_work.hear(&Event::RestoreProgress { bytes: 1024, of: 4096 });
         assert_eq!(at_work.bytes, Some((1024, 4096)));
-        assert_eq!(at_work.text(None).as_deref(), Some("restored 1.0 KiB of 4.0 KiB, 0s"));
+        assert_eq!(at_work.text(None).as_deref(), Some("restoring, 1.0 KiB of 4.0 KiB read, 0s"));
         at_work.hear(&Event::Started { version: "1", name: "1_users", step: 1, steps: 2 });
         assert_eq!(at_work.bytes, None);
     }
