@@ -94,6 +94,7 @@ mod metrics;
 mod migration;
 mod migrator;
 mod mode;
+mod origin;
 mod plan;
 mod provider;
 mod provider_state;
@@ -136,7 +137,7 @@ pub use provider_state::{MissingSeed, ProviderState, SeedStanding, Stage};
 pub use report::{Applied, Report, Reverted};
 pub use seed::{Seed, SeedError, SeedOutcome, SeedReport, SeedResult};
 pub use session::SessionStep;
-pub use status::{DatabaseState, MigrationStatus, Problem, State, Status};
+pub use status::{DatabaseState, MigrationStatus, Problem, Recorded, State, Status};
 
 /// Bakes a migrations directory into the binary, as a [`MigrationSet`].
 ///

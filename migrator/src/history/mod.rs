@@ -11,6 +11,7 @@ use crate::dialect::{Dialect, Facts, refused, table};
 use crate::error::Error;
 use crate::ledgers::UNFINISHED;
 use crate::migration::Checksum;
+use crate::origin::Origin;
 use crate::record::{History, Meta, Record, RecordKind};
 pub(crate) use several::Several;
 pub(crate) use writer::{Writer, Written, enclosed};
@@ -34,7 +35,7 @@ pub(crate) const NUMBER: usize = 1;
 pub(crate) const TEXT: usize = 2;
 pub(crate) const TIME: usize = 3;
 
-const HISTORY_COLUMNS: [(&str, usize); 16] = [
+const HISTORY_COLUMNS: [(&str, usize); 18] = [
     ("set_name", WORD),
     ("sequence", NUMBER),
     ("event", WORD),
@@ -51,6 +52,8 @@ const HISTORY_COLUMNS: [(&str, usize); 16] = [
     ("tool", WORD),
     ("recorded_at", TIME),
     ("breaks_before", WORD),
+    ("host", WORD),
+    ("application", WORD),
 ];
 
 const META_COLUMNS: [(&str, usize); 7] = [
@@ -155,6 +158,9 @@ where
         "detail",
         "recorded_at",
         "breaks_before",
+        "recorded_by",
+        "host",
+        "application",
     ];
     let rows = read::<C>(conn, home, HISTORY, &columns, old).map_err(reading)?;
     let mut records: Vec<Record> = rows
@@ -173,6 +179,11 @@ where
             detail: row.optional(10).map(str::to_owned),
             recorded_at: row.text(11).to_owned(),
             breaks_before: row.optional(12).map(str::to_owned),
+            origin: Origin {
+                user: row.optional(13).map(str::to_owned),
+                host: row.optional(14).map(str::to_owned),
+                application: row.optional(15).map(str::to_owned),
+            },
         })
         .collect();
     records.sort_by_key(|record| record.sequence);

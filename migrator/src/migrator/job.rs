@@ -120,7 +120,8 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         migrator.wait.hook.emit(Event::Planned { steps: plan.steps.len() });
         let run_id = report.run_id.clone();
         let history = seen.history.as_ref();
-        let mut writer = Writer::new::<C::Backend>(&seen.home, &migrator.set, history, self.key, &run_id, &seen.facts)
+        let (set, origin, facts) = (&migrator.set, migrator.origin(), &seen.facts);
+        let mut writer = Writer::new::<C::Backend>(&seen.home, set, history, self.key, &run_id, &origin, facts)
             .acting_as(&self.restore.myself)
             .keeping(seen.ledger.as_ref(), &known);
         if found > 0 {

@@ -91,8 +91,9 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
                     return Ok(records);
                 }
                 self.prepare(conn, &mut seen, self.environment)?;
-                let (history, run_id) = (seen.history.as_ref(), run_id());
-                let mut writer = Writer::new::<C::Backend>(&seen.home, &self.set, history, &key, &run_id, &seen.facts)
+                let (history, run_id, origin) = (seen.history.as_ref(), run_id(), self.origin());
+                let (home, facts) = (&seen.home, &seen.facts);
+                let mut writer = Writer::new::<C::Backend>(home, &self.set, history, &key, &run_id, &origin, facts)
                     .keeping(seen.ledger.as_ref(), &known);
                 let all: Vec<Record> = seen.turns.iter().chain(&records).cloned().collect();
                 writer

@@ -9,6 +9,7 @@ use migrator_source::layout::Layout;
 
 pub(crate) use self::tally::{Change, Tally};
 use crate::migration::{Checksum, Way};
+use crate::origin::Origin;
 
 /// What one row of the history says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +116,8 @@ pub(crate) struct Record {
     pub(crate) detail: Option<String>,
     /// Binaries whose newest migration is older than this version cannot serve with this one applied.
     pub(crate) breaks_before: Option<String>,
+    /// Who wrote it. Its writer says so, so it is empty in a record that is still to be written.
+    pub(crate) origin: Origin,
     /// RFC 3339, UTC, by the database's clock. Empty in a record that is still to be written.
     pub(crate) recorded_at: String,
 }
@@ -135,6 +138,7 @@ impl Record {
             started: None,
             detail: None,
             breaks_before: None,
+            origin: Origin::default(),
             recorded_at: String::new(),
         }
     }

@@ -32,6 +32,7 @@ mod health;
 mod history;
 mod mariadb;
 mod names;
+mod origins;
 mod outcome;
 mod page;
 mod panics;
