@@ -1,5 +1,6 @@
 //! The history tables: read, created, and written under the fence.
 
+mod marking;
 mod several;
 mod waiting;
 mod writer;
@@ -13,6 +14,7 @@ use crate::ledgers::UNFINISHED;
 use crate::migration::Checksum;
 use crate::origin::Origin;
 use crate::record::{History, Meta, Record, RecordKind};
+pub(crate) use marking::{Rows, marks};
 pub(crate) use several::Several;
 pub(crate) use writer::{Writer, Written, enclosed};
 
@@ -190,29 +192,6 @@ where
     Ok(Some(History { records, meta, turns: Vec::new() }))
 }
 
-/// What the database is marked as, by any set, also where the history is not whole.
-pub(crate) fn marks<C>(conn: &mut C, facts: &Facts) -> Result<Vec<String>, Error>
-where
-    C: LoadConnection<Backend: Dialect>,
-{
-    if !facts.has_table(META) {
-        return Ok(Vec::new());
-    }
-    let (mark, meta) = (C::Backend::text("environment", false), table::<C::Backend>(&facts.schema, META));
-    let rows = C::Backend::rows(conn, &format!("SELECT {mark} FROM {meta}"))
-        .map_err(|error| refused::<C::Backend>("tell what it is marked as", error))?;
-    Ok(rows.iter().filter_map(|row| row.optional(0)).map(str::to_owned).collect())
-}
-
-/// Marks the database, for every set that has its history here.
-pub(crate) fn mark<C>(conn: &mut C, home: &Home, environment: &str) -> diesel::QueryResult<()>
-where
-    C: LoadConnection<Backend: Dialect>,
-{
-    let (mark, meta) = (C::Backend::ident("environment"), table::<C::Backend>(&home.schema, META));
-    conn.batch_execute(&format!("UPDATE {meta} SET {mark} = {}", C::Backend::literal(environment)))
-}
-
 /// The SQL by which no set finds its fingerprint any more, so that each looks at the history itself.
 pub(crate) fn spoil<D: Dialect>(facts: &Facts) -> String {
     format!("UPDATE {} SET {} = NULL", table::<D>(&facts.schema, META), D::ident("fingerprint"))
@@ -315,8 +294,10 @@ where
             if meta.format < FORMAT {
                 changes.push(format!("{} = {FORMAT}", ident("format")));
             }
-            // The first run that is told so marks the database, also when it is not the first run.
-            if let (None, Some(environment)) = (&meta.environment, environment) {
+            // The first run that is told so marks the database. Where there are records, that is a record too: the writer's.
+            if let (None, Some(environment)) = (&meta.environment, environment)
+                && history.is_some_and(|history| history.records.is_empty())
+            {
                 changes.push(format!("{} = {}", ident("environment"), literal(environment)));
             }
             match changes.is_empty() {

@@ -270,9 +270,8 @@ pub(super) fn follow<D: Dialect>(ledger: &str, set: &MigrationSet, record: &Reco
             update(format!("rolled_back_at = {now}"), &live)
         }
         // A revert takes the row away when it is done, and not when it begins.
-        (Some(RecordKind::Reverting | RecordKind::Kept | RecordKind::Statement | RecordKind::Resolved) | None, _) => {
-            String::new()
-        }
+        (Some(RecordKind::Reverting | RecordKind::Kept | RecordKind::Statement), _)
+        | (Some(RecordKind::Resolved | RecordKind::Marked) | None, _) => String::new(),
     }
 }
 

@@ -48,6 +48,13 @@ impl Seen {
         self.history.as_ref()?.meta.as_ref()?.environment.clone()
     }
 
+    /// As what the first run marks the database that is told so, where that is to be recorded.
+    pub(super) fn first_mark(&self, declared: Option<Environment>) -> Option<&'static str> {
+        let unmarked = self.history.as_ref().filter(|history| !history.records.is_empty());
+        let unmarked = unmarked.and_then(|history| history.meta.as_ref()).filter(|meta| meta.environment.is_none());
+        declared.filter(|_| unmarked.is_some()).map(Environment::name)
+    }
+
     /// Whether a run has something to write although nothing is pending.
     pub(super) fn is_out_of_step(&self) -> bool {
         !self.turns.is_empty() || self.has_lost_table()

@@ -36,10 +36,12 @@ pub(crate) enum RecordKind {
     Resolved,
     /// An edit of an applied migration became the text of record; the detail says why.
     Accepted,
+    /// The database was marked; the detail says as what, and as what before. It is about no migration.
+    Marked,
 }
 
 impl RecordKind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Planned,
         Self::Statement,
         Self::Applied,
@@ -51,6 +53,7 @@ impl RecordKind {
         Self::Baselined,
         Self::Resolved,
         Self::Accepted,
+        Self::Marked,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -66,6 +69,7 @@ impl RecordKind {
             Self::Baselined => "baselined",
             Self::Resolved => "resolved",
             Self::Accepted => "accepted",
+            Self::Marked => "marked",
         }
     }
 
@@ -147,6 +151,11 @@ impl Record {
     pub(crate) fn adopt(&mut self, at: Option<&str>, is_verified: bool) {
         let word = if is_verified { VERIFIED } else { ADOPTED };
         self.detail = Some(at.map_or_else(|| word.to_owned(), |at| format!("{word} {at}")));
+    }
+
+    /// What it says of its migration; `None` where it is about none, and for a kind that a newer version wrote.
+    fn of_migration(&self) -> Option<RecordKind> {
+        self.kind.filter(|kind| *kind != RecordKind::Marked)
     }
 
     /// Whether another tool applied it, and when, as far as its table told.
@@ -353,7 +362,7 @@ impl History {
 fn pasts<'a>(records: impl Iterator<Item = &'a Record>, layout: Layout) -> BTreeMap<&'a str, Past<'a>> {
     let mut pasts: BTreeMap<&str, Past<'_>> = BTreeMap::new();
     for record in records {
-        let Some(kind) = record.kind else { continue };
+        let Some(kind) = record.of_migration() else { continue };
         let past = pasts.entry(layout.canonical(&record.version)).or_insert_with(|| Past::new(record));
         past.take(record, kind);
     }
@@ -393,7 +402,7 @@ impl<'a> Past<'a> {
             RecordKind::Applied => Standing::Applied,
             RecordKind::Baselined => Standing::Baselined,
             RecordKind::Kept => self.before_the_revert(),
-            RecordKind::Accepted => self.standing,
+            RecordKind::Accepted | RecordKind::Marked => self.standing,
             RecordKind::Reverted if record.is_outside() => Standing::Pending,
             RecordKind::Reverted => Standing::RolledBack,
             RecordKind::Resolved => match record.detail.as_deref() {
