@@ -38,6 +38,7 @@ mod page;
 mod panics;
 mod postgres;
 mod prisma;
+mod prisma_back;
 mod provider;
 mod refusals;
 mod reset;
