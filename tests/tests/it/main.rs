@@ -36,6 +36,7 @@ mod origins;
 mod outcome;
 mod page;
 mod panics;
+mod poolers;
 mod postgres;
 mod prisma;
 mod prisma_back;
