@@ -34,7 +34,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// Marks what this database is for, and returns what it was marked as before.
     ///
     /// The first run that is told an [`environment`](Self::environment) does so by itself. A process that is told otherwise is
-    /// refused every verb that destroys, and `reset` works in development and test only. It makes our tables where they are
+    /// refused every verb that destroys, and `reset` wants the database's name outside of development and test. It makes our tables where they are
     /// missing. Where several sets have their history in one place, each is marked. Where the set has a history, the mark is an event of it,
     /// with what the database was marked as before.
     ///

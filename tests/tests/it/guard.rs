@@ -131,7 +131,7 @@ fn the_strictest_mark_of_several_sets_counts<S: Subject>() {
     run(&two, "two", Environment::Production);
     assert_eq!(marks(&database), ["development", "production"]);
     let error = Migrator::new(&one.set()).reset(&mut database.connect()).expect_err("another set says production");
-    assert_eq!(error.code(), "development_only", "{error}");
+    assert_eq!(error.code(), "not_confirmed", "{error}");
     let migrator = Migrator::new(&one.set()).confirm(typed::<S>(&database));
     migrator.mark(&mut database.connect(), Environment::Test).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(marks(&database), ["test", "test"]);
