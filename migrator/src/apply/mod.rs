@@ -258,6 +258,9 @@ where
         let mut begin = bounds.begin(conn)?;
         let mut body = || -> Result<Recorded, Failure> {
             statements(conn, run, &mut begin)?;
+            if run.writer.is_named_in(migration.text(step.way)) {
+                run.writer.harmed(conn)?.map_or(Ok(()), |harm| Err(Failure::Harmed(harm)))?;
+            }
             if run.grouping == Grouping::of(step) {
                 let after = C::Backend::violations(conn)?;
                 if let Some(what) = grown(before, &after) {
