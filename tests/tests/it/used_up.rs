@@ -153,7 +153,7 @@ fn is_full<S: Subject>(database: &S::Database, folder: &Folder, makes_room: impl
     assert!(error.remedy().contains("make room, then run again"), "{error}");
     assert!(!events.take().iter().any(|event| event.starts_with("Retrying")), "not again and again");
     assert_eq!(database.row_counts()["t1"], 1, "it was undone");
-    assert_eq!(history(database), ["applied 01", "failed 02"]);
+    assert!(history(database).ends_with(&["applied 01", "failed 02"].map(str::to_owned)));
     makes_room();
     assert_eq!(names(&applies::<S>(database, &set)), ["02_much", "03_t3"]);
     assert_eq!(database.row_counts()["t1"], 2);
