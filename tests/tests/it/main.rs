@@ -39,6 +39,7 @@ mod outcome;
 mod own_tables;
 mod page;
 mod panics;
+mod poolers;
 mod postgres;
 mod prisma;
 mod provider;
