@@ -184,8 +184,8 @@ fn mariadb_has_no_space_left() {
     let fill = |table: &str, rows: u32| format!("INSERT INTO {table} SELECT REPEAT('x', 8000) FROM seq_1_to_{rows}");
     folder.write("01_t1/up.sql", format!("{} CREATE TABLE much (a TEXT); CREATE TABLE other (a TEXT);", table(1)));
     applies::<dialects::Mariadb>(&database, &folder.set());
-    database.execute(&fill("other", 2000));
-    folder.write("02_much/up.sql", format!("INSERT INTO t1 VALUES (2);\n{};", fill("much", 3000)));
+    database.execute(&fill("other", 3000));
+    folder.write("02_much/up.sql", format!("INSERT INTO t1 VALUES (2);\n{};", fill("much", 2000)));
     folder.write("03_t3/up.sql", table(3));
     is_full::<dialects::Mariadb>(&database, &folder, || database.execute("DROP TABLE other"));
 }
