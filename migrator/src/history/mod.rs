@@ -1,5 +1,6 @@
 //! The history tables: read, created, and written under the fence.
 
+mod harm;
 mod marking;
 mod several;
 mod waiting;
