@@ -134,9 +134,16 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// The rows that break a foreign key, where the database does not check while it runs.
     #[doc(hidden)]
     fn violations<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Vec<Violations>>;
-    /// Whether a statement that runs outside of every transaction took, as far as the catalogue tells.
+    /// An expression for what the catalogue says before a statement, where that will tell whether it took.
     #[doc(hidden)]
-    fn outcome<C: LoadConnection<Backend = Self>>(conn: &mut C, statement: &str) -> QueryResult<Outcome>;
+    fn before(statement: &str) -> Option<String>;
+    /// Whether a statement that runs outside of every transaction took, as far as the catalogue tells, which said so `before`.
+    #[doc(hidden)]
+    fn outcome<C: LoadConnection<Backend = Self>>(
+        conn: &mut C,
+        statement: &str,
+        before: Option<&str>,
+    ) -> QueryResult<Outcome>;
     /// A condition that holds while this very connection holds the lock.
     #[doc(hidden)]
     fn owned(key: &LockKey) -> String;
@@ -277,8 +284,8 @@ pub enum Outcome {
     Took,
     /// It did not, or it can be done twice.
     DidNot,
-    /// It left something unusable, which this statement removes.
-    Broken(String),
+    /// It left something unusable, which these statements remove.
+    Broken(Vec<String>),
     /// The catalogue does not tell.
     Unknown,
 }

@@ -1,6 +1,7 @@
 //! MySQL and MariaDB: DDL commits by itself, named locks belong to the session.
 
 mod contents;
+mod presence;
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -265,8 +266,16 @@ impl Dialect for Mysql {
         Ok(Vec::new())
     }
 
-    fn outcome<C: LoadConnection<Backend = Self>>(_conn: &mut C, _statement: &str) -> QueryResult<Outcome> {
-        Ok(Outcome::Unknown)
+    fn before(statement: &str) -> Option<String> {
+        presence::asked(statement)
+    }
+
+    fn outcome<C: LoadConnection<Backend = Self>>(
+        conn: &mut C,
+        statement: &str,
+        before: Option<&str>,
+    ) -> QueryResult<Outcome> {
+        presence::outcome(conn, statement, before)
     }
 
     fn owned(key: &LockKey) -> String {

@@ -1,6 +1,7 @@
 //! PostgreSQL: transactional DDL, session-level advisory locks.
 
 mod contents;
+mod indexes;
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
 use diesel::{QueryResult, RunQueryDsl, sql_query};
-use migrator_source::sql::{Effect, SqlDialect, effect};
+use migrator_source::sql::SqlDialect;
 
 use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, on_conflict, quoted};
 use crate::checkup::Setting;
@@ -258,31 +259,16 @@ impl Dialect for Pg {
         Ok(Vec::new())
     }
 
-    /// A `CREATE INDEX CONCURRENTLY` that failed or was killed leaves an INVALID index behind, which `IF NOT EXISTS` would keep.
-    fn outcome<C: LoadConnection<Backend = Self>>(conn: &mut C, statement: &str) -> QueryResult<Outcome> {
-        match effect(statement) {
-            Effect::Unknown => Ok(Outcome::Unknown),
-            Effect::Repeatable => Ok(Outcome::DidNot),
-            Effect::DropsIndex { name } => {
-                let rows = Self::rows(conn, &format!("SELECT (to_regclass({}) IS NULL)::text", Self::literal(name)))?;
-                let gone = rows.first().is_some_and(|row| row.holds(0));
-                Ok(if gone { Outcome::Took } else { Outcome::DidNot })
-            }
-            Effect::CreatesIndex { name, table } => {
-                let sql = format!(
-                    "SELECT i.indisvalid::text, format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_index i JOIN \
-                     pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                     WHERE i.indrelid = to_regclass({}) AND c.relname = (parse_ident({}))[1]",
-                    Self::literal(table),
-                    Self::literal(name)
-                );
-                Ok(match Self::rows(conn, &sql)?.first() {
-                    None => Outcome::DidNot,
-                    Some(row) if row.holds(0) => Outcome::Took,
-                    Some(row) => Outcome::Broken(format!("DROP INDEX CONCURRENTLY {}", row.text(1))),
-                })
-            }
-        }
+    fn before(_statement: &str) -> Option<String> {
+        None
+    }
+
+    fn outcome<C: LoadConnection<Backend = Self>>(
+        conn: &mut C,
+        statement: &str,
+        _before: Option<&str>,
+    ) -> QueryResult<Outcome> {
+        indexes::outcome(conn, statement)
     }
 
     fn owned(key: &LockKey) -> String {

@@ -228,8 +228,16 @@ impl Dialect for Sqlite {
         Ok(all)
     }
 
+    fn before(_statement: &str) -> Option<String> {
+        None
+    }
+
     /// What cannot run in a transaction here (VACUUM, a journal mode) can be done twice.
-    fn outcome<C: LoadConnection<Backend = Self>>(_conn: &mut C, _statement: &str) -> QueryResult<Outcome> {
+    fn outcome<C: LoadConnection<Backend = Self>>(
+        _conn: &mut C,
+        _statement: &str,
+        _before: Option<&str>,
+    ) -> QueryResult<Outcome> {
         Ok(Outcome::DidNot)
     }
 
