@@ -3,6 +3,8 @@
 //! Everything that is read comes back as text cells, so that nothing above this module knows a database's types. Each
 //! dialect's file has the same functions in the same order.
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod blockers;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "postgres")]
@@ -153,6 +155,9 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// Who holds the lock, as far as the database tells.
     #[doc(hidden)]
     fn holder<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, facts: &Facts) -> Option<String>;
+    /// Who may hold what this statement waited for in vain, and how each is ended, as far as the database tells.
+    #[doc(hidden)]
+    fn blockers<C: LoadConnection<Backend = Self>>(conn: &mut C, statement: &str) -> QueryResult<Vec<String>>;
     /// The database's name for this session, where a statement in it can be cancelled from another.
     #[doc(hidden)]
     fn myself<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Option<String>>;

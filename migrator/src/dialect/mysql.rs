@@ -1,5 +1,6 @@
 //! MySQL and MariaDB: DDL commits by itself, named locks belong to the session.
 
+mod blockers;
 mod contents;
 mod presence;
 
@@ -297,6 +298,10 @@ impl Dialect for Mysql {
             let _infallible = write!(holder, ", user {}, from {}", row.text(0), row.text(1));
         }
         Some(holder)
+    }
+
+    fn blockers<C: LoadConnection<Backend = Self>>(conn: &mut C, _statement: &str) -> QueryResult<Vec<String>> {
+        blockers::blockers(conn)
     }
 
     fn myself<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Option<String>> {

@@ -1,5 +1,6 @@
 //! PostgreSQL: transactional DDL, session-level advisory locks.
 
+mod blockers;
 mod contents;
 mod indexes;
 
@@ -316,6 +317,10 @@ impl Dialect for Pg {
             }
         }
         Some(holder)
+    }
+
+    fn blockers<C: LoadConnection<Backend = Self>>(conn: &mut C, statement: &str) -> QueryResult<Vec<String>> {
+        blockers::blockers(conn, statement)
     }
 
     fn myself<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Option<String>> {

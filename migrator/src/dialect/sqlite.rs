@@ -255,6 +255,10 @@ impl Dialect for Sqlite {
     }
 
     /// SQLite has an interrupt, and diesel does not expose it: a statement ends by itself.
+    fn blockers<C: LoadConnection<Backend = Self>>(_conn: &mut C, _statement: &str) -> QueryResult<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     fn myself<C: LoadConnection<Backend = Self>>(_conn: &mut C) -> QueryResult<Option<String>> {
         Ok(None)
     }
