@@ -47,6 +47,7 @@
 //! | `baseline_refused`, `accept_refused` | the history says something else than what is to be recorded |
 //! | `history_tampered` | the history was not written by this crate alone |
 //! | `lock_timeout`, `lock_lost`, `lock_file` | another process held the lock for too long; the lock is gone; its file cannot be made |
+//! | `pooler_unsupported` | a pooler of transactions or statements is between here and the server |
 //! | `open_transaction`, `no_schema`, `unsupported`, `dialect_mismatch` | the connection or the server is none that can be migrated |
 //! | `environment_mismatch`, `not_confirmed` | a verb that destroys is refused: the database is marked as something else; its name was not typed back |
 //! | `development_only`, `reset_refused` | `reset` and `setup` are for development and test; a reset would take what is not in the schema |

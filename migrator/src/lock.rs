@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::{LoadConnection, TransactionManager};
 
-use crate::dialect::{Dialect, Facts, LockKey, depth, refused};
+use crate::dialect::{Asked, Dialect, Facts, LockKey, depth, refused};
 use crate::error::Error;
 use crate::event::{Event, Hook};
 use crate::history::Home;
@@ -112,8 +112,10 @@ where
 {
     let asking = |error| refused::<C::Backend>("give the migration lock", error);
     let polled = poll(wait, |attempt| {
-        if C::Backend::try_lock(conn, key).map_err(asking)? {
-            return Ok(Answer::Yes);
+        match C::Backend::try_lock(conn, key).map_err(asking)? {
+            Asked::Granted => return Ok(Answer::Yes),
+            Asked::HeldHere => return Err(pooler()),
+            Asked::Held => {}
         }
         // The first polls are short; asking who it is at each of them would double the traffic.
         Ok(Answer::No(if attempt.is_power_of_two() { C::Backend::holder(conn, key, facts) } else { None }))
@@ -122,6 +124,15 @@ where
         Polled::Held(waited) => Ok(waited),
         Polled::TimedOut(waited) => Err(timeout(waited, C::Backend::holder(conn, key, facts))),
     }
+}
+
+/// The error where a session is not one client's.
+pub(crate) fn pooler() -> Error {
+    Error::new(
+        "pooler_unsupported",
+        "a connection pooler hands one session of the server to several clients, so that no lock and no setting is a run's own",
+        "give migrations the direct URL of the server (MIGRATION_DATABASE_URL); the service may keep the pooler",
+    )
 }
 
 fn timeout(waited: Duration, holder: Option<String>) -> Error {

@@ -45,7 +45,7 @@ impl Checksum {
     pub(crate) const UNKNOWN: Self = Self([0; 32]);
 
     pub(crate) fn of(text: &str) -> Self {
-        Self(checksum::digest(text.as_bytes()))
+        Self(checksum::of_script(text))
     }
 
     pub(crate) fn from_hex(text: &str) -> Option<Self> {

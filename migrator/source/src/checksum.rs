@@ -1,7 +1,7 @@
 //! Normalised text, digests, and the fingerprint of an ordered set of migrations.
 //!
-//! Other tools hash raw bytes, so a CRLF checkout of an LF file is "modified"; here a byte order mark and the kind of line
-//! ending change neither the digest nor what is executed.
+//! Other tools hash raw bytes, so a CRLF checkout of an LF file is "modified"; here a byte order mark, the kind of line
+//! ending, and newlines at the end of a script change neither the digest nor what is executed.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -38,6 +38,11 @@ pub fn normalise(bytes: &[u8]) -> Result<Cow<'_, str>, NotText> {
 /// The digest of a text.
 pub fn digest(text: &[u8]) -> Sum {
     Sha256::digest(text).into()
+}
+
+/// The digest of a migration's script. Newlines at its end, which editors add and take away, are no part of it.
+pub fn of_script(text: &str) -> Sum {
+    digest(text.trim_end_matches('\n').as_bytes())
 }
 
 /// The SHA-384 digest of a text, which sqlx records.

@@ -127,7 +127,7 @@ impl Packed {
             index.extend(row.into_iter().flat_map(u32::to_le_bytes));
             raw_digests.extend(entry.raw_digest.iter().flatten());
             let known = entry.up_path != entry.name;
-            let digest = if known { checksum::digest(entry.up.as_bytes()) } else { [0; 32] };
+            let digest = if known { checksum::of_script(&entry.up) } else { [0; 32] };
             fingerprint.push(folder.layout.canonical(&entry.version), &digest);
         }
         let warnings: Vec<&str> = folder.warnings.iter().map(|warning| warning.message.as_str()).collect();

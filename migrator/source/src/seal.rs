@@ -293,7 +293,7 @@ fn fault(code: &'static str, number: usize, message: impl Into<String>, help: St
 }
 
 fn sum(entry: &Entry) -> Sum {
-    checksum::digest(entry.up.as_bytes())
+    checksum::of_script(&entry.up)
 }
 
 /// A line without its chain.

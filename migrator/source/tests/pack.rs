@@ -87,7 +87,7 @@ proptest! {
             };
             prop_assert_eq!(item.down_path(), path);
             prop_assert_eq!((item.down, item.down_faulty), (text, faulty));
-            fingerprint.push(folder.layout.canonical(&entry.version), &checksum::digest(entry.up.as_bytes()));
+            fingerprint.push(folder.layout.canonical(&entry.version), &checksum::of_script(&entry.up));
         }
         prop_assert!(packed.get(folder.entries.len()).is_none());
         prop_assert_eq!(packed.fingerprint, fingerprint.sum());

@@ -129,7 +129,7 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     fn patience<C: LoadConnection<Backend = Self>>(conn: &mut C, wait: Duration) -> QueryResult<Session>;
     /// Asks for the migration lock once, without waiting.
     #[doc(hidden)]
-    fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey) -> QueryResult<bool>;
+    fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey) -> QueryResult<Asked>;
     /// Gives the migration lock back; `keep` says whether what a transaction that is the lock holds is kept.
     #[doc(hidden)]
     fn unlock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, keep: bool) -> QueryResult<()>;
@@ -170,6 +170,18 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// Whether a connection was refused because the database is not up yet, or not free, so that it may be there later.
     #[doc(hidden)]
     fn comes_up(words: &str) -> bool;
+}
+
+/// What is answered to who asks for the lock once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// It is the asker's.
+    Granted,
+    /// Another session has it.
+    Held,
+    /// This very session had it before: it was granted to another client, behind a pooler that shares sessions. A server grants it
+    /// twice, so that two would run at once.
+    HeldHere,
 }
 
 mod sealed {

@@ -13,7 +13,7 @@ use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::checksum::hex;
 use migrator_source::sql::SqlDialect;
 
-use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, quoted};
+use super::{Asked, Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, quoted};
 use crate::checkup::Setting;
 use crate::contents::Contents;
 
@@ -219,12 +219,28 @@ impl Dialect for Mysql {
              'character_set_client', 'character_set_results', 'character_set_connection', 'collation_connection', \
              'sql_safe_updates', 'sql_quote_show_create', 'lock_wait_timeout', 'innodb_lock_wait_timeout', 'max_statement_time', \
              'max_execution_time', 'autocommit', 'default_storage_engine', 'group_concat_max_len', 'lc_time_names', \
-             'div_precision_increment', 'check_constraint_checks')",
+             'div_precision_increment', 'check_constraint_checks', 'sql_select_limit', 'tx_isolation', 'tx_read_only', \
+             'transaction_isolation', 'transaction_read_only')",
         )?;
-        let database = Self::rows(conn, "SELECT CAST(DATABASE() AS CHAR CHARACTER SET utf8mb4)")?;
+        let text = |expression: &str| format!("CAST({expression} AS CHAR CHARACTER SET utf8mb4)");
+        let place = format!("SELECT {}", text("DATABASE()"));
+        // MySQL 5.7 has no roles.
+        let (place, has_roles) = match Self::rows(conn, &format!("{place}, {}", text("CURRENT_ROLE()"))) {
+            Ok(place) => (place, true),
+            Err(_) => (Self::rows(conn, &place)?, false),
+        };
         let mut leave = String::from("UNLOCK TABLES;");
-        if let Some(database) = database.first().and_then(|row| row.optional(0)) {
+        if let Some(database) = place.first().and_then(|row| row.optional(0)) {
             let _infallible = write!(leave, "USE {};", Self::ident(database));
+        }
+        if has_roles {
+            let role = match place.first().and_then(|row| row.optional(1)) {
+                None | Some("NONE") => "NONE".to_owned(),
+                // MySQL tells them as they are written: `r1`@`%`.
+                Some(roles) if roles.starts_with('`') => roles.to_owned(),
+                Some(role) => Self::ident(role),
+            };
+            let _infallible = write!(leave, "SET ROLE {role};");
         }
         // One statement each: they stand behind every script.
         let (mut set, mut enter) = (Vec::new(), vec!["SESSION autocommit = 1".to_owned()]);
@@ -253,10 +269,15 @@ impl Dialect for Mysql {
         Ok(Session::default())
     }
 
-    fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey) -> QueryResult<bool> {
+    fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey) -> QueryResult<Asked> {
+        let lock = format!("GET_LOCK({}, 0)", Self::literal(&key.name));
+        let rows = Self::rows(conn, &format!("SELECT CAST(IF({}, -1, {lock}) AS CHAR)", Self::owned(key)))?;
         // Only 1 is the lock: 0 is somebody else's, NULL an error (which is what a negative timeout gives on MariaDB).
-        let rows = Self::rows(conn, &format!("SELECT CAST(GET_LOCK({}, 0) AS CHAR)", Self::literal(&key.name)))?;
-        Ok(rows.first().is_some_and(|row| row.text(0) == "1"))
+        Ok(match rows.first().map(|row| row.text(0)) {
+            Some("1") => Asked::Granted,
+            Some("-1") => Asked::HeldHere,
+            _ => Asked::Held,
+        })
     }
 
     fn unlock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, _keep: bool) -> QueryResult<()> {
@@ -291,7 +312,7 @@ impl Dialect for Mysql {
         let lock = Self::literal(&key.name);
         let id = Self::rows(conn, &format!("SELECT CAST(IS_USED_LOCK({lock}) AS CHAR)")).ok()?;
         let id: u64 = id.first()?.number(0)?;
-        let mut holder = format!("connection {id}");
+        let mut holder = format!("connection {id} by GET_LOCK({lock})");
         // Without the privilege PROCESS a role sees only its own connections.
         let sql = format!("SELECT USER, HOST FROM information_schema.PROCESSLIST WHERE ID = {id}");
         if let Some(row) = Self::rows(conn, &sql).ok().as_deref().and_then(<[Cells]>::first) {

@@ -12,7 +12,9 @@ use diesel::pg::Pg;
 use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::sql::SqlDialect;
 
-use super::{Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, on_conflict, quoted};
+use super::{
+    Asked, Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, on_conflict, quoted,
+};
 use crate::checkup::Setting;
 use crate::contents::Contents;
 
@@ -246,10 +248,15 @@ impl Dialect for Pg {
         Ok(Session::default())
     }
 
-    fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey) -> QueryResult<bool> {
+    fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey) -> QueryResult<Asked> {
         // Never the blocking function: it holds a snapshot, and CREATE INDEX CONCURRENTLY would wait for the waiter.
-        let rows = Self::rows(conn, &format!("SELECT pg_try_advisory_lock({})::text", key.number))?;
-        Ok(rows.first().is_some_and(|row| row.holds(0)))
+        let lock = format!("CASE WHEN NOT {} THEN pg_try_advisory_lock({})::text END", Self::owned(key), key.number);
+        let rows = Self::rows(conn, &format!("SELECT {lock}"))?;
+        Ok(match rows.first() {
+            Some(row) if row.holds(0) => Asked::Granted,
+            Some(row) if row.optional(0).is_none() => Asked::HeldHere,
+            _ => Asked::Held,
+        })
     }
 
     fn unlock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, _keep: bool) -> QueryResult<()> {
@@ -276,8 +283,7 @@ impl Dialect for Pg {
         let [high, low] = halves(key.number);
         format!(
             "EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND classid = {high} AND objid = {low} AND \
-             objsubid = 1 AND granted AND pid = pg_catalog.pg_backend_pid() AND database = (SELECT oid FROM \
-             pg_catalog.pg_database WHERE datname = current_database()))"
+             objsubid = 1 AND granted AND pid = pg_catalog.pg_backend_pid())"
         )
     }
 
@@ -310,7 +316,7 @@ impl Dialect for Pg {
         );
         let rows = Self::rows(conn, &sql).ok()?;
         let row = rows.first()?;
-        let mut holder = format!("backend {}", row.text(0));
+        let mut holder = format!("backend {} by advisory lock {}", row.text(0), key.number);
         for (at, word) in [(1, "user"), (2, "application"), (3, "from"), (4, "connected since")] {
             if !row.text(at).is_empty() {
                 let _infallible = write!(holder, ", {word} {}", row.text(at));

@@ -10,7 +10,8 @@ use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::sql::SqlDialect;
 
 use super::{
-    Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, depth, on_conflict, quoted,
+    Asked, Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, depth, on_conflict,
+    quoted,
 };
 use crate::checkup::Setting;
 use crate::contents::Contents;
@@ -147,13 +148,15 @@ impl Dialect for Sqlite {
         lock_timeout: Duration,
         work: Work,
     ) -> QueryResult<Session> {
-        const KEPT: [&str; 6] = [
+        const KEPT: [&str; 8] = [
             "foreign_keys",
             "busy_timeout",
             "legacy_alter_table",
             "recursive_triggers",
             "ignore_check_constraints",
             "defer_foreign_keys",
+            "query_only",
+            "writable_schema",
         ];
         let mut leave = String::new();
         for name in KEPT {
@@ -177,7 +180,7 @@ impl Dialect for Sqlite {
         Ok(Session { enter: busy_timeout(wait), leave, ..Session::default() })
     }
 
-    fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, _key: &LockKey) -> QueryResult<bool> {
+    fn try_lock<C: LoadConnection<Backend = Self>>(conn: &mut C, _key: &LockKey) -> QueryResult<Asked> {
         // diesel counts the transaction; it has no other way to begin one that takes the write lock at once.
         C::TransactionManager::begin_transaction(conn)?;
         // `busy_timeout` is the wait for readers at the end of a transaction; here the caller polls.
@@ -186,14 +189,14 @@ impl Dialect for Sqlite {
         let begun = conn.batch_execute("PRAGMA busy_timeout = 0; COMMIT; BEGIN IMMEDIATE");
         let restored = conn.batch_execute(&format!("PRAGMA busy_timeout = {waits}"));
         match begun {
-            Ok(()) => restored.map(|()| true),
+            Ok(()) => restored.map(|()| Asked::Granted),
             Err(error) => {
                 // After the failed BEGIN there is no transaction; diesel learns it from the failed ROLLBACK if not before.
                 if depth(conn) > 0 {
                     let _none_open = C::TransactionManager::rollback_transaction(conn);
                 }
                 match Self::class(&error.to_string()) {
-                    Class::Busy => Ok(false),
+                    Class::Busy => Ok(Asked::Held),
                     _ => Err(error),
                 }
             }

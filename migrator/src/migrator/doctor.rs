@@ -6,8 +6,9 @@ use migrator_source::sql::SqlDialect;
 
 use super::Migrator;
 use super::guarding::environment;
+use super::sessions::are_shared;
 use crate::checkup::{Check, Checkup, Setting, Verdict};
-use crate::dialect::{Class, Dialect, Facts, LockKey, class, refused, table};
+use crate::dialect::{Asked, Class, Dialect, Facts, LockKey, class, refused, table};
 use crate::error::Error;
 use crate::history::{self, HISTORY, Home, META, PROBE};
 use crate::lock::{self, Keep};
@@ -154,19 +155,15 @@ fn server<C: LoadConnection<Backend: Dialect>>(facts: &Facts) -> Check {
     }
 }
 
-/// Whether two clients have two sessions: a pooler of transactions gives the first one's, which has nothing to do, to the second.
+/// Whether two clients have two sessions.
 fn sessions<C: LoadConnection<Backend: Dialect>>(conn: &mut C, second: &mut C) -> Result<Option<Check>, Error> {
     let asking = |error| refused::<C::Backend>("tell the session's number", error);
-    let Some(first) = C::Backend::myself(conn).map_err(asking)? else { return Ok(None) };
-    second.batch_execute("BEGIN").map_err(asking)?;
-    let other = C::Backend::myself(second);
-    let again = C::Backend::myself(conn);
-    second.batch_execute("ROLLBACK").map_err(asking)?;
-    let (other, again) = (other.map_err(asking)?, again.map_err(asking)?);
-    let help = "give migrations the direct URL of the server (MIGRATION_DATABASE_URL); the service may keep the pooler";
-    Ok(Some(match again.as_ref() == Some(&first) && other.as_ref() != Some(&first) {
-        true => Check::pass("sessions", "each connection is a session of its own"),
-        false => Check::fail("sessions", "a pooler hands one session of the server to several clients", help),
+    Ok(are_shared(conn, second).map_err(asking)?.map(|shared| match shared {
+        false => Check::pass("sessions", "each connection is a session of its own"),
+        true => {
+            let pooler = lock::pooler();
+            Check::fail("sessions", pooler.message().to_owned(), pooler.remedy())
+        }
     }))
 }
 
@@ -179,7 +176,7 @@ where
         let help = "connect directly to the server that the migrations run on";
         return Ok(Check::fail(LOCK, "it was given, and the session that has it does not hold it", help));
     }
-    if C::Backend::try_lock(second, key)? {
+    if C::Backend::try_lock(second, key)? == Asked::Granted {
         C::Backend::unlock(second, key, false)?;
         let help = "let a single job run the migrations; here two would run at once";
         return Ok(Check::fail(LOCK, "two sessions got it at once", help));
@@ -188,7 +185,7 @@ where
 }
 
 fn given_back<C: LoadConnection<Backend: Dialect>>(second: &mut C, key: &LockKey) -> QueryResult<bool> {
-    let given = C::Backend::try_lock(second, key)?;
+    let given = C::Backend::try_lock(second, key)? == Asked::Granted;
     if given {
         C::Backend::unlock(second, key, false)?;
     }

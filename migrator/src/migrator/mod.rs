@@ -11,6 +11,7 @@ mod reset;
 mod revert;
 mod seeding;
 mod seen;
+mod sessions;
 mod settling;
 mod setup;
 mod verbs;

@@ -35,6 +35,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             match self.other_connection(connect) {
                 Ok(other) => *conn = other,
                 Err(why) => {
+                    self.wait.interrupt.check()?;
                     let remedy =
                         format!("check that the database is up ({why}), then run again: what took is recorded");
                     return Err(lost.with_remedy(remedy));
@@ -56,10 +57,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
                 Err(error) => error,
             };
             let left = self.wait.timeout.min(PATIENCE).saturating_sub(start.elapsed());
-            if left.is_zero() {
+            if left.is_zero() || self.wait.interrupt.is_stopped() {
                 return Err(error);
             }
-            std::thread::sleep(jitter(pause).min(left));
+            self.wait.interrupt.sleep(jitter(pause).min(left));
             pause = (pause * 2).min(Duration::from_secs(1));
         }
     }

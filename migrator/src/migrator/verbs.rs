@@ -355,6 +355,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         goal: &Goal,
         report: &mut Report,
     ) -> Result<(), Error> {
+        self.check_sessions(conn)?;
         let key = LockKey::new(&seen.facts, &seen.home);
         let needs_file =
             self.needs_file(known, plan) || C::Backend::LOCK_IS_TRANSACTION && FileLock::is_there(&seen.facts);

@@ -35,6 +35,7 @@ mod names;
 mod outcome;
 mod page;
 mod panics;
+mod poolers;
 mod postgres;
 mod prisma;
 mod provider;

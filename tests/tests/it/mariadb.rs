@@ -55,7 +55,8 @@ fn what_took_must_not_be_edited_and_a_person_can_settle_it() {
 #[test]
 fn scripts_do_not_change_what_comes_after_them() {
     let (database, other) = (Mariadb::fresh(), servers::mariadb().fresh());
-    let elsewhere = other.name();
+    let (elsewhere, role) = (other.name(), format!("role_of_{}", database.name()));
+    database.execute(&format!("CREATE ROLE {role}"));
     let folder = Folder::of(&[
         ("01_t1", table(1)),
         (
@@ -74,21 +75,29 @@ fn scripts_do_not_change_what_comes_after_them() {
             "SET FOREIGN_KEY_CHECKS = 0, unique_checks = 0; SET time_zone = '+05:00'; SET NAMES latin1;".into(),
         ),
         ("07_t3", table(3)),
+        (
+            "08_only_reads",
+            "SET SESSION TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY; SET sql_select_limit = 1; SELECT 1;"
+                .into(),
+        ),
+        ("09_role", format!("SET ROLE {role}; SELECT 1;")),
+        ("10_t4", table(4)),
     ]);
     let mut conn = database.connect();
     let settings = "SELECT CONCAT_WS(' ', DATABASE(), @@sql_mode, @@foreign_key_checks, @@unique_checks, @@time_zone, \
-                    @@character_set_client, @@character_set_connection, @@lock_wait_timeout, @@autocommit) AS value";
+                    @@character_set_client, @@character_set_connection, @@lock_wait_timeout, @@autocommit, @@sql_select_limit, \
+                    @@tx_isolation, @@tx_read_only, IFNULL(CURRENT_ROLE(), 'none')) AS value";
     let before = Mariadb::texts(&mut conn, settings);
     let report = Migrator::new(&folder.set()).run(&mut conn).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(report.applied().len(), 7);
+    assert_eq!(report.applied().len(), 10);
     assert_eq!(Mariadb::texts(&mut conn, settings), before);
     assert_eq!(
         (tables(&database), tables(&other)),
-        (vec!["t1".into(), "t2".into(), "t3".into()], vec!["there".to_owned()])
+        (["t1", "t2", "t3", "t4"].map(str::to_owned).to_vec(), vec!["there".to_owned()])
     );
     assert_eq!((database.row_counts()["t1"], other.row_counts()["there"]), (2, 2));
-    assert_eq!(history(&database).iter().filter(|event| event.starts_with("applied")).count(), 7);
-    assert_eq!(run::<Mariadb>(&database, &folder.set()).expect("run").skipped(), 7);
+    assert_eq!(history(&database).iter().filter(|event| event.starts_with("applied")).count(), 10);
+    assert_eq!(run::<Mariadb>(&database, &folder.set()).expect("run").skipped(), 10);
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! What only PostgreSQL has: sessions that scripts change, schemas, a ladder of lock timeouts, statements that want no
 //! transaction.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Once, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
-use migrator::{DatabaseState, Event, Migrator, Target};
+use migrator::{DatabaseState, Event, Interrupt, Migrator, Target};
 use migrator_tests::Database;
 
 use crate::dialects::{Postgres, Subject, applies, as_role, history, names, run, status, tables};
@@ -33,6 +34,26 @@ fn steps_are_counted_over_a_lost_connection() {
     let report = migrator.run_to(&mut database.connect(), Target::Steps(2)).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(names(&report), ["01_t1", "02_t2"]);
     assert_eq!(status::<Postgres>(&database, &set).pending(), 2);
+}
+
+/// Whoever ends a service does not wait for a database that is gone.
+#[test]
+fn the_wait_for_another_connection_ends_with_an_interrupt() {
+    let (database, set, interrupt) = (Postgres::fresh(), Folder::of_tables(1).set(), Interrupt::new());
+    let (stopper, tries) = (interrupt.clone(), Arc::new(AtomicU32::new(0)));
+    let of_connect = Arc::clone(&tries);
+    let migrator = Migrator::new(&set)
+        .code("02_lost", |conn: &mut PgConnection| conn.batch_execute("SELECT pg_terminate_backend(pg_backend_pid())"))
+        .interrupt(&interrupt)
+        .reconnect(move || {
+            // The first is asked for before the run, to look for a pooler.
+            if of_connect.fetch_add(1, Ordering::SeqCst) == 1 {
+                stopper.stop();
+            }
+            PgConnection::establish("postgres:///nowhere?host=/nowhere")
+        });
+    let error = migrator.run(&mut database.connect()).expect_err("it is interrupted");
+    assert_eq!((error.code(), tries.load(Ordering::SeqCst)), ("interrupted", 2), "{error}");
 }
 
 #[test]

@@ -319,7 +319,9 @@ fn an_edit_after_prisma_applied_it_shows<S: Prisma>() {
     assert_eq!(report.skipped(), 2);
     assert_eq!(states::<S>(&database, &folder), ["changed", "applied"], "what ran is recorded, and stays an edit");
     add(&folder, 1, table(1));
-    assert_eq!((states::<S>(&database, &folder), queries::<S>(&database, &folder)), (vec!["applied"; 2], 1));
+    assert_eq!(states::<S>(&database, &folder), ["applied"; 2]);
+    assert_eq!(applies::<S>(&database, &folder.set()).skipped(), 2);
+    assert_eq!(queries::<S>(&database, &folder), 1, "that it is what ran is recorded");
     // Whoever corrects Prisma's row says what ran.
     add(&folder, 2, "-- another text");
     assert_eq!(states::<S>(&database, &folder), ["applied", "changed"]);

@@ -39,6 +39,23 @@ fn a_rebuild_keeps_the_rows_that_refer_to_the_table() {
 }
 
 #[test]
+fn what_a_script_forbids_its_session_is_allowed_again() {
+    let folder = Folder::of(&[
+        ("01_t1", table(1)),
+        ("02_only_reads", "PRAGMA query_only = ON; PRAGMA writable_schema = ON;".into()),
+        ("03_t3", table(3)),
+    ]);
+    let (database, settings) = (Sqlite::fresh(), ["query_only", "writable_schema"]);
+    let mut conn = database.connect();
+    let report = Migrator::new(&folder.set()).run(&mut conn).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(names(&report), ["01_t1", "02_only_reads", "03_t3"]);
+    for setting in settings {
+        let read = format!("SELECT CAST({setting} AS TEXT) AS value FROM pragma_{setting}");
+        assert_eq!(Sqlite::texts(&mut conn, &read), ["0"], "{setting}");
+    }
+}
+
+#[test]
 fn a_script_that_reads_the_history_finds_it_complete() {
     let folder = Folder::of(&[("01_t1", &table(1)), ("02_t2", &table(2))]);
     folder.write("03_seen/up.sql", "CREATE TABLE seen AS SELECT name, recorded_at FROM __Migrator_History;");

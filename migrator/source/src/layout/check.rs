@@ -37,6 +37,11 @@ pub(super) fn structure(layout: Layout, found: &mut Found<'_>) {
             let message = format!("the name has {} bytes, the history holds {LONGEST_NAME}", draft.name.len());
             found.faults.push(Fault::new("name_too_long", &draft.name, message, "shorten the name"));
         }
+        if draft.name.chars().any(is_combining) {
+            let message = format!("the name `{}` has letters that are written in two characters", draft.name);
+            let help = "rename it to single characters (Unicode's NFC), best to ASCII: other file systems compose them, and it would be another name";
+            found.faults.push(Fault::new("name_decomposed", &draft.name, message, help));
+        }
         // With one version they are told as duplicates.
         if let Some(other) = by_case.insert(draft.name.to_lowercase(), draft)
             && layout.order(&other.version, &draft.version).is_ne()
@@ -65,6 +70,11 @@ pub(super) fn structure(layout: Layout, found: &mut Found<'_>) {
         "files beside the migrations are not part of any",
         "nothing runs them",
     ));
+}
+
+/// Whether a character joins the one before it: an accent, a part of a Korean syllable.
+fn is_combining(letter: char) -> bool {
+    matches!(letter, '\u{300}'..='\u{36f}' | '\u{1160}'..='\u{11ff}' | '\u{3099}'..='\u{309a}')
 }
 
 /// Reads the texts of the drafts and checks each script in the dialects that it may be written in.

@@ -56,6 +56,22 @@ fn two_migrations_with_one_version_are_refused() {
     );
 }
 
+/// A file system of macOS takes names apart, others do not: the name, a version in Prisma's layout, would be another one.
+#[test]
+fn names_in_decomposed_letters_are_refused() {
+    let decomposed = |path: &str| {
+        format!("name_decomposed dir/{path}: the name `{path}` has letters that are written in two characters")
+    };
+    check(
+        Options::default(),
+        &[
+            ("composed", &[("1_caf\u{e9}/up.sql", SQL)], &["1 | 1_caf\u{e9} | 1_caf\u{e9}/up.sql | -"]),
+            ("decomposed", &[("1_cafe\u{301}/up.sql", SQL)], &[&decomposed("1_cafe\u{301}")]),
+            ("prisma", &[("1_\u{1112}\u{1161}/migration.sql", SQL)], &[&decomposed("1_\u{1112}\u{1161}")]),
+        ],
+    );
+}
+
 #[test]
 fn names_that_differ_by_case_only_are_refused() {
     let differs = |path: &str, other: &str| {

@@ -200,7 +200,7 @@ fn a_section_is_the_text_that_runs() {
 
 #[test]
 fn the_checksum_is_that_of_the_way_up() {
-    let sum = |script: &str| checksum::digest(entry(script).up.as_bytes());
+    let sum = |script: &str| checksum::of_script(&entry(script).up);
     let edited = |from: &str, to: &str| {
         assert!(SHIP.contains(from), "{from}");
         sum(&SHIP.replace(from, to))

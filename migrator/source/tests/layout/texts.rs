@@ -34,12 +34,12 @@ fn a_mark_and_the_kind_of_line_ending_change_neither_text_nor_checksum() {
     let crlf = lf.replace('\n', "\r\n");
     let mixed = lf.replacen('\n', "\r\n", 3);
     let forms = [lf.to_owned(), crlf.clone(), mixed, format!("\u{feff}{lf}"), format!("\u{feff}{crlf}")];
-    let known = checksum::digest(lf.as_bytes());
+    let known = checksum::of_script(lf);
     let fingerprint = packed(lf).fingerprint;
     for form in forms {
         let entry = read(&[("1_a.sql", &form)]).entries.remove(0);
         assert_eq!(entry.up, lf, "{form:?}");
-        assert_eq!(hex(&checksum::digest(entry.up.as_bytes())), hex(&known));
+        assert_eq!(hex(&checksum::of_script(&entry.up)), hex(&known));
         assert_eq!(packed(&form).fingerprint, fingerprint, "{form:?}");
     }
 }
@@ -53,8 +53,13 @@ fn a_carriage_return_alone_and_a_second_mark_are_text() {
 }
 
 #[test]
-fn the_fingerprint_changes_with_the_last_newline_and_nothing_that_decides_no_state() {
-    assert_ne!(packed("SELECT 1;").fingerprint, packed("SELECT 1;\n").fingerprint);
+fn the_fingerprint_changes_with_nothing_that_decides_no_state() {
+    for ending in ["\n", "\n\n", "\r\n", "\r\n\n"] {
+        assert_eq!(packed("SELECT 1;").fingerprint, packed(&format!("SELECT 1;{ending}")).fingerprint, "{ending:?}");
+    }
+    for other in ["SELECT 1; ", "\nSELECT 1;", "SELECT\n1;", "SELECT 1;\n "] {
+        assert_ne!(packed("SELECT 1;").fingerprint, packed(other).fingerprint, "{other:?}");
+    }
     let set = |paths: &[(&str, &str)]| Packed::new(&read(paths), "x").expect("small").fingerprint;
     let known = set(&[("1_a.up.sql", "SELECT 1;"), ("1_a.down.sql", "SELECT 2;")]);
     assert_eq!(known, set(&[("1_a.sql", "SELECT 1;")]), "the down script and the kind of name");
