@@ -124,9 +124,10 @@ fn took(run: &Run<'_>, step: &Step, migration: &Migration<'_>, script: &Script<'
     }
 }
 
-/// The statement at this place, when it may be in doubt after a crash of the server: what it makes is looked for before it.
+/// The statement at this place, when it may be in doubt later: what it makes is looked for before it.
 fn asked(script: &Script<'_>, at: usize) -> Option<String> {
-    let statement = script.statements().get(at).filter(|statement| statement.kind == Kind::Commits);
+    let statement =
+        script.statements().get(at).filter(|statement| matches!(statement.kind, Kind::Commits | Kind::Alone));
     statement.map(|statement| statement.text.to_owned())
 }
 

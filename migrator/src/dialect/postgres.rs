@@ -267,16 +267,16 @@ impl Dialect for Pg {
         Ok(Vec::new())
     }
 
-    fn before(_statement: &str) -> Option<String> {
-        None
+    fn before(statement: &str) -> Option<String> {
+        indexes::asked(statement)
     }
 
     fn outcome<C: LoadConnection<Backend = Self>>(
         conn: &mut C,
         statement: &str,
-        _before: Option<&str>,
+        before: Option<&str>,
     ) -> QueryResult<Outcome> {
-        indexes::outcome(conn, statement)
+        indexes::outcome(conn, statement, before)
     }
 
     fn owned(key: &LockKey) -> String {

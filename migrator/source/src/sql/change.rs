@@ -19,6 +19,16 @@ pub struct Change {
     pub is_made: bool,
 }
 
+impl Change {
+    /// Whether both may be about the same part of a table: what letters are equal beyond ASCII, the server knows.
+    fn may_be(&self, other: &Change) -> bool {
+        // A table that is renamed takes its parts along.
+        let (Some((part, name)), Some((others, others_name))) = (&self.part, &other.part) else { return true };
+        let is_plain = name.is_ascii() && others_name.is_ascii();
+        part == others && (!is_plain || name.eq_ignore_ascii_case(others_name))
+    }
+}
+
 /// What the catalogue lists of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -279,20 +289,29 @@ impl<'t, 's> Reader<'t, 's> {
         self.passed_if()?;
         let table = self.table()?;
         self.waits()?;
-        let mut actions = split(self.tokens).filter(|action| !action[0].is_any(&["ALGORITHM", "LOCK"]));
-        let (Some(tokens), None) = (actions.next(), actions.next()) else { return None };
-        let mut action = Reader { tokens };
+        let actions = split(self.tokens).filter(|action| !action[0].is_any(&["ALGORITHM", "LOCK"]));
+        let actions: Vec<Vec<Change>> =
+            actions.map(|tokens| Reader { tokens }.action(&table)).collect::<Option<_>>()?;
+        let (is_one, is_none) = (actions.len() == 1, actions.is_empty());
+        let changes: Vec<Change> = actions.into_iter().flatten().collect();
+        // All of them take or none, so what each changes tells; not so where two may be about the same name.
+        let is_alone = |at: usize| !changes[..at].iter().any(|other| changes[at].may_be(other));
+        (is_one || !is_none && (0..changes.len()).all(is_alone)).then_some(changes)
+    }
+
+    /// One of the actions of an `ALTER TABLE`.
+    fn action(&mut self, table: &Table) -> Option<Vec<Change>> {
         match () {
-            () if action.took("ADD") => Some(vec![action.added(&table)?]),
-            () if action.took("DROP") => Some(vec![action.dropped(&table)?]),
-            () if action.took("RENAME") => action.renamed(&table),
-            () if action.took("MODIFY") => action.has_plain_column().then(Vec::new),
-            () if action.took("CHANGE") => {
-                action.took("COLUMN");
-                action.passed_if()?;
-                let (from, to) = (action.name()?, action.name()?);
+            () if self.took("ADD") => Some(vec![self.added(table)?]),
+            () if self.took("DROP") => Some(vec![self.dropped(table)?]),
+            () if self.took("RENAME") => self.renamed(table),
+            () if self.took("MODIFY") => self.has_plain_column().then(Vec::new),
+            () if self.took("CHANGE") => {
+                self.took("COLUMN");
+                self.passed_if()?;
+                let (from, to) = (self.name()?, self.name()?);
                 if from.eq_ignore_ascii_case(&to) {
-                    return action.has_plain_column().then(Vec::new);
+                    return self.has_plain_column().then(Vec::new);
                 }
                 Some(table.renamed(Part::Column, from, to))
             }

@@ -25,7 +25,7 @@ const SETUP: (&str, &str) = (
 );
 
 /// Of each kind one that the catalogue can be asked about.
-const STATEMENTS: [&str; 20] = [
+const STATEMENTS: [&str; 21] = [
     "CREATE TABLE pier (id INT)",
     "CREATE TABLE IF NOT EXISTS `pier` (id INT)",
     "CREATE TABLE pier LIKE harbour",
@@ -36,6 +36,7 @@ const STATEMENTS: [&str; 20] = [
     "DROP INDEX by_old ON harbour",
     "ALTER TABLE harbour ADD COLUMN depth INT",
     "ALTER TABLE harbour ADD depth INT FIRST, ALGORITHM = COPY",
+    "ALTER TABLE harbour ADD COLUMN depth INT, ADD INDEX by_depth (depth), MODIFY old BIGINT",
     "ALTER TABLE harbour DROP COLUMN old",
     "ALTER TABLE harbour ADD INDEX by_name (name)",
     "ALTER TABLE harbour RENAME COLUMN old TO older",
@@ -134,9 +135,9 @@ fn what_the_catalogue_does_not_tell_surely_is_for_a_person() {
     let mut server = Mariadb::start(Options::default().durable());
     server.connect().batch_execute("CREATE DATABASE another").expect("a database");
     aged(&server);
-    // Two actions at once; a table that may be the session's own; one in another database; one whose text will be another.
+    // Columns in parentheses; a table that may be the session's own; one in another database; one whose text will be another.
     let cases = [
-        ("ALTER TABLE harbour ADD a INT, ADD b INT", 1, None),
+        ("ALTER TABLE harbour ADD (a INT, b INT)", 1, None),
         ("CREATE TEMPORARY TABLE mine (id INT); CREATE TABLE pier (id INT)", 2, None),
         ("USE another; CREATE TABLE pier (id INT)", 2, None),
         ("CREATE TABLE pier (id INT)", 1, Some("CREATE TABLE pier (id BIGINT)")),
