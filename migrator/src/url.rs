@@ -102,7 +102,9 @@ impl Url {
             (name, _) => format!("{name}:***@"),
         };
         let shown = format!("{scheme}://{who}{place}");
-        Ok(Self { dialect, text: text.to_owned(), shown, secrets })
+        let is_asked = dialect == SqlDialect::Postgres && !hosts.is_empty() && !query.contains("keepalives");
+        let text = if is_asked { with_keepalives(text) } else { text.to_owned() };
+        Ok(Self { dialect, text, shown, secrets })
     }
 
     /// The database that it names.
@@ -177,6 +179,16 @@ impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
     }
+}
+
+/// Has libpq notice within a minute that a server is gone without a word; the system's own setting is two hours.
+fn with_keepalives(url: &str) -> String {
+    let joint = match url.split_once('?') {
+        None => "?",
+        Some((_, "")) => "",
+        Some(_) => "&",
+    };
+    format!("{url}{joint}keepalives_idle=30&keepalives_interval=10&keepalives_count=3")
 }
 
 /// `%41` is `A`; `None` when a `%` begins nothing.

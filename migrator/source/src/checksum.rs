@@ -32,7 +32,9 @@ pub fn normalise(bytes: &[u8]) -> Result<Cow<'_, str>, NotText> {
     }
     let text = std::str::from_utf8(bytes).map_err(|error| NotText::InvalidUtf8(error.valid_up_to()))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    Ok(if text.contains("\r\n") { Cow::Owned(text.replace("\r\n", "\n")) } else { Cow::Borrowed(text) })
+    // As above: a search for two characters is slow there.
+    let has_crlf = text.as_bytes().contains(&b'\r') && text.contains("\r\n");
+    Ok(if has_crlf { Cow::Owned(text.replace("\r\n", "\n")) } else { Cow::Borrowed(text) })
 }
 
 /// The digest of a text.

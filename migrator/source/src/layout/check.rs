@@ -124,8 +124,10 @@ pub(super) fn texts(layout: Layout, dialects: &[SqlDialect], found: &mut Found<'
 
 /// Refuses a `breaks-before` that names no migration of the folder, or one that comes later.
 fn broken_before(layout: Layout, dialects: &[SqlDialect], entries: &[Entry], faults: &mut Vec<Fault>) {
-    // Scripts are read once already; hardly one has the directive.
-    for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.up.contains("breaks-before")) {
+    // Scripts are read once already; hardly one has the directive, and few have the `:` of one, which is found much faster in the
+    // macro, where nothing is optimised.
+    let may_break = |entry: &Entry| entry.up.as_bytes().contains(&b':') && entry.up.contains("breaks-before");
+    for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| may_break(entry)) {
         let scripts = dialects.iter().filter_map(|dialect| Script::parse(&entry.up, *dialect, entry.declared).ok());
         let Some(version) = scripts.filter_map(|script| script.breaks_before()).next() else { continue };
         let named = entries.iter().position(|other| layout.canonical(&other.version) == layout.canonical(version));

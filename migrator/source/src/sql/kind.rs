@@ -165,8 +165,7 @@ impl<'a> Head<'a> {
     /// Whether the tokens from `index` on are `words`, where a name behind a `.` counts as a word.
     fn is_at(&self, index: usize, words: &[&str]) -> bool {
         let tokens = self.tokens.get(index..).unwrap_or_default();
-        tokens.len() >= words.len()
-            && tokens.iter().zip(words).all(|(token, word)| token.text.eq_ignore_ascii_case(word))
+        tokens.len() >= words.len() && tokens.iter().zip(words).all(|(token, word)| token.reads(word))
     }
 
     pub(super) fn starts(&self, lists: &[&[&str]]) -> bool {

@@ -41,7 +41,13 @@ pub(super) struct Token<'a> {
 impl Token<'_> {
     /// Whether this is the keyword `word`, in any case.
     pub(super) fn is(&self, word: &str) -> bool {
-        self.kind == TokenKind::Word && self.text.eq_ignore_ascii_case(word)
+        matches!(self.kind, TokenKind::Word) && self.reads(word)
+    }
+
+    /// Whether its text is `word`, in any case. Most differ in length or in the first letter.
+    pub(super) fn reads(&self, word: &str) -> bool {
+        let (text, wanted) = (self.text.as_bytes(), word.as_bytes());
+        text.len() == wanted.len() && text[0] | 0x20 == wanted[0] | 0x20 && self.text.eq_ignore_ascii_case(word)
     }
 
     /// Whether this is one of the keywords `words`.
@@ -64,6 +70,7 @@ impl Token<'_> {
 ///
 /// Tables and indices, here and below, because the macro runs unoptimised, where an iterator is ten calls for each byte.
 const IN_WORD: [bool; 256] = table(b"_$", true);
+const BEGINS_WORD: [bool; 256] = without_digits(table(b"__", true));
 const IN_NUMBER: [bool; 256] = table(b"_.", false);
 
 const fn table(marks: &[u8; 2], beyond_ascii: bool) -> [bool; 256] {
@@ -73,6 +80,15 @@ const fn table(marks: &[u8; 2], beyond_ascii: bool) -> [bool; 256] {
         let ascii = byte as u8;
         let mark = ascii == marks[0] || ascii == marks[1];
         accepted[byte] = ascii.is_ascii_alphanumeric() || mark || (beyond_ascii && byte >= 0x80);
+        byte += 1;
+    }
+    accepted
+}
+
+const fn without_digits(mut accepted: [bool; 256]) -> [bool; 256] {
+    let mut byte = b'0';
+    while byte <= b'9' {
+        accepted[byte as usize] = false;
         byte += 1;
     }
     accepted
@@ -111,7 +127,13 @@ impl<'a> Lexer<'a> {
 
     /// The next token.
     pub(super) fn next(&mut self) -> Option<Token<'a>> {
-        self.peeked.take().or_else(|| self.read())
+        match self.peeked {
+            None => self.read(),
+            peeked => {
+                self.peeked = None;
+                peeked
+            }
+        }
     }
 
     /// Whether an executable comment is open, in which a `;` does not end a statement.
@@ -155,6 +177,7 @@ impl<'a> Lexer<'a> {
         let start = self.at;
         let byte = self.byte(start)?;
         let kind = match byte {
+            _ if BEGINS_WORD[byte as usize] => self.word(),
             b';' => self.take(1, TokenKind::Semicolon),
             b'\'' => self.string(start, self.dialect == SqlDialect::Mysql),
             // MySQL reads "…" as a string unless ANSI_QUOTES is set, and both end at the same place without `\`.
@@ -178,7 +201,7 @@ impl<'a> Lexer<'a> {
                 TokenKind::Breakpoint
             }
             b'0'..=b'9' => self.number(),
-            _ if self.starts_word(byte) => self.word(),
+            b'$' if self.dialect == SqlDialect::Mysql => self.word(),
             _ => self.take(1, TokenKind::Symbol(byte)),
         };
         self.last = Some(kind);
@@ -188,13 +211,6 @@ impl<'a> Lexer<'a> {
     fn take(&mut self, length: usize, kind: TokenKind) -> TokenKind {
         self.at += length;
         kind
-    }
-
-    fn starts_word(&self, byte: u8) -> bool {
-        byte.is_ascii_alphabetic()
-            || byte == b'_'
-            || byte >= 0x80
-            || (byte == b'$' && self.dialect == SqlDialect::Mysql)
     }
 
     fn word(&mut self) -> TokenKind {
@@ -315,8 +331,9 @@ impl<'a> Lexer<'a> {
 
     /// Passes over white space and comments.
     fn skip_blanks(&mut self) {
-        while let Some(byte) = self.byte(self.at) {
-            match byte {
+        let bytes = self.text.as_bytes();
+        while self.at < bytes.len() {
+            match bytes[self.at] {
                 b' ' | b'\t' | b'\n' | b'\r' | 0x0c => self.at += 1,
                 0x0b if self.dialect != SqlDialect::Sqlite => self.at += 1,
                 b'-' if self.at_dashes() => self.line_comment(2),

@@ -76,15 +76,14 @@ impl Current<'_> {
 impl<'a> Splitter<'a> {
     fn run(mut self) -> Pieces<'a> {
         while let Some(token) = self.lexer.next() {
-            if token.kind == TokenKind::Breakpoint {
-                self.breakpoints.push(token.start);
-                self.finish();
-            } else if self.is_client_command(&token) {
-                self.client_command(&token);
-            } else if token.kind == TokenKind::Semicolon {
-                self.semicolon(&token);
-            } else {
-                self.push(&token);
+            match token.kind {
+                TokenKind::Breakpoint => {
+                    self.breakpoints.push(token.start);
+                    self.finish();
+                }
+                TokenKind::Semicolon => self.semicolon(&token),
+                TokenKind::Word | TokenKind::Symbol(_) if self.is_client_command(&token) => self.client_command(&token),
+                _ => self.push(&token),
             }
         }
         // What is open at the end because a quote swallowed the rest is the quote's fault.

@@ -52,6 +52,24 @@ fn a_wait_for_the_lock_is_over_when_it_is_held() {
     });
 }
 
+/// A network that drops everything tells nobody that the server is gone. Linux shows when it will ask next.
+#[test]
+fn a_server_of_postgres_that_is_gone_without_a_word_is_noticed() {
+    let (database, provider) =
+        (crate::dialects::Postgres::fresh(), provider::<PgConnection>(&Folder::of_tables(1).set()));
+    provider.init(Config::new(database.url())).unwrap_or_else(|error| panic!("{error}"));
+    let mut conn = provider.get().unwrap_or_else(|error| panic!("{error}"));
+    let port = crate::dialects::Postgres::texts(&mut conn, "SELECT inet_client_port()::text AS value").remove(0);
+    let local = format!(":{:04X}", port.parse::<u16>().expect("a port"));
+    let sockets = std::fs::read_to_string("/proc/net/tcp").expect("Linux");
+    let mut ours = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let socket = ours.find(|words| words[1].ends_with(&local)).unwrap_or_else(|| panic!("no {local} in {sockets}"));
+    // Which timer it is, and the hundredths of a second until it rings; 02 is the one that asks whether the other side is there.
+    let (timer, left) = socket[5].split_once(':').expect("a timer");
+    assert_eq!(timer, "02", "{socket:?}");
+    assert!(u32::from_str_radix(left, 16).expect("hexadecimal") <= 3000, "{socket:?}");
+}
+
 fn starts_after_the_service<K>(mut server: Server<K>)
 where
     K: Kind<Connection: LoadConnection<Backend: Dialect> + R2D2Connection + Send + 'static>,
