@@ -360,7 +360,9 @@ impl Class {
             Self::Connection => "run again: what was committed is recorded, the rest is taken up where it stopped",
             Self::ReadOnly => "connect to the primary, as a role that may write",
             Self::DiskFull => "make room, then run again",
-            Self::Permission => "migrate as the owner, or grant the role what the statement needs (migrator doctor tells what)",
+            Self::Permission => {
+                "migrate as the owner, or grant the role what the statement needs (migrator doctor tells what)"
+            }
             Self::Nested | Self::Permanent => {
                 "correct what the database names, then run again: it goes on where it stopped"
             }
