@@ -4,9 +4,11 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -40,6 +42,27 @@ def user_for(name: str):
         return pwd.getpwnam(name) if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
     except KeyError as error:
         raise RuntimeError(f"there is no user {name}: apt-get install postgresql mariadb-server") from error
+
+
+def stop_in_order():
+    """From here on an end by signal is one that unwinds: it stops the servers too, and nothing stops that."""
+
+    def stop(number, _frame):
+        signal.signal(number, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+
+
+def start(stack, kind, folder: Path, *programs):
+    """Starts a server that is stopped with the stack."""
+    server = kind.__new__(kind)
+    server.process = None
+    # First the way to stop it, then the start: a start that fails half-way is stopped too.
+    stack.callback(server.stop)
+    server.__init__(folder, *programs)
+    return server
 
 
 def wait_until(answers, server: subprocess.Popen, log: Path):

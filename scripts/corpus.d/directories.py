@@ -80,6 +80,7 @@ AUTHELIA = ("authelia/authelia", "23572030b4048922a377ca40d59e804e0ed25fd7")
 CRATES_IO = ("rust-lang/crates.io", "57fa000662f511321daa61e6769f190ea0e80771")
 DIESEL = ("diesel-rs/diesel", "04cc1b0bc6578021db542464e6cd1a21e0d39235")
 HOMARR = ("homarr-labs/homarr", "464d98e124726f30c5f92ccf18a5ebff71e0cdd9")
+IXSTATS = ("algolds/ixstats", "273436c10898b1a32d25f61e53848d9521d49b40")
 LEMMY = ("LemmyNet/lemmy", "439734dd638a2c06a2f907beab7dcf4646e88f86")
 LEMMY_019 = ("LemmyNet/lemmy", "e9d49b7b49f4751b924263fdebfc1af2a387eda9")
 MEMOS = ("usememos/memos", "76a762924306e782871204f131f4033be5e8e41a")
@@ -169,6 +170,12 @@ DIRECTORIES = [
         Fails(8, at=7, statement="DROP INDEX", words="error in your SQL syntax", after="blocked"),
         note="MySQL 8 only",
     ),
+    Directory(
+        "ixstats-pg", *IXSTATS, "prisma/migrations", "prisma", "postgres",
+        Fails(12, at=1, statement="AUTOINCREMENT", words='syntax error at or near "AUTOINCREMENT"'),
+        note="the lock file says postgresql, and the SQL is SQLite's",
+    ),
+    Directory("ixstats-sqlite", *IXSTATS, "prisma/migrations", "prisma", "sqlite", Refused(12, "migration_lock.toml"), note="the same"),
     Directory("memos-sqlite", *MEMOS, "store/migration/sqlite", "memos", "sqlite", Refused(1, "LATEST.sql")),
     Directory("memos-mysql", *MEMOS, "store/migration/mysql", "memos", "mysql", Refused(1, "LATEST.sql")),
     Directory("memos-pg", *MEMOS, "store/migration/postgres", "memos", "postgres", Refused(1, "LATEST.sql")),

@@ -5,7 +5,6 @@ import difflib
 import json
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import directories
-from databases import BundledSqlite, MariaDb, Postgres, Sqlite, must, run
+from databases import BundledSqlite, MariaDb, Postgres, Sqlite, must, run, start, stop_in_order
 from directories import DIRECTORIES, Applies, Fails, Missing, Refused
 from host import Host, diagnostics
 from seeding import Seeder
@@ -190,7 +189,7 @@ class Corpus:
         for verb in ("plan", "run", "status"):
             code, document, _ = self.call(directory, url, verb)
             error = document.get("error") or {}
-            said = f"{error.get('file') or ''} {error.get('message', '')}"
+            said = f"{error.get('file') or ''} {error.get('message', '')} {error.get('help', '')}"
             result.check(code == 1, f"{verb}: exit {code}")
             result.check(expect.names in said, f"{verb}: the message does not name {expect.names}: {said}")
         result.check(server.is_empty(name), "something was written")
@@ -329,16 +328,9 @@ def arguments():
     return given
 
 
-def stop(number, _frame):
-    """An end by signal stops the servers too, and nothing stops that."""
-    signal.signal(number, signal.SIG_IGN)
-    sys.exit(128 + number)
-
-
 def main() -> int:
     given = arguments()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
+    stop_in_order()
     # What the caller's databases are does not matter here.
     for name in [name for name in os.environ if name.startswith(("MIGRATOR_", "PG", "MYSQL_", "MARIADB_"))]:
         del os.environ[name]
@@ -410,13 +402,8 @@ def start_servers(folder, stack, wanted, newer_postgres):
     kinds = {"postgres": Postgres, "mysql": MariaDb, "sqlite": Sqlite, "newer-postgres": Postgres}
     servers = {}
     for name in sorted(wanted):
-        server = kinds[name].__new__(kinds[name])
-        server.process = None
-        # First the way to stop it, then the start: a start that fails half-way is stopped too.
-        stack.callback(server.stop)
         programs = [newer_postgres.resolve()] if name == "newer-postgres" else []
-        server.__init__(folder / name, *programs)
-        servers[name] = server
+        servers[name] = start(stack, kinds[name], folder / name, *programs)
     print(", ".join(f"{server.name} {server.version}" for server in servers.values()), file=sys.stderr)
     return servers
 

@@ -24,7 +24,7 @@ class Diesel(Turns):
         command = [self.tools["diesel"], "migration", *words.split(), "--migration-dir", self.migrations]
         # For diesel a database of SQLite is a path.
         command += ["--database-url", self.url.removeprefix("sqlite:")]
-        self.turn(f"diesel migration {words}", run(command, cwd=self.folder), expected)
+        self.turn(f"diesel migration {words}", lambda: run(command, cwd=self.folder), expected)
 
     def take(self):
         self.add(1, 2)

@@ -6,7 +6,7 @@ import subprocess
 from urllib.parse import urlencode
 
 from databases import must, run
-from turns import Turns
+from turns import Turns, bounded
 
 # Its command line, and what lets it talk to a database without an engine that would have to be downloaded.
 PACKAGES = {
@@ -18,7 +18,16 @@ VERSION = "6"
 # adapter-pg knows no columns of the types `name` and `"char"`, which the engine's queries of the catalogue return: it takes them for
 # two others, which are texts too and occur nowhere here.
 NAMES = "import pg from 'pg'\nObject.assign(pg.types.builtins, { BPCHAR: 19, XML: 18 })\n"
-CONFIG = """%(names)simport { %(class)s } from '@prisma/%(package)s'
+# The engine bounds what it does by timers, of 10 s where it takes its lock and of 60 s in development, which it never takes back: node
+# would wait for each after the command is over.
+TIMERS = """const later = setTimeout
+globalThis.setTimeout = (...words) => {
+  const timer = later(...words)
+  if (words[1] >= 10000) timer.unref()
+  return timer
+}
+"""
+CONFIG = TIMERS + """%(names)simport { %(class)s } from '@prisma/%(package)s'
 export default {
   schema: 'schema.prisma',
   migrations: { path: 'migrations' },
@@ -84,11 +93,15 @@ class Prisma(Turns):
             "PRISMA_CLIENT_ENGINE_TYPE": "client", "PRISMA_SCHEMA_ENGINE_BINARY": str(self.engine),
         }
         program = self.tools["prisma"] / "node_modules/prisma/build/index.js"
-        done = run(["node", program, *words.split(), "--config", config], cwd=self.folder, env=env, stdin=subprocess.DEVNULL)
-        # What went wrong is on stderr, behind what it says first on stdout.
-        done.stdout += done.stderr
+
+        def take():
+            done = run(["node", program, *words.split(), "--config", config], cwd=self.folder, env=env, stdin=subprocess.DEVNULL)
+            # What went wrong is on stderr, behind what it says first on stdout.
+            done.stdout += done.stderr
+            return done
+
         careless = ", without `tables.external`" if config != "prisma.config.ts" else ""
-        self.turn(f"prisma {words}{careless}", done, expected, code)
+        self.turn(f"prisma {words}{careless}", take, expected, code)
 
     def take(self):
         self.history()
@@ -175,5 +188,6 @@ def install(target):
         (root / "package.json").write_text('{ "private": true }\n')
         # No script of a package runs: they would download the engines.
         install = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", *(f"{package}@{VERSION}" for package in packages)]
-        must(install, cwd=root)
+        with bounded(" ".join(install), 600):
+            must(install, cwd=root)
     return root.resolve()

@@ -14,6 +14,8 @@ pub(super) struct AtWork {
     /// Which migration of how many.
     pub(super) step: usize,
     pub(super) steps: usize,
+    /// How many bytes are copied, or brought back, of how many; `None` where it is at nothing of the kind, or nobody knows.
+    pub(super) bytes: Option<(u64, u64)>,
     /// In words; empty before anything is.
     doing: String,
     since: Instant,
@@ -25,7 +27,7 @@ pub(super) struct AtWork {
 impl AtWork {
     pub(super) fn new() -> Self {
         let since = Instant::now();
-        Self { step: 0, steps: 0, doing: String::new(), since, is_statement: false, told_at: LONG }
+        Self { step: 0, steps: 0, bytes: None, doing: String::new(), since, is_statement: false, told_at: LONG }
     }
 
     /// Takes an event in. Whether it is news: who waits is told the same again and again.
@@ -36,7 +38,7 @@ impl AtWork {
                 (false, format!("waiting for the migration lock, held by {holder}"))
             }
             Event::Planned { steps } => {
-                (self.step, self.steps) = (0, *steps);
+                (self.step, self.steps, self.bytes) = (0, *steps, None);
                 return true;
             }
             Event::Started { name, step, steps, .. } => {
@@ -57,14 +59,24 @@ impl AtWork {
             }
             Event::BackupStarted { database } => (false, format!("copying {database}")),
             Event::BackupProgress { bytes, of } => {
+                self.bytes = of.map(|of| (*bytes, of));
                 let of = of.map(|of| format!(" of {}", Size(of))).unwrap_or_default();
                 self.doing = format!("copied {}{of}", Size(*bytes));
+                return true;
+            }
+            Event::RestoreProgress { bytes, of } => {
+                if *bytes == 0 {
+                    (self.since, self.told_at) = (Instant::now(), LONG);
+                }
+                self.bytes = Some((*bytes, *of));
+                // Read, and no more than that: MySQL's backup is first tried in a database of its own.
+                self.doing = format!("restoring, {} of {} read", Size(*bytes), Size(*of));
                 return true;
             }
             Event::SeedStarted { name, attempt } => (false, format!("seed {name}, try {attempt}")),
             _ => return true,
         };
-        self.is_statement = is_statement;
+        (self.is_statement, self.bytes) = (is_statement, None);
         let is_news = self.doing != doing;
         if is_news {
             (self.doing, self.since, self.told_at) = (doing, Instant::now(), LONG);
@@ -108,6 +120,18 @@ mod tests {
         assert_eq!(at_work.text(None).as_deref(), Some("1_users, statement 2 of 3, 0s"));
         assert_eq!(at_work.text(Some("index 45 %")).as_deref(), Some("1_users, statement 2 of 3, 0s, index 45 %"));
         assert!(at_work.statement().is_some());
+    }
+
+    #[test]
+    fn what_is_copied_has_a_measure_until_something_else_begins() {
+        let mut at_work = AtWork::new();
+        at_work.hear(&Event::BackupProgress { bytes: 5, of: None });
+        assert_eq!((at_work.bytes, at_work.text(None).as_deref()), (None, Some("copied 5 B, 0s")));
+        at_work.hear(&Event::RestoreProgress { bytes: 1024, of: 4096 });
+        assert_eq!(at_work.bytes, Some((1024, 4096)));
+        assert_eq!(at_work.text(None).as_deref(), Some("restoring, 1.0 KiB of 4.0 KiB read, 0s"));
+        at_work.hear(&Event::Started { version: "1", name: "1_users", step: 1, steps: 2 });
+        assert_eq!(at_work.bytes, None);
     }
 
     #[test]

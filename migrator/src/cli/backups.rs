@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::global::Global;
 use super::host::{On, Purpose, Reading, Verb};
+use super::progress::Progress;
 use super::{FINDINGS, ask, output, signals};
 use crate::backup::{Backup, Backups, Listing, Manifest, Restore};
 use crate::url::Url;
@@ -137,6 +138,7 @@ impl BackupsArgs {
 impl RestoreArgs {
     pub(super) fn answer(&self, global: &Global, url: &Url) -> Result<ExitCode, Error> {
         let policy = |allow| if allow { Policy::Allow } else { Policy::Refuse };
+        let followed = (!global.quiet).then(Progress::alone);
         let restore = |name: Option<&str>| {
             let mut restore = Restore::of(&self.file)
                 .while_connected(policy(self.while_connected))
@@ -150,8 +152,8 @@ impl RestoreArgs {
             if let Some(name) = name.or(global.confirm.as_deref()) {
                 restore = restore.confirm(name);
             }
-            if !global.quiet {
-                restore = restore.on_event(|event| output::event(&event));
+            if let Some(progress) = &followed {
+                restore = restore.on_event(progress.hear());
             }
             restore.into(url.text())
         };
@@ -161,7 +163,7 @@ impl RestoreArgs {
         // Between the DROP DATABASE of MySQL and the end of the load there is no database that is whole.
         let working = signals::finishing();
         let restored = ask::name(global, restore)?;
-        drop(working);
+        drop((working, followed));
         if global.json {
             output::json(&json!({ "restored": restored }));
         } else {

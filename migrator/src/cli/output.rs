@@ -116,7 +116,7 @@ pub(super) fn event(event: &Event<'_>) {
         Event::BackupStarted { database } => note(&format!("copying {database}")),
         Event::BackupProgress { bytes, of } => progress("copied", *bytes, *of),
         Event::RestoreProgress { bytes: 0, of } => note(&format!("restoring {}", Size(*of))),
-        Event::RestoreProgress { bytes, of } => progress("restored", *bytes, Some(*of)),
+        Event::RestoreProgress { bytes, of } => progress("read", *bytes, Some(*of)),
         Event::BackupFinished { reference, bytes, duration } => {
             let size = bytes.map(|bytes| format!("{}, ", Size(bytes))).unwrap_or_default();
             note(&format!("copied to {reference} ({size}{} ms)", duration.as_millis()));

@@ -52,15 +52,25 @@ impl Progress {
     where
         C: LoadConnection<Backend: Dialect> + Send + 'static,
     {
+        let mut build = index::Build::<C>::new(url, interrupt);
+        Self::asking(move |running| build.ask(running))
+    }
+
+    /// Follows what no server is asked about.
+    pub(super) fn alone() -> Self {
+        Self::asking(|_| None)
+    }
+
+    /// `ask`: what the server says of a statement that runs for so long.
+    fn asking(mut ask: impl FnMut(Duration) -> Option<String> + Send + 'static) -> Self {
         let progress = Self { at_work: Arc::new(Mutex::new(AtWork::new())), ended: Arc::default() };
         let (at_work, ended) = (Arc::clone(&progress.at_work), Arc::clone(&progress.ended));
-        let mut build = index::Build::<C>::new(url, interrupt);
         let is_terminal = std::io::stderr().is_terminal();
         let follow = move || {
             while !ended.load(Ordering::SeqCst) {
                 let running = lock(&at_work).statement();
                 // Asked without the lock: whoever tells an event does not wait for a server.
-                let server = running.and_then(|running| build.ask(running));
+                let server = running.and_then(&mut ask);
                 let mut at_work = lock(&at_work);
                 let text = at_work.text(server.as_deref()).filter(|_| !ended.load(Ordering::SeqCst));
                 match text {
@@ -112,6 +122,7 @@ fn is_drawn(event: &Event<'_>) -> bool {
             | Event::Together { .. }
             | Event::Waiting { .. }
             | Event::BackupProgress { .. }
+            | Event::RestoreProgress { .. }
     )
 }
 
@@ -119,13 +130,19 @@ fn is_drawn(event: &Event<'_>) -> bool {
 fn draw(at_work: &AtWork, text: String) {
     let mut drawn = bar();
     let bar = drawn.get_or_insert_with(|| {
-        let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::term_like(Box::new(Narrow::stderr())));
-        let style = ProgressStyle::with_template("{spinner} [{bar:12}] {pos}/{len} {wide_msg}");
-        bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "))
+        ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::term_like(Box::new(Narrow::stderr())))
     });
-    bar.set_length(at_work.steps as u64);
-    // The one at work is not done.
-    bar.set_position(at_work.step.saturating_sub(1) as u64);
+    // The migration at work is not done.
+    let steps = (at_work.step.saturating_sub(1) as u64, at_work.steps as u64);
+    let (template, (done, of)) = match at_work.bytes {
+        Some(bytes) => ("{spinner} [{bar:12}] {wide_msg}", bytes),
+        None if at_work.steps > 0 => ("{spinner} [{bar:12}] {pos}/{len} {wide_msg}", steps),
+        None => ("{spinner} {wide_msg}", steps),
+    };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style.progress_chars("=> "));
+    bar.set_length(of);
+    bar.set_position(done);
     bar.set_message(text);
     bar.tick();
 }

@@ -7,6 +7,7 @@ use diesel::connection::LoadConnection;
 use super::Migrator;
 use super::job::Job;
 use super::seen::Seen;
+use crate::Layout;
 use crate::dialect::{Class, Dialect, Facts, LockKey, Outcome, Work, depth, refused};
 use crate::error::Error;
 use crate::event::Event;
@@ -150,12 +151,20 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
                 "give it a name with a version of its own, as a file of the set would have: 20240131120000_name";
             return Err(Error::new("folder", format!("a migration in Rust is refused: {fault}"), remedy));
         }
+        let here = C::Backend::SQL;
         match self.set.sql_dialect() {
-            Some(stated) if stated != C::Backend::SQL => Err(Error::new(
-                "dialect_mismatch",
-                format!("the migrations are written for {stated}, and the connection is to {}", C::Backend::SQL),
-                "connect to the database that the migrations are for, or name their directory for this one",
-            )),
+            Some(stated) if stated != here => {
+                let message = format!("the migrations are written for {stated}, and the connection is to {here}");
+                let remedy = match self.set.layout() {
+                    // Whoever moves a project to PostgreSQL changes it, and keeps the scripts of SQLite: seen in the wild.
+                    Layout::Prisma => format!(
+                        "connect to {stated}; if the scripts are {here}'s, correct `provider` in migration_lock.toml"
+                    ),
+                    _ => "connect to the database that the migrations are for, or name their directory for this one"
+                        .to_owned(),
+                };
+                Err(Error::new("dialect_mismatch", message, remedy))
+            }
             _ => Ok(()),
         }
     }

@@ -119,6 +119,36 @@ fn postgres_tells_how_far_an_index_is() {
 }
 
 #[test]
+fn a_restore_has_a_bar_of_its_bytes() {
+    let database = servers::postgres().fresh();
+    // The index takes long where the backup is brought back, and only there.
+    database.execute(
+        "CREATE TABLE sizes (id integer);
+         INSERT INTO sizes VALUES (1);
+         CREATE FUNCTION slow(id integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS
+             'BEGIN IF current_database() LIKE ''%_migrator_restore_%'' THEN PERFORM pg_sleep(600); END IF; RETURN id; END';
+         CREATE INDEX by_slow ON sizes (slow(id));",
+    );
+    let project = Project::new(&[FIRST]);
+    project.migrator(database.url(), &["backup", "--out", "one.dump"]).exits(0);
+    let terminal = Terminal::open(&project);
+    terminal.runs("restore one.dump", database.url());
+    let screen = terminal.shows("] restoring, ");
+    let bar = screen.lines().find(|line| line.contains("] restoring, ")).expect("it is on the screen");
+    assert!(bar.contains("B of ") && bar.contains("B read, "), "{bar}");
+    let ended = wait::within(wait::DEADLINE, || {
+        let of =
+            "datname LIKE left(current_database(), 24) || '_migrator_restore_%' AND application_name = 'pg_restore'";
+        let end = format!("SELECT pg_terminate_backend(pid)::text AS value FROM pg_stat_activity WHERE {of}");
+        (!database.texts(&end).is_empty()).then_some(())
+    });
+    assert!(ended.is_some(), "nobody restores");
+    let screen = terminal.ends(1);
+    assert!(screen.contains("pg_restore failed, and the database is what it was"), "{screen}");
+    assert!(!screen.contains("] restoring, "), "the bar is gone: {screen}");
+}
+
+#[test]
 fn states_have_a_colour_on_a_terminal_only() {
     let database = sqlite::fresh();
     let project = Project::new(&[FIRST]);

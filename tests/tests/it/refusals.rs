@@ -94,6 +94,7 @@ fn another_dialect<S: Subject>() {
     ] {
         assert_eq!(error.code(), "dialect_mismatch");
         assert!(error.message().contains(&provider[..6]) && error.message().contains(S::NAME), "{error}");
+        assert!(error.remedy().contains("`provider` in migration_lock.toml"), "{}", error.remedy());
     }
     assert!(queries.take().is_empty(), "nothing was sent");
 }
