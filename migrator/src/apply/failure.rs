@@ -113,8 +113,9 @@ where
         Failure::Harmed(_) => "take that out of the script, then run again: only migrator writes to its tables",
         _ => class.remedy(),
     };
+    let remedy = format!("{remedy}{}", held_by(conn, script, &failure, class));
     let (what, remedy) = match step.way {
-        Way::Up => ("migration ", remedy.to_owned()),
+        Way::Up => ("migration ", remedy),
         Way::Down => ("the revert of migration ", remedy.replace("run again", "revert again")),
     };
     let code = match (&failure, class) {
@@ -204,6 +205,27 @@ pub(super) fn took_the_history(name: &str, harm: &str) -> Error {
         "restore __migrator_history and __migrator_meta from a backup, and take that out of the script: only migrator writes to \
          its tables",
     )
+}
+
+/// Who may hold what a statement waited for in vain, behind a remedy.
+///
+/// Asked when it is over, so that it may be somebody who came since.
+fn held_by<C>(conn: &mut C, script: &Script<'_>, failure: &Failure, class: Class) -> String
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    if class != Class::Busy {
+        return String::new();
+    }
+    let statement = match failure {
+        Failure::Statement(at, _) => script.statements().get(*at).map_or("", |statement| statement.text),
+        _ => "",
+    };
+    match C::Backend::blockers(conn, statement) {
+        Ok(blockers) if !blockers.is_empty() => format!("; it may be held by {}", blockers.join("; or by ")),
+        // The failure is told either way.
+        _ => String::new(),
+    }
 }
 
 /// An error of a write: the fence, when the lock is gone; else the database's.

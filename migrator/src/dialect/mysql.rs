@@ -1,6 +1,8 @@
 //! MySQL and MariaDB: DDL commits by itself, named locks belong to the session.
 
+mod blockers;
 mod contents;
+mod presence;
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -288,8 +290,16 @@ impl Dialect for Mysql {
         Ok(Vec::new())
     }
 
-    fn outcome<C: LoadConnection<Backend = Self>>(_conn: &mut C, _statement: &str) -> QueryResult<Outcome> {
-        Ok(Outcome::Unknown)
+    fn before(statement: &str) -> Option<String> {
+        presence::asked(statement)
+    }
+
+    fn outcome<C: LoadConnection<Backend = Self>>(
+        conn: &mut C,
+        statement: &str,
+        before: Option<&str>,
+    ) -> QueryResult<Outcome> {
+        presence::outcome(conn, statement, before)
     }
 
     fn owned(key: &LockKey) -> String {
@@ -311,6 +321,10 @@ impl Dialect for Mysql {
             let _infallible = write!(holder, ", user {}, from {}", row.text(0), row.text(1));
         }
         Some(holder)
+    }
+
+    fn blockers<C: LoadConnection<Backend = Self>>(conn: &mut C, _statement: &str) -> QueryResult<Vec<String>> {
+        blockers::blockers(conn)
     }
 
     fn myself<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Option<String>> {

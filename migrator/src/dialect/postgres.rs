@@ -1,6 +1,8 @@
 //! PostgreSQL: transactional DDL, session-level advisory locks.
 
+mod blockers;
 mod contents;
+mod indexes;
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -8,7 +10,7 @@ use std::time::Duration;
 use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
 use diesel::{QueryResult, RunQueryDsl, sql_query};
-use migrator_source::sql::{Effect, SqlDialect, effect};
+use migrator_source::sql::SqlDialect;
 
 use super::{
     Asked, Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, on_conflict, quoted,
@@ -269,31 +271,16 @@ impl Dialect for Pg {
         Ok(Vec::new())
     }
 
-    /// A `CREATE INDEX CONCURRENTLY` that failed or was killed leaves an INVALID index behind, which `IF NOT EXISTS` would keep.
-    fn outcome<C: LoadConnection<Backend = Self>>(conn: &mut C, statement: &str) -> QueryResult<Outcome> {
-        match effect(statement) {
-            Effect::Unknown => Ok(Outcome::Unknown),
-            Effect::Repeatable => Ok(Outcome::DidNot),
-            Effect::DropsIndex { name } => {
-                let rows = Self::rows(conn, &format!("SELECT (to_regclass({}) IS NULL)::text", Self::literal(name)))?;
-                let gone = rows.first().is_some_and(|row| row.holds(0));
-                Ok(if gone { Outcome::Took } else { Outcome::DidNot })
-            }
-            Effect::CreatesIndex { name, table } => {
-                let sql = format!(
-                    "SELECT i.indisvalid::text, format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_index i JOIN \
-                     pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                     WHERE i.indrelid = to_regclass({}) AND c.relname = (parse_ident({}))[1]",
-                    Self::literal(table),
-                    Self::literal(name)
-                );
-                Ok(match Self::rows(conn, &sql)?.first() {
-                    None => Outcome::DidNot,
-                    Some(row) if row.holds(0) => Outcome::Took,
-                    Some(row) => Outcome::Broken(format!("DROP INDEX CONCURRENTLY {}", row.text(1))),
-                })
-            }
-        }
+    fn before(statement: &str) -> Option<String> {
+        indexes::asked(statement)
+    }
+
+    fn outcome<C: LoadConnection<Backend = Self>>(
+        conn: &mut C,
+        statement: &str,
+        before: Option<&str>,
+    ) -> QueryResult<Outcome> {
+        indexes::outcome(conn, statement, before)
     }
 
     fn owned(key: &LockKey) -> String {
@@ -340,6 +327,10 @@ impl Dialect for Pg {
             }
         }
         Some(holder)
+    }
+
+    fn blockers<C: LoadConnection<Backend = Self>>(conn: &mut C, statement: &str) -> QueryResult<Vec<String>> {
+        blockers::blockers(conn, statement)
     }
 
     fn myself<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Option<String>> {

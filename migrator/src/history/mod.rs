@@ -180,6 +180,7 @@ where
             run_id: row.text(8).to_owned(),
             started: row.number(9),
             detail: row.optional(10).map(str::to_owned),
+            asks: None,
             recorded_at: row.text(11).to_owned(),
             breaks_before: row.optional(12).map(str::to_owned),
             origin: Origin {

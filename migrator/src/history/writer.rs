@@ -156,7 +156,7 @@ impl Writer {
             number(record.duration_ms),
             D::literal(&record.run_id),
             record.started.map_or_else(|| "NULL".to_owned(), |started| started.to_string()),
-            literal(record.detail.as_deref()),
+            record.asks.as_deref().and_then(D::before).unwrap_or_else(|| literal(record.detail.as_deref())),
             user.to_owned(),
             D::literal(concat!("migrator ", env!("CARGO_PKG_VERSION"))),
             now.to_owned(),

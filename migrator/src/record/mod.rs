@@ -116,8 +116,11 @@ pub(crate) struct Record {
     /// When the server had started, in seconds of its own clock, where a restart can leave a statement in doubt.
     pub(crate) started: Option<i64>,
     /// The database's words for [`RecordKind::Failed`], [`RecordKind::Interrupted`] and [`RecordKind::Kept`], the resolution for
-    /// [`RecordKind::Resolved`], the reason for [`RecordKind::Accepted`], or that another tool did it.
+    /// [`RecordKind::Resolved`], the reason for [`RecordKind::Accepted`], or that another tool did it. Where a statement follows: what
+    /// the catalogue said before it.
     pub(crate) detail: Option<String>,
+    /// The statement that follows, before which the catalogue is asked. Only in a record that is still to be written.
+    pub(crate) asks: Option<String>,
     /// Binaries whose newest migration is older than this version cannot serve with this one applied.
     pub(crate) breaks_before: Option<String>,
     /// Who wrote it. Its writer says so, so it is empty in a record that is still to be written.
@@ -141,6 +144,7 @@ impl Record {
             run_id: String::new(),
             started: None,
             detail: None,
+            asks: None,
             breaks_before: None,
             origin: Origin::default(),
             recorded_at: String::new(),
@@ -173,6 +177,13 @@ impl Record {
     /// It failed in another tool's hands, with these words of the database.
     pub(crate) fn fail_outside(&mut self, words: &str) {
         (self.statements, self.detail) = (Some(0), Some(format!("{FAILED_OUTSIDE}{words}")));
+    }
+
+    /// What the catalogue said before the statement that followed, where it was asked.
+    pub(crate) fn before(&self) -> Option<&str> {
+        let is_followed =
+            matches!(self.kind, Some(RecordKind::Planned | RecordKind::Reverting | RecordKind::Statement));
+        self.detail.as_deref().filter(|_| is_followed)
     }
 
     /// Whether another tool's table is the source of a failure.

@@ -18,6 +18,7 @@ mod accept;
 mod ahead;
 mod backup;
 mod baseline;
+mod blockers;
 mod code;
 mod conflicts;
 mod connections;

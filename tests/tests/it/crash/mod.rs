@@ -3,6 +3,7 @@
 //! A starter is a process of its own, `src/bin/starter.rs`. The tests wait for its events, never for a time. Each test
 //! prints how many points it tried.
 
+mod catalogue;
 mod concurrently;
 mod convoy;
 mod faulty_disk;
