@@ -7,7 +7,7 @@ use diesel::result::Error as DatabaseError;
 use migrator_source::sql::{Kind, Script, SqlDialect, Statement};
 
 use super::bounds::Bounds;
-use super::failure::{Failure, failed, lost_or};
+use super::failure::{Failure, failed, lost_or, took_the_history};
 use super::{Grouping, Run, Stop, announce, catch_up, done_since, execute, restore, retrying};
 use crate::dialect::{Dialect, Outcome, Work, refused};
 use crate::history::{Written, enclosed};
@@ -43,6 +43,12 @@ where
     let repeated =
         script.statements().iter().enumerate().take(from).filter(|(_, statement)| statement.kind == Kind::Session);
     let repeated: Vec<(usize, &Statement<'_>)> = repeated.collect();
+    if step.is_told {
+        let told = took(run, step, migration, script, from);
+        run.writer.write(conn, &told).map_err(|error| Stop::Error(lost_or(conn, run, error)))?;
+    }
+    // What is repeated first may be `USE`, behind which a name means another table.
+    planned.asks = if repeated.is_empty() { asked(script, from) } else { None };
     // The server carries a message out from its begin: the intent is on disk before the statement behind it starts.
     let mut intent = Some(planned);
     if !travels_with_intent::<C>(script.statements().get(from)) || !repeated.is_empty() {
@@ -59,11 +65,7 @@ where
             let record = if at + 1 == count {
                 done_since(run, step, migration, script, start)
             } else {
-                let mut record = run.writer.record(RecordKind::Statement, version, name);
-                record.checksum = prefix(migration.text(step.way), script, at + 1);
-                record.statement = Some(at + 1);
-                record.statements = Some(count);
-                record
+                took(run, step, migration, script, at + 1)
             };
             retrying::<C, _>(conn, run, |conn, run| {
                 // Also a try of this very run, ended by a deadlock, leaves an INVALID index behind.
@@ -89,7 +91,13 @@ where
         Ok(()) => {
             // Told before the lock is taken again: it is committed whatever comes.
             run.done(step, start, true);
-            if C::Backend::LOCK_IS_TRANSACTION { resume::<C>(conn, run) } else { Ok(()) }
+            let harmed =
+                if run.writer.is_named_in(migration.text(step.way)) { run.writer.harmed(conn) } else { Ok(None) };
+            let resumed = if C::Backend::LOCK_IS_TRANSACTION { resume::<C>(conn, run) } else { Ok(()) };
+            match harmed.map_err(|error| Stop::Error(refused::<C::Backend>("read the migration history", error)))? {
+                Some(harm) => Err(Stop::Error(took_the_history(name, &harm).with_version(version))),
+                None => resumed,
+            }
         }
         Err(Failure::Intent(error)) => Err(Stop::Error(lost_or(conn, run, error))),
         Err(failure) => {
@@ -109,6 +117,24 @@ pub(super) fn intent(way: Way) -> RecordKind {
         Way::Up => RecordKind::Planned,
         Way::Down => RecordKind::Reverting,
     }
+}
+
+/// The record that a statement took which is not the last one, or of which the catalogue told so.
+fn took(run: &Run<'_>, step: &Step, migration: &Migration<'_>, script: &Script<'_>, number: usize) -> Record {
+    Record {
+        checksum: prefix(migration.text(step.way), script, number),
+        statement: Some(number),
+        statements: Some(script.statements().len()),
+        asks: asked(script, number),
+        ..run.writer.record(RecordKind::Statement, migration.version(), migration.name())
+    }
+}
+
+/// The statement at this place, when it may be in doubt later: what it makes is looked for before it.
+fn asked(script: &Script<'_>, at: usize) -> Option<String> {
+    let statement =
+        script.statements().get(at).filter(|statement| matches!(statement.kind, Kind::Commits | Kind::Alone));
+    statement.map(|statement| statement.text.to_owned())
 }
 
 /// Lets a statement wait for others as long as a run may: it keeps nobody from reading or writing, and what a lock timeout would
@@ -137,9 +163,11 @@ fn clear<C>(conn: &mut C, statement: &Statement<'_>) -> Result<(), DatabaseError
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    if let Outcome::Broken(remove) = C::Backend::outcome(conn, statement.text)? {
-        tracing::info!(target: "migrator", remove, "removing what an earlier try left");
-        conn.batch_execute(&remove)?;
+    if let Outcome::Broken(remove) = C::Backend::outcome(conn, statement.text, None)? {
+        for remove in remove {
+            tracing::info!(target: "migrator", remove, "removing what an earlier try left");
+            conn.batch_execute(&remove)?;
+        }
     }
     Ok(())
 }

@@ -3,6 +3,8 @@
 //! Everything that is read comes back as text cells, so that nothing above this module knows a database's types. Each
 //! dialect's file has the same functions in the same order.
 
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod blockers;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "postgres")]
@@ -136,9 +138,16 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// The rows that break a foreign key, where the database does not check while it runs.
     #[doc(hidden)]
     fn violations<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Vec<Violations>>;
-    /// Whether a statement that runs outside of every transaction took, as far as the catalogue tells.
+    /// An expression for what the catalogue says before a statement, where that will tell whether it took.
     #[doc(hidden)]
-    fn outcome<C: LoadConnection<Backend = Self>>(conn: &mut C, statement: &str) -> QueryResult<Outcome>;
+    fn before(statement: &str) -> Option<String>;
+    /// Whether a statement that runs outside of every transaction took, as far as the catalogue tells, which said so `before`.
+    #[doc(hidden)]
+    fn outcome<C: LoadConnection<Backend = Self>>(
+        conn: &mut C,
+        statement: &str,
+        before: Option<&str>,
+    ) -> QueryResult<Outcome>;
     /// A condition that holds while this very connection holds the lock.
     #[doc(hidden)]
     fn owned(key: &LockKey) -> String;
@@ -152,6 +161,9 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// Who holds the lock, as far as the database tells.
     #[doc(hidden)]
     fn holder<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, facts: &Facts) -> Option<String>;
+    /// Who may hold what this statement waited for in vain, and how each is ended, as far as the database tells.
+    #[doc(hidden)]
+    fn blockers<C: LoadConnection<Backend = Self>>(conn: &mut C, statement: &str) -> QueryResult<Vec<String>>;
     /// The database's name for this session, where a statement in it can be cancelled from another.
     #[doc(hidden)]
     fn myself<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Option<String>>;
@@ -282,8 +294,8 @@ pub enum Outcome {
     Took,
     /// It did not, or it can be done twice.
     DidNot,
-    /// It left something unusable, which this statement removes.
-    Broken(String),
+    /// It left something unusable, which these statements remove.
+    Broken(Vec<String>),
     /// The catalogue does not tell.
     Unknown,
 }

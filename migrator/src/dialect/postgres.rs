@@ -1,6 +1,8 @@
 //! PostgreSQL: transactional DDL, session-level advisory locks.
 
+mod blockers;
 mod contents;
+mod indexes;
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -8,7 +10,7 @@ use std::time::Duration;
 use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
 use diesel::{QueryResult, RunQueryDsl, sql_query};
-use migrator_source::sql::{Effect, SqlDialect, effect};
+use migrator_source::sql::SqlDialect;
 
 use super::{
     Asked, Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, on_conflict, quoted,
@@ -205,7 +207,7 @@ impl Dialect for Pg {
             conn,
             "SELECT '', session_user::text, current_setting('role') UNION ALL SELECT source, name, setting FROM \
              pg_catalog.pg_settings WHERE source = 'session' AND name NOT LIKE 'migrator.%' AND context IN ('user', 'superuser') \
-             OR name IN ('client_connection_check_interval', 'transaction_timeout') ORDER BY 2",
+             OR name IN ('client_connection_check_interval', 'transaction_timeout', 'lc_messages') ORDER BY 2",
         )?;
         let is_known =
             |row: &&Cells| ["client_connection_check_interval", "transaction_timeout"].contains(&row.text(1));
@@ -239,6 +241,10 @@ impl Dialect for Pg {
             let value = if row.text(1) == "transaction_timeout" { 0 } else { 500 };
             let _infallible = write!(enter, "SET {} = {value};", row.text(1));
         }
+        let language = rows.iter().find(|row| row.text(1) == "lc_messages").map_or("", |row| row.text(2));
+        if !is_english(language) && may_choose_language(conn) {
+            enter.push_str("SET lc_messages = 'C';");
+        }
         Ok(Session { enter, leave, myself })
     }
 
@@ -265,31 +271,16 @@ impl Dialect for Pg {
         Ok(Vec::new())
     }
 
-    /// A `CREATE INDEX CONCURRENTLY` that failed or was killed leaves an INVALID index behind, which `IF NOT EXISTS` would keep.
-    fn outcome<C: LoadConnection<Backend = Self>>(conn: &mut C, statement: &str) -> QueryResult<Outcome> {
-        match effect(statement) {
-            Effect::Unknown => Ok(Outcome::Unknown),
-            Effect::Repeatable => Ok(Outcome::DidNot),
-            Effect::DropsIndex { name } => {
-                let rows = Self::rows(conn, &format!("SELECT (to_regclass({}) IS NULL)::text", Self::literal(name)))?;
-                let gone = rows.first().is_some_and(|row| row.holds(0));
-                Ok(if gone { Outcome::Took } else { Outcome::DidNot })
-            }
-            Effect::CreatesIndex { name, table } => {
-                let sql = format!(
-                    "SELECT i.indisvalid::text, format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_index i JOIN \
-                     pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-                     WHERE i.indrelid = to_regclass({}) AND c.relname = (parse_ident({}))[1]",
-                    Self::literal(table),
-                    Self::literal(name)
-                );
-                Ok(match Self::rows(conn, &sql)?.first() {
-                    None => Outcome::DidNot,
-                    Some(row) if row.holds(0) => Outcome::Took,
-                    Some(row) => Outcome::Broken(format!("DROP INDEX CONCURRENTLY {}", row.text(1))),
-                })
-            }
-        }
+    fn before(statement: &str) -> Option<String> {
+        indexes::asked(statement)
+    }
+
+    fn outcome<C: LoadConnection<Backend = Self>>(
+        conn: &mut C,
+        statement: &str,
+        before: Option<&str>,
+    ) -> QueryResult<Outcome> {
+        indexes::outcome(conn, statement, before)
     }
 
     fn owned(key: &LockKey) -> String {
@@ -360,6 +351,10 @@ impl Dialect for Pg {
         Some(holder)
     }
 
+    fn blockers<C: LoadConnection<Backend = Self>>(conn: &mut C, statement: &str) -> QueryResult<Vec<String>> {
+        blockers::blockers(conn, statement)
+    }
+
     fn myself<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Option<String>> {
         let rows = Self::rows(conn, "SELECT pg_catalog.pg_backend_pid()::text")?;
         Ok(rows.first().map(|row| row.text(0).to_owned()))
@@ -421,6 +416,21 @@ impl Dialect for Pg {
     fn comes_up(words: &str) -> bool {
         Self::class(words) == Class::Connection
     }
+}
+
+/// Whether a server with this `lc_messages` says in English what failed.
+fn is_english(language: &str) -> bool {
+    matches!(language, "" | "C" | "POSIX") || language.starts_with("en")
+}
+
+/// Whether this role may have a server speak English that does not: what failed is told by its words.
+fn may_choose_language<C: LoadConnection<Backend = Pg>>(conn: &mut C) -> bool {
+    // The first is there since PostgreSQL 15; before, a superuser may.
+    let asked = ["has_parameter_privilege('lc_messages', 'SET')", "current_setting('is_superuser') = 'on'"];
+    asked.into_iter().any(|may| {
+        let rows = Pg::rows(conn, &format!("SELECT ({may})::text"));
+        rows.is_ok_and(|rows| rows.first().is_some_and(|row| row.holds(0)))
+    })
 }
 
 /// Resets what the session set. A value of NULL is the default.

@@ -231,8 +231,16 @@ impl Dialect for Sqlite {
         Ok(all)
     }
 
+    fn before(_statement: &str) -> Option<String> {
+        None
+    }
+
     /// What cannot run in a transaction here (VACUUM, a journal mode) can be done twice.
-    fn outcome<C: LoadConnection<Backend = Self>>(_conn: &mut C, _statement: &str) -> QueryResult<Outcome> {
+    fn outcome<C: LoadConnection<Backend = Self>>(
+        _conn: &mut C,
+        _statement: &str,
+        _before: Option<&str>,
+    ) -> QueryResult<Outcome> {
         Ok(Outcome::DidNot)
     }
 
@@ -254,6 +262,10 @@ impl Dialect for Sqlite {
     }
 
     /// SQLite has an interrupt, and diesel does not expose it: a statement ends by itself.
+    fn blockers<C: LoadConnection<Backend = Self>>(_conn: &mut C, _statement: &str) -> QueryResult<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     fn myself<C: LoadConnection<Backend = Self>>(_conn: &mut C) -> QueryResult<Option<String>> {
         Ok(None)
     }

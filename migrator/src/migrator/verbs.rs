@@ -234,9 +234,9 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// What a decision needs to know of the database besides its history.
     pub(super) fn given(&self, conn: &mut C, facts: &Facts, history: &History) -> Result<Given, Error> {
         let mut given = Given { dialect: C::Backend::SQL, started: facts.started, took: None, policies: self.policies };
-        if let Some(statement) = plan::in_doubt(&self.set, history, given)? {
+        if let Some(doubt) = plan::in_doubt(&self.set, history, given)? {
             let asking = |error| refused::<C::Backend>("tell whether a statement took", error);
-            given.took = match C::Backend::outcome(conn, &statement).map_err(asking)? {
+            given.took = match C::Backend::outcome(conn, &doubt.statement, doubt.before.as_deref()).map_err(asking)? {
                 Outcome::Took => Some(true),
                 Outcome::DidNot | Outcome::Broken(_) => Some(false),
                 Outcome::Unknown => None,

@@ -111,6 +111,8 @@ pub struct Step {
     /// Whether an earlier run tried it.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub(crate) retried: bool,
+    /// Whether the catalogue told that the statement took behind which it goes on, which is still to be recorded.
+    pub(crate) is_told: bool,
 }
 
 /// The ordered list of what a run would do; it prints itself.
@@ -240,6 +242,7 @@ fn step<'a>(
     warnings: &mut Vec<String>,
 ) -> Result<Step, Error> {
     let script = scripts.read(migration, way)?;
+    let mut is_told = false;
     let from = match standing {
         Standing::Partial(partial) if partial.way != way => 0,
         Standing::Partial(_) if migration.is_called() || unseen(history, migration).is_some() => {
@@ -249,7 +252,9 @@ fn step<'a>(
         Standing::Partial(partial) => {
             let in_doubt = partial.in_doubt && is_in_doubt(script, partial, history, migration, given);
             let doubt = in_doubt.then_some(given.took);
-            resume(migration, script, partial, doubt, given, warnings)?
+            let from = resume(migration, script, partial, doubt, given, warnings)?;
+            is_told = from > partial.done;
+            from
         }
         _ => 0,
     };
@@ -267,6 +272,7 @@ fn step<'a>(
         way,
         text: None,
         retried: false,
+        is_told,
     })
 }
 

@@ -10,8 +10,15 @@ use crate::record::{
 };
 use crate::status;
 
+/// A statement of which nobody knows whether it took.
+pub(crate) struct Doubt {
+    pub(crate) statement: String,
+    /// What the catalogue said before it.
+    pub(crate) before: Option<String>,
+}
+
 /// The statement of which nobody knows whether it took and the catalogue can be asked, if there is one: a run stops at it.
-pub(crate) fn in_doubt(set: &MigrationSet, history: &History, given: Given) -> Result<Option<String>, Error> {
+pub(crate) fn in_doubt(set: &MigrationSet, history: &History, given: Given) -> Result<Option<Doubt>, Error> {
     for entry in status::states(set, history).of_set {
         let Standing::Partial(partial @ Partial { in_doubt: true, .. }) = entry.standing else { continue };
         let migration = set.at(entry.position);
@@ -22,7 +29,9 @@ pub(crate) fn in_doubt(set: &MigrationSet, history: &History, given: Given) -> R
             if before.filter(|statement| statement.kind == Kind::Session).any(|before| renames(before.text)) {
                 return Ok(None);
             }
-            return Ok(script.statements().get(partial.done).map(|statement| statement.text.to_owned()));
+            let before = last(history, &migration).and_then(Record::before).map(str::to_owned);
+            let statement = script.statements().get(partial.done);
+            return Ok(statement.map(|statement| Doubt { statement: statement.text.to_owned(), before }));
         }
     }
     Ok(None)
@@ -51,12 +60,15 @@ pub(super) fn is_in_doubt(
         None | Some(Kind::Session | Kind::Plain) => false,
         Some(Kind::Alone) => true,
         Some(Kind::Commits) => {
-            let last = history.records.iter().rev().find(|record| record.name == migration.name());
-            let then = last.and_then(|record| record.started);
+            let then = last(history, migration).and_then(|record| record.started);
             // The server's clock and its uptime are cut to seconds each.
             !matches!((then, given.started), (Some(then), Some(now)) if then.abs_diff(now) <= 1)
         }
     }
+}
+
+fn last<'a>(history: &'a History, migration: &Migration<'_>) -> Option<&'a Record> {
+    history.records.iter().rev().find(|record| record.name == migration.name())
 }
 
 /// Whether a statement of the session keeps what it read, so that repeating it in another session gives something else:

@@ -18,10 +18,30 @@ pub enum Effect<'a> {
         /// The index, as it is written, with its schema.
         name: &'a str,
     },
-    /// To do it twice is to do it once: VACUUM, REINDEX, ALTER SYSTEM …
+    /// `REINDEX CONCURRENTLY`: it can be done twice, and leaves INVALID indexes when it fails.
+    Reindexes {
+        /// Of what.
+        what: Reindexed,
+        /// Its name as it is written, with its schema. Empty where a database has none.
+        name: &'a str,
+    },
+    /// To do it twice is to do it once: VACUUM, ALTER SYSTEM …
     Repeatable,
     /// The catalogue does not tell.
     Unknown,
+}
+
+/// Of what the indexes are made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reindexed {
+    /// One index, or those of its partitions.
+    Index,
+    /// A table's.
+    Table,
+    /// A schema's.
+    Schema,
+    /// The database's.
+    Database,
 }
 
 /// Reads the effect of one statement of PostgreSQL of the kind [`Kind::Alone`](super::Kind::Alone).
@@ -52,9 +72,35 @@ pub fn effect(statement: &str) -> Effect<'_> {
                 _ => Effect::Unknown,
             }
         }
-        () if ["VACUUM", "REINDEX", "CLUSTER", "DISCARD"].iter().any(|word| is(0, word)) => Effect::Repeatable,
+        () if is(0, "REINDEX") => reindexed(statement, &tokens),
+        () if ["VACUUM", "CLUSTER", "DISCARD"].iter().any(|word| is(0, word)) => Effect::Repeatable,
         () if is(0, "ALTER") && is(1, "SYSTEM") => Effect::Repeatable,
         () => Effect::Unknown,
+    }
+}
+
+/// `REINDEX [(options)] INDEX | TABLE | SCHEMA | DATABASE | SYSTEM [CONCURRENTLY] name`. SYSTEM is never CONCURRENTLY.
+fn reindexed<'a>(statement: &'a str, tokens: &[Token<'a>]) -> Effect<'a> {
+    let kinds = [
+        ("INDEX", Reindexed::Index),
+        ("TABLE", Reindexed::Table),
+        ("SCHEMA", Reindexed::Schema),
+        ("DATABASE", Reindexed::Database),
+    ];
+    let behind = match tokens.get(1) {
+        Some(token) if token.is_symbol(b'(') => {
+            tokens.iter().position(|token| token.is_symbol(b')')).map_or(tokens.len(), |at| at + 1)
+        }
+        _ => 1,
+    };
+    let is_concurrent = tokens.iter().any(|token| token.is("CONCURRENTLY"));
+    let kind = |token: &Token<'_>| kinds.iter().find(|(word, _)| token.is(word)).map(|(_, what)| *what);
+    let Some(what) = tokens.get(behind).and_then(kind).filter(|_| is_concurrent) else { return Effect::Repeatable };
+    let at = if tokens.get(behind + 1).is_some_and(|token| token.is("CONCURRENTLY")) { behind + 2 } else { behind + 1 };
+    match dotted(statement, tokens, at).0 {
+        Some(name) => Effect::Reindexes { what, name },
+        None if what == Reindexed::Database => Effect::Reindexes { what, name: "" },
+        None => Effect::Unknown,
     }
 }
 
@@ -78,6 +124,7 @@ mod tests {
 
     #[test]
     fn the_catalogue_can_be_asked_for_indexes() {
+        let reindexes = |what, name| Effect::Reindexes { what, name };
         let creates = |name, table| Effect::CreatesIndex { name, table };
         let cases = [
             ("CREATE INDEX CONCURRENTLY i ON t (a)", creates("i", "t")),
@@ -90,6 +137,11 @@ mod tests {
             ("DROP INDEX CONCURRENTLY i", Effect::DropsIndex { name: "i" }),
             ("DROP INDEX CONCURRENTLY IF EXISTS s.i CASCADE", Effect::DropsIndex { name: "s.i" }),
             ("DROP INDEX CONCURRENTLY i, j", Effect::Unknown),
+            ("REINDEX INDEX CONCURRENTLY s.i", reindexes(Reindexed::Index, "s.i")),
+            ("reindex (verbose, concurrently) table \"T\"", reindexes(Reindexed::Table, "\"T\"")),
+            ("REINDEX SCHEMA CONCURRENTLY s", reindexes(Reindexed::Schema, "s")),
+            ("REINDEX (CONCURRENTLY) DATABASE", reindexes(Reindexed::Database, "")),
+            ("REINDEX SCHEMA s", Effect::Repeatable),
             ("VACUUM t", Effect::Repeatable),
             ("ALTER SYSTEM SET work_mem = '1MB'", Effect::Repeatable),
             ("CREATE DATABASE d", Effect::Unknown),

@@ -8,6 +8,7 @@
 //! `standard_conforming_strings` on, MySQL's `NO_BACKSLASH_ESCAPES` off.
 
 mod body;
+mod change;
 mod directive;
 mod effect;
 mod fault;
@@ -19,7 +20,8 @@ mod quiet;
 mod risk;
 mod split;
 
-pub use effect::{Effect, effect};
+pub use change::{Change, Part, changes};
+pub use effect::{Effect, Reindexed, effect};
 pub use fault::Fault;
 pub use quiet::is_quiet;
 pub use risk::Risk;

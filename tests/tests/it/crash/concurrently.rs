@@ -99,3 +99,64 @@ fn what_an_index_that_fails_leaves_is_removed_by_the_next_run() {
     assert_eq!(run(database.url(), set.path()), 1);
     assert_eq!(indexes(&database), ["log_entry true"]);
 }
+
+#[test]
+fn an_index_that_was_there_before_is_not_taken_for_its_own() {
+    let database = postgres().fresh();
+    run(database.url(), Set::new(&INDEX[..1]).path());
+    let set = Set::new(&INDEX);
+    database.execute("CREATE INDEX log_entry ON log (entry)");
+    // Killed before the statement is sent, which nobody sees.
+    let mut starter = Starter::start(database.url(), set.path(), &["step"]);
+    starter.step_to(|event| event.starts_with("Statement")).expect("the index");
+    starter.kill();
+    let next = Starter::start(database.url(), set.path(), &[]).end();
+    assert!(next.is("statement_failed") && next.has("already exists"), "{:#?}", next.said);
+    database.execute("DROP INDEX log_entry");
+    assert_eq!(run(database.url(), set.path()), 1);
+}
+
+#[test]
+fn what_a_reindex_leaves_is_removed_by_the_next_run() {
+    // Of so long a name PostgreSQL leaves the end out.
+    let long = "l".repeat(63);
+    let cases = [
+        ("INDEX CONCURRENTLY log_entry", true),
+        ("TABLE CONCURRENTLY log", false),
+        (&format!("INDEX CONCURRENTLY {long}")[..], false),
+    ];
+    for (what, is_killed) in cases {
+        let database = postgres().fresh();
+        run(database.url(), Set::new(&INDEX[..1]).path());
+        database.execute(&format!("CREATE UNIQUE INDEX log_entry ON log (entry); CREATE INDEX {long} ON log (entry)"));
+        let sound = indexes(&database);
+        let mut writer = database.connect();
+        writer.batch_execute("BEGIN; INSERT INTO log VALUES ('of the service')").expect("write");
+        let set = Set::new(&[INDEX[0], ("2_second", &format!("REINDEX {what};"))]);
+        let starter = Starter::start(database.url(), set.path(), &[]);
+        let waits = WAITS.replace("CREATE UNIQUE INDEX CONCURRENTLY", "REINDEX");
+        wait::until("the reindex to wait", || (!database.texts(&waits).is_empty()).then_some(()));
+        if is_killed {
+            starter.kill();
+            wait::until("the reindex to be given up", || database.texts(&waits).is_empty().then_some(()));
+        } else {
+            database.texts(&waits.replace("'waits'", "pg_cancel_backend(pid)::text"));
+            assert!(starter.end().is("statement_failed"), "{what}");
+        }
+        writer.batch_execute("COMMIT").expect("commit");
+        assert_ne!(indexes(&database), sound, "{what}");
+        // One that a reindex replaced and could not drop; and one that is nobody's.
+        database.execute(
+            "CREATE INDEX log_entry_ccold ON log (entry); CREATE INDEX odd_ccnew ON log (entry); UPDATE pg_index SET indisvalid = \
+             false WHERE indexrelid IN ('log_entry_ccold'::regclass, 'odd_ccnew'::regclass)",
+        );
+        assert_eq!(run(database.url(), set.path()), 1, "{what}");
+        database.execute("DROP INDEX odd_ccnew");
+        let mut left = indexes(&database);
+        if what.ends_with(&long) {
+            left.retain(|index| index != "log_entry_ccold false");
+        }
+        assert_eq!(left, sound, "{what}");
+        assert_history_is_sound(&database);
+    }
+}

@@ -3,12 +3,14 @@
 //! A starter is a process of its own, `src/bin/starter.rs`. The tests wait for its events, never for a time. Each test
 //! prints how many points it tried.
 
+mod catalogue;
 mod concurrently;
 mod convoy;
 mod faulty_disk;
 mod killed;
 mod locked;
 mod meanwhile;
+mod prisma;
 mod reverting;
 mod seeding;
 mod server_down;

@@ -39,8 +39,8 @@ where
     let set = Set::new(&MIXED);
     let expected = reference(&server.fresh(), &set);
     let ends: [fn(&mut Server<K>); 2] = [Server::kill, |server| server.stop(Stop::Immediate)];
-    let (mut points, mut settled) = (0, 0);
-    for (point, (script, statement)) in [(1, 1), (1, 2), (2, 2), (3, 3)].into_iter().enumerate() {
+    let mut points = 0;
+    for (point, (script, statement)) in [(1, 1), (1, 2), (2, 2), (3, 2), (3, 3)].into_iter().enumerate() {
         let database = server.fresh();
         aged(server);
         let mut starter = Starter::start(database.url(), set.path(), &["step"]);
@@ -56,24 +56,15 @@ where
         assert!(end.is("connection_lost"), "{:#?}", end.said);
         server.restart();
         points += 1;
-        let next = Starter::start(database.url(), set.path(), &[]).end();
-        if next.is("failed") {
-            // MariaDB, before a statement that commits by itself: nobody knows whether it reached the server.
-            assert_eq!(K::NAME, "MariaDB", "{:#?}", next.said);
-            resume(&database, &set, &next, false);
-            settled += 1;
-            run(database.url(), set.path());
-        } else {
-            next.succeeded();
-        }
+        run(database.url(), set.path());
         assert_eq!(state(&database), expected, "{:#?}", records(&database));
         assert_history_is_sound(&database);
     }
-    println!("{}: the server died {points} times, {settled} settled by hand; {points} survived", K::NAME);
+    println!("{}: the server died {points} times; {points} survived", K::NAME);
 }
 
 /// A server tells when it started in seconds, so that one that lived for less is not told from its successor.
-fn aged<K: Kind>(server: &Server<K>) {
+pub(super) fn aged<K: Kind>(server: &Server<K>) {
     if K::NAME == "MariaDB" {
         let uptime = "SELECT CAST(variable_value AS CHAR) AS value FROM information_schema.global_status
                       WHERE variable_name = 'UPTIME'";
@@ -101,7 +92,9 @@ where
 #[test]
 fn mariadb_dies_while_a_statement_that_commits_runs() {
     let mut server = Mariadb::start(Options::default().durable());
-    let set = Set::new(&MIXED);
+    // Columns in parentheses are more than the catalogue is asked for.
+    let third = MIXED[2].1.replace("depth INT", "(depth INT)");
+    let set = Set::new(&[MIXED[0], MIXED[1], (MIXED[2].0, &third)]);
     let expected = reference(&server.fresh(), &set);
     // The third script's ALTER, held up by a reader of the table, did not take; held up at its record, it took.
     for (table, took) in [("harbour", false), ("__migrator_history", true)] {
