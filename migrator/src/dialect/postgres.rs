@@ -316,11 +316,9 @@ impl Dialect for Pg {
                 )
             },
             types: ["bigint", "text"],
-            // The moments stand in a setting that the end of the transaction takes along.
             note: "SELECT pg_catalog.set_config('migrator.clock', coalesce(pg_catalog.current_setting('migrator.clock', true), \
                    '') || ' ' || extract(epoch FROM clock_timestamp())::text, true) IS NULL",
             check: "SET CONSTRAINTS ALL IMMEDIATE;",
-            // Without OFFSET 0 it would be read anew for each row.
             noted: "SELECT string_to_array(ltrim(current_setting('migrator.clock')), ' ')::double precision[] AS moment OFFSET 0",
             took_and_at: |number| {
                 [

@@ -13,11 +13,11 @@ pub struct Together {
     pub(crate) elapsed: fn(&str) -> String,
     /// Column types of the parameters of a prepared statement: a number, a text.
     pub(crate) types: [&'static str; 2],
-    /// Where several share a transaction: a query that notes the moment.
+    /// Where several share a transaction: a query that notes the moment, until the end of the transaction.
     pub(crate) note: &'static str,
     /// SQL that has checked what a COMMIT would check.
     pub(crate) check: &'static str,
-    /// A query for what was noted, to join the records with.
+    /// A query for what was noted, to join the records with. It must not be read anew for each of them.
     pub(crate) noted: &'static str,
     /// Expressions over it for the one whose number, from 1, this column has: the milliseconds that it took, the moment of its end.
     /// The first moment is the begin.
