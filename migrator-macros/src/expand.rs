@@ -87,7 +87,7 @@ fn packed(args: &Args, packed: &Packed) -> TokenStream {
         Some(SqlDialect::Postgres) => quote!(::core::option::Option::Some(#krate::__private::SqlDialect::Postgres)),
         Some(SqlDialect::Mysql) => quote!(::core::option::Option::Some(#krate::__private::SqlDialect::Mysql)),
     };
-    let (dir, package): (&str, &str) = (&packed.dir, &packed.package);
+    let (dir, package, version): (&str, &str, &str) = (&packed.dir, &packed.package, &packed.package_version);
     let (names, sql, warnings): (&str, &str, &str) = (&packed.names, &packed.sql, &packed.warnings);
     let index = Literal::byte_string(&packed.index);
     let fingerprint = packed.fingerprint.iter().map(|byte| Literal::u8_unsuffixed(*byte));
@@ -98,6 +98,7 @@ fn packed(args: &Args, packed: &Packed) -> TokenStream {
             dialect: #dialect,
             dir: #krate::__private::Cow::Borrowed(#dir),
             package: #krate::__private::Cow::Borrowed(#package),
+            package_version: #krate::__private::Cow::Borrowed(#version),
             fingerprint: [#(#fingerprint),*],
             index: #krate::__private::Cow::Borrowed(#index),
             names: #krate::__private::Cow::Borrowed(#names),

@@ -45,6 +45,7 @@ pub(crate) fn validate(args: &Args) -> Result<Embedded, Vec<String>> {
     let unsealed = unsealed(args, &folder);
     let mut packed = Packed::new(&folder, &args.dir).map_err(|error| vec![error])?;
     packed.package = std::env::var("CARGO_PKG_NAME").unwrap_or_default().into();
+    packed.package_version = std::env::var("CARGO_PKG_VERSION").unwrap_or_default().into();
     let tracked_dirs = tracked();
     let tracked = tracked_dirs.contains(&args.dir);
     let mut warnings: Vec<Warning> = folder.warnings;

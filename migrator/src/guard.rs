@@ -8,8 +8,10 @@ use crate::error::Error;
 pub(crate) enum Act {
     /// A verb, by its name, that can take away what nobody can bring back.
     Destroy(&'static str),
-    /// A verb that is for development and test only, by its name; `needs_mark` when somebody must have said that it is one of them.
-    Develop { verb: &'static str, needs_mark: bool },
+    /// To drop everything. Somebody must have said what the database is for.
+    Reset,
+    /// A verb that is for development and test only, by its name.
+    Develop(&'static str),
     /// To mark the database.
     Mark(Environment),
 }
@@ -17,7 +19,8 @@ pub(crate) enum Act {
 impl Act {
     fn verb(self) -> &'static str {
         match self {
-            Self::Destroy(verb) | Self::Develop { verb, .. } => verb,
+            Self::Destroy(verb) | Self::Develop(verb) => verb,
+            Self::Reset => "reset",
             Self::Mark(_) => "mark",
         }
     }
@@ -75,12 +78,13 @@ pub(crate) fn allow(act: Act, facing: Facing<'_>) -> Result<(), Error> {
         (None, Some(mine)) => format!("is {mine}, as this process is told"),
         (None, None) => "is marked as nothing, and nobody says what it is for".to_owned(),
     };
-    if let Act::Develop { needs_mark, .. } = act {
-        let fits = match is {
-            Some(is) => known(is).is_some_and(|is| is <= Environment::Test),
-            None => !needs_mark,
-        };
-        return if fits { Ok(()) } else { Err(for_development(verb, name, &said, is.is_none())) };
+    let is_fit = match act {
+        Act::Develop(_) => is.is_none_or(|is| known(is).is_some_and(|is| is <= Environment::Test)),
+        Act::Reset => is.is_some(),
+        Act::Destroy(_) | Act::Mark(_) => true,
+    };
+    if !is_fit {
+        return Err(for_development(verb, name, &said, is.is_none()));
     }
     if needs_name(act, is) && facing.confirmed.is_none() {
         let message = format!("{verb} is refused: {name} {said}, so its name has to be typed back");
@@ -93,8 +97,10 @@ pub(crate) fn allow(act: Act, facing: Facing<'_>) -> Result<(), Error> {
 fn needs_name(act: Act, is: Option<&str>) -> bool {
     let Some(is) = is else { return false };
     match (act, known(is)) {
-        (Act::Mark(_), None) | (Act::Destroy(_), None | Some(Environment::Production)) => true,
-        // Else a reset of production would be two commands away.
+        (Act::Mark(_) | Act::Reset, None) | (Act::Destroy(_), None | Some(Environment::Production)) => true,
+        // All of it goes, and nothing in it can be brought back.
+        (Act::Reset, Some(is)) => is >= Environment::Staging,
+        // Else it would be a development database after one command, and reset without a word after the next.
         (Act::Mark(to), Some(is)) => is >= Environment::Staging && to < is,
         _ => false,
     }
@@ -109,7 +115,10 @@ fn for_development(verb: &str, name: &str, said: &str, nobody_says: bool) -> Err
             "if it is a developer's own after all, change the mark on purpose: `migrator mark development`".to_owned()
         }
     };
-    let message = format!("{verb} is for development and test, and {name} {said}");
+    let message = match nobody_says {
+        true => format!("{verb} is refused: {name} {said}"),
+        false => format!("{verb} is for development and test, and {name} {said}"),
+    };
     Error::new("development_only", message, remedy)
 }
 
@@ -118,8 +127,8 @@ mod tests {
     use super::*;
     use Environment::{Development, Production, Staging, Test};
 
-    const RESET: Act = Act::Develop { verb: "reset", needs_mark: true };
-    const SETUP: Act = Act::Develop { verb: "setup", needs_mark: false };
+    const RESET: Act = Act::Reset;
+    const SETUP: Act = Act::Develop("setup");
     const REVERT: Act = Act::Destroy("revert");
 
     /// The code of the refusal; empty when it may begin.
@@ -136,9 +145,17 @@ mod tests {
             (RESET, None, Some("test"), None, ""),
             (RESET, Some(Test), Some("development"), None, "environment_mismatch"),
             (RESET, Some(Development), Some("production"), Some("app.db"), "environment_mismatch"),
-            (RESET, None, Some("production"), Some("app.db"), "development_only"),
-            (RESET, Some(Staging), None, Some("app.db"), "development_only"),
-            (RESET, None, Some("holiday"), Some("app.db"), "development_only"),
+            (RESET, Some(Production), Some("staging"), Some("app.db"), "environment_mismatch"),
+            (RESET, None, Some("production"), None, "not_confirmed"),
+            (RESET, None, Some("production"), Some("other.db"), "not_confirmed"),
+            (RESET, None, Some("production"), Some("app.db"), ""),
+            (RESET, Some(Production), Some("production"), Some("app.db"), ""),
+            (RESET, Some(Production), None, None, "not_confirmed"),
+            (RESET, Some(Staging), None, Some("app.db"), ""),
+            (RESET, None, Some("staging"), None, "not_confirmed"),
+            (RESET, None, Some("holiday"), None, "not_confirmed"),
+            (RESET, None, Some("holiday"), Some("app.db"), ""),
+            (RESET, None, None, Some("app.db"), "development_only"),
             (SETUP, None, None, None, ""),
             (SETUP, Some(Production), None, Some("app.db"), "development_only"),
             (REVERT, None, None, None, ""),

@@ -106,6 +106,7 @@ class Prisma(Turns):
     def take(self):
         self.history()
         self.failures()
+        self.reverts()
         self.development()
 
     def history(self):
@@ -158,6 +159,20 @@ class Prisma(Turns):
         self.sql("CREATE TABLE t8 (id INTEGER NOT NULL PRIMARY KEY); CREATE TABLE t9 (id INTEGER NOT NULL PRIMARY KEY)")
         self.prisma("migrate resolve --applied 20240108000000_t8", "marked as applied")
         self.migrator("resolve --applied 20240109000000_t9", "recorded as applied")
+        self.prisma("migrate status", "Database schema is up to date!")
+        self.migrator("run", r"nothing pending, 9 migrations applied before$")
+
+    def reverts(self):
+        # Prisma takes no notice of `down.sql`; what is undone is pending for both, and whoever comes first applies it.
+        (self.migrations / "20240109000000_t9/down.sql").write_text("DROP TABLE t9;\n")
+        self.migrator("revert", "reverted 1 migration(.|\n)*20240109000000_t9")
+        self.prisma("migrate status", "have not yet been applied:(.|\n)*20240109000000_t9", code=1)
+        self.prisma("migrate deploy", "20240109000000_t9/(.|\n)*successfully applied")
+        self.migrator("run", "nothing pending, 9 migrations applied before(.|\n)*1 migration adopted")
+        # With an edit of what was never released.
+        edited = self.migrations / "20240109000000_t9/migration.sql"
+        edited.write_text(edited.read_text() + "-- as it was meant\n")
+        self.migrator("redo", "20240109000000_t9")
         self.prisma("migrate status", "Database schema is up to date!")
         self.migrator("run", r"nothing pending, 9 migrations applied before$")
 

@@ -19,6 +19,7 @@ const LAYERS: [(&str, &[&str]); 7] = [
             "interrupt",
             "metrics",
             "mode",
+            "origin",
             "provider_state",
             "seed",
             "url",

@@ -23,6 +23,8 @@ pub struct Packed {
     pub dir: Cow<'static, str>,
     /// The package that embedded it; empty for a set that was read at run time.
     pub package: Cow<'static, str>,
+    /// The version of that package.
+    pub package_version: Cow<'static, str>,
     /// The fingerprint of the whole set.
     pub fingerprint: Sum,
     /// [`ROW`] numbers for each migration, of four bytes each, the lowest first.
@@ -88,6 +90,7 @@ impl Packed {
         dialect: None,
         dir: Cow::Borrowed(""),
         package: Cow::Borrowed(""),
+        package_version: Cow::Borrowed(""),
         fingerprint: [0; 32],
         index: Cow::Borrowed(&[]),
         names: Cow::Borrowed(""),
@@ -136,6 +139,7 @@ impl Packed {
             dialect: folder.dialect,
             dir: Cow::Owned(dir.trim_end_matches('/').to_owned()),
             package: Cow::Borrowed(""),
+            package_version: Cow::Borrowed(""),
             fingerprint: fingerprint.sum(),
             index: Cow::Owned(index),
             names: Cow::Owned(names),
@@ -193,7 +197,12 @@ impl Packed {
         entries.insert(place, code);
         let folder = Folder { layout, dialect: self.dialect, entries, seal: None, warnings: Vec::new() };
         let packed = Self::new(&folder, &self.dir)?;
-        Ok(Self { package: self.package.clone(), warnings: self.warnings.clone(), ..packed })
+        Ok(Self {
+            package: self.package.clone(),
+            package_version: self.package_version.clone(),
+            warnings: self.warnings.clone(),
+            ..packed
+        })
     }
 
     /// What it was packed from.

@@ -28,6 +28,8 @@ pub(super) enum Failure {
     Unrecorded(DatabaseError),
     /// Every statement took, and rows are left without their parents.
     ForeignKeys(String),
+    /// Every statement took, and the history is not what was written.
+    Harmed(String),
     /// A migration of a foreign source; whether all of it was undone.
     Opaque(Words, Class, Undone),
 }
@@ -51,7 +53,7 @@ impl Failure {
             Self::Statement(_, error) | Self::Intent(error) | Self::Around(error) | Self::Unrecorded(error) => {
                 class::<C::Backend>(error)
             }
-            Self::ForeignKeys(_) => Class::Permanent,
+            Self::ForeignKeys(_) | Self::Harmed(_) => Class::Permanent,
             Self::Opaque(_, class, _) => *class,
         }
     }
@@ -95,6 +97,12 @@ where
     {
         return lost.with_version(version);
     }
+    if matches!(failure, Failure::Intent(_) | Failure::Around(_) | Failure::Unrecorded(_))
+        && class == Class::Permanent
+        && !run.writer.stands(conn)
+    {
+        return took_the_history(name, "its tables are gone").with_version(version);
+    }
     let interrupted = run.wait.interrupt.is_stopped() && class == Class::Permanent;
     let remedy = match failure {
         _ if interrupted => interrupt::REMEDY,
@@ -102,6 +110,7 @@ where
             "correct the script so that each row it leaves has its parent, then run again; a table renamed in a rebuild takes the \
              references to it along, unless the session has PRAGMA legacy_alter_table = ON"
         }
+        Failure::Harmed(_) => "take that out of the script, then run again: only migrator writes to its tables",
         _ => class.remedy(),
     };
     let remedy = format!("{remedy}{}", held_by(conn, script, &failure, class));
@@ -112,6 +121,7 @@ where
     let code = match (&failure, class) {
         _ if interrupted => "interrupted",
         (Failure::ForeignKeys(_), _) => "foreign_key_violation",
+        (Failure::Harmed(_), _) => "history_tampered",
         (Failure::Statement(..) | Failure::Opaque(..), _) => class.code().unwrap_or("statement_failed"),
         (Failure::Intent(_) | Failure::Around(_) | Failure::Unrecorded(_), _) => class.code().unwrap_or("database"),
     };
@@ -161,6 +171,9 @@ where
             let words = error.to_string();
             (Error::new(code, format!("{what}{name} failed"), remedy).with_boxed(error), words)
         }
+        Failure::Harmed(harm) => {
+            (Error::new(code, format!("{what}{name} changed the history, and was undone: {harm}"), remedy), harm)
+        }
         Failure::ForeignKeys(broken) => {
             (Error::new(code, format!("{} was undone: {broken}", step.file), remedy), broken)
         }
@@ -182,6 +195,16 @@ where
         tracing::warn!(target: "migrator", %error, version, "the failed attempt could not be recorded");
     }
     error.with_version(version)
+}
+
+/// The error of a script that changed the history, and cannot be undone.
+pub(super) fn took_the_history(name: &str, harm: &str) -> Error {
+    Error::new(
+        "history_tampered",
+        format!("migration {name} changed the history: {harm}"),
+        "restore __migrator_history and __migrator_meta from a backup, and take that out of the script: only migrator writes to \
+         its tables",
+    )
 }
 
 /// Who may hold what a statement waited for in vain, behind a remedy.

@@ -249,8 +249,8 @@ where
     let start = Instant::now();
     let bounds = if migration.is_called() { Bounds::Counted } else { Bounds::of_script::<C>() };
     // Who may look into the history finds it complete, and what cannot be recorded beside it names it.
-    let waits =
-        C::Backend::LOCK_IS_TRANSACTION && !migration.is_called() && !run.writer.is_named_in(migration.text(step.way));
+    let names_ours = run.writer.is_named_in(migration.text(step.way));
+    let waits = C::Backend::LOCK_IS_TRANSACTION && !migration.is_called() && !names_ours;
     if !waits {
         catch_up(conn, run)?;
     }
@@ -258,6 +258,9 @@ where
         let mut begin = bounds.begin(conn)?;
         let mut body = || -> Result<Recorded, Failure> {
             statements(conn, run, &mut begin)?;
+            if names_ours {
+                run.writer.harmed(conn)?.map_or(Ok(()), |harm| Err(Failure::Harmed(harm)))?;
+            }
             if run.grouping == Grouping::of(step) {
                 let after = C::Backend::violations(conn)?;
                 if let Some(what) = grown(before, &after) {

@@ -7,7 +7,7 @@ use diesel::result::Error as DatabaseError;
 use migrator_source::sql::{Kind, Script, SqlDialect, Statement};
 
 use super::bounds::Bounds;
-use super::failure::{Failure, failed, lost_or};
+use super::failure::{Failure, failed, lost_or, took_the_history};
 use super::{Grouping, Run, Stop, announce, catch_up, done_since, execute, restore, retrying};
 use crate::dialect::{Dialect, Outcome, Work, refused};
 use crate::history::{Written, enclosed};
@@ -91,7 +91,13 @@ where
         Ok(()) => {
             // Told before the lock is taken again: it is committed whatever comes.
             run.done(step, start, true);
-            if C::Backend::LOCK_IS_TRANSACTION { resume::<C>(conn, run) } else { Ok(()) }
+            let harmed =
+                if run.writer.is_named_in(migration.text(step.way)) { run.writer.harmed(conn) } else { Ok(None) };
+            let resumed = if C::Backend::LOCK_IS_TRANSACTION { resume::<C>(conn, run) } else { Ok(()) };
+            match harmed.map_err(|error| Stop::Error(refused::<C::Backend>("read the migration history", error)))? {
+                Some(harm) => Err(Stop::Error(took_the_history(name, &harm).with_version(version))),
+                None => resumed,
+            }
         }
         Err(Failure::Intent(error)) => Err(Stop::Error(lost_or(conn, run, error))),
         Err(failure) => {

@@ -149,7 +149,8 @@ fn is_quiet(migration: &Migration<'_>, script: &Script<'_>) -> bool {
 /// A step's migration and script, if it can travel.
 fn traveller<'a>(run: &Run<'a>, step: &Step, quiet: bool) -> Option<Traveller<'a>> {
     let migration = run.scripts.set.at(step.position);
-    if migration.is_called() {
+    // What it does to our tables is looked at when it goes alone.
+    if migration.is_called() || run.writer.is_named_in(migration.up()) {
         return None;
     }
     let script = run.scripts.of(step);

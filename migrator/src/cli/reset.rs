@@ -10,7 +10,9 @@ use super::host::{On, Purpose, Verb};
 use super::{ask, output};
 use crate::{Contents, Dialect, Error};
 
-/// Drop everything in the schema of the history, after a question. For development and test only.
+/// Drop everything in the schema of the history, after a question. For development and test.
+///
+/// On production and staging the database's name has to be typed back besides. Where nobody says what the database is for, it is refused.
 ///
 /// Tables with their rows, views, sequences, routines, types, the history and the mark go. PostgreSQL's extensions and other schemas stay.
 #[derive(Debug, Args)]
@@ -26,12 +28,14 @@ impl Verb for &ResetArgs {
     where
         C: LoadConnection<Backend: Dialect> + Send + 'static,
     {
-        let contents = on.migrator.contents(&mut on.conn)?;
+        // What was typed to see what goes counts for its going.
+        let (migrator, contents) =
+            ask::named(on.global, &on.migrator, |migrator| Ok((migrator.clone(), migrator.contents(&mut on.conn)?)))?;
         if !contents.is_empty() {
             output::note(&format!("this drops {contents}, of {}:", on.url));
             tell(&contents);
             ask::agreed(on.global, "drop all of it?")?;
-            on.migrator.reset(&mut on.conn)?;
+            migrator.reset(&mut on.conn)?;
         }
         if on.global.json {
             let (counts, rows, stays) = (contents.counts(), contents.rows(), contents.stays());

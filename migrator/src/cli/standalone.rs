@@ -101,13 +101,11 @@ impl Host for Standalone {
         };
         match database {
             #[cfg(feature = "sqlite")]
-            SqlDialect::Sqlite => {
-                host::connect(global, &url, Migrator::<diesel::SqliteConnection>::new(&set), &[], verb)
-            }
+            SqlDialect::Sqlite => host::connect(global, &url, over::<diesel::SqliteConnection>(&set), &[], verb),
             #[cfg(feature = "postgres")]
-            SqlDialect::Postgres => host::connect(global, &url, Migrator::<diesel::PgConnection>::new(&set), &[], verb),
+            SqlDialect::Postgres => host::connect(global, &url, over::<diesel::PgConnection>(&set), &[], verb),
             #[cfg(feature = "mysql")]
-            SqlDialect::Mysql => host::connect(global, &url, Migrator::<diesel::MysqlConnection>::new(&set), &[], verb),
+            SqlDialect::Mysql => host::connect(global, &url, over::<diesel::MysqlConnection>(&set), &[], verb),
             #[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "mysql")))]
             other => {
                 let _ = (set, verb);
@@ -117,4 +115,9 @@ impl Host for Standalone {
             }
         }
     }
+}
+
+/// The tool is the program that its records name.
+fn over<C>(set: &MigrationSet) -> Migrator<C> {
+    Migrator::new(set).application(concat!("migrator ", env!("CARGO_PKG_VERSION")))
 }

@@ -95,6 +95,9 @@ fn line(row: &MigrationStatus, width: usize) -> String {
     if let Some(error) = row.error.as_deref().and_then(|error| error.lines().next()) {
         line.push_str(&format!("\n      last attempt: {error}"));
     }
+    if let Some(record) = row.told() {
+        line.push_str(&format!("\n      last record: {record}"));
+    }
     line
 }
 

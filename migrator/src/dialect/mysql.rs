@@ -219,7 +219,7 @@ impl Dialect for Mysql {
              'character_set_client', 'character_set_results', 'character_set_connection', 'collation_connection', \
              'sql_safe_updates', 'sql_quote_show_create', 'lock_wait_timeout', 'innodb_lock_wait_timeout', 'max_statement_time', \
              'max_execution_time', 'autocommit', 'default_storage_engine', 'group_concat_max_len', 'lc_time_names', \
-             'div_precision_increment', 'check_constraint_checks', 'sql_select_limit', 'tx_isolation', 'tx_read_only', \
+             'lc_messages', 'div_precision_increment', 'check_constraint_checks', 'sql_select_limit', 'tx_isolation', 'tx_read_only', \
              'transaction_isolation', 'transaction_read_only')",
         )?;
         let text = |expression: &str| format!("CAST({expression} AS CHAR CHARACTER SET utf8mb4)");
@@ -256,6 +256,8 @@ impl Dialect for Mysql {
                 ("max_statement_time" | "max_execution_time", Work::Migrations) => "0".to_owned(),
                 // MariaDB takes seconds; MySQL milliseconds, and bounds only what reads.
                 ("max_statement_time", Work::Seed(deadline)) => format!("{:.3}", deadline.as_secs_f64().max(0.001)),
+                // What failed is told by its words.
+                ("lc_messages", _) => "'en_US'".to_owned(),
                 ("max_execution_time", Work::Seed(deadline)) => deadline.as_millis().max(1).to_string(),
                 _ => continue,
             };
@@ -349,6 +351,7 @@ impl Dialect for Mysql {
                         "unknown server host",
                         "unknown mysql server host",
                         "too many connections",
+                        "max_user_connections",
                         "connection was killed",
                     ],
                 ),

@@ -207,7 +207,7 @@ impl Dialect for Pg {
             conn,
             "SELECT '', session_user::text, current_setting('role') UNION ALL SELECT source, name, setting FROM \
              pg_catalog.pg_settings WHERE source = 'session' AND name NOT LIKE 'migrator.%' AND context IN ('user', 'superuser') \
-             OR name IN ('client_connection_check_interval', 'transaction_timeout') ORDER BY 2",
+             OR name IN ('client_connection_check_interval', 'transaction_timeout', 'lc_messages') ORDER BY 2",
         )?;
         let is_known =
             |row: &&Cells| ["client_connection_check_interval", "transaction_timeout"].contains(&row.text(1));
@@ -240,6 +240,10 @@ impl Dialect for Pg {
             // The server notices within half a second that a killed client is gone, and frees its locks.
             let value = if row.text(1) == "transaction_timeout" { 0 } else { 500 };
             let _infallible = write!(enter, "SET {} = {value};", row.text(1));
+        }
+        let language = rows.iter().find(|row| row.text(1) == "lc_messages").map_or("", |row| row.text(2));
+        if !is_english(language) && may_choose_language(conn) {
+            enter.push_str("SET lc_messages = 'C';");
         }
         Ok(Session { enter, leave, myself })
     }
@@ -390,6 +394,21 @@ impl Dialect for Pg {
     fn comes_up(words: &str) -> bool {
         Self::class(words) == Class::Connection
     }
+}
+
+/// Whether a server with this `lc_messages` says in English what failed.
+fn is_english(language: &str) -> bool {
+    matches!(language, "" | "C" | "POSIX") || language.starts_with("en")
+}
+
+/// Whether this role may have a server speak English that does not: what failed is told by its words.
+fn may_choose_language<C: LoadConnection<Backend = Pg>>(conn: &mut C) -> bool {
+    // The first is there since PostgreSQL 15; before, a superuser may.
+    let asked = ["has_parameter_privilege('lc_messages', 'SET')", "current_setting('is_superuser') = 'on'"];
+    asked.into_iter().any(|may| {
+        let rows = Pg::rows(conn, &format!("SELECT ({may})::text"));
+        rows.is_ok_and(|rows| rows.first().is_some_and(|row| row.holds(0)))
+    })
 }
 
 /// Resets what the session set. A value of NULL is the default.

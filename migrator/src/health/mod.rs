@@ -131,11 +131,17 @@ pub struct Overview {
 }
 
 impl Overview {
-    /// The same without what only whoever runs the service should see: which database it is, and what it said.
+    /// The same without what only whoever runs the service should see: which database it is, what it
+    /// said, and who was connected from where.
     #[must_use]
     pub fn without_details(mut self) -> Self {
         self.migrations.database.clear();
-        self.migrations.migrations.iter_mut().for_each(|row| row.error = None);
+        for row in &mut self.migrations.migrations {
+            row.error = None;
+            if let Some(record) = &mut row.recorded {
+                (record.by, record.host) = (None, None);
+            }
+        }
         // It can say who holds the lock.
         self.migrations.problems.iter_mut().for_each(|problem| problem.message.clear());
         self.seeds.iter_mut().for_each(|seed| seed.error = None);

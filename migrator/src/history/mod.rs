@@ -1,5 +1,7 @@
 //! The history tables: read, created, and written under the fence.
 
+mod harm;
+mod marking;
 mod several;
 mod waiting;
 mod writer;
@@ -11,7 +13,9 @@ use crate::dialect::{Dialect, Facts, refused, table};
 use crate::error::Error;
 use crate::ledgers::UNFINISHED;
 use crate::migration::Checksum;
+use crate::origin::Origin;
 use crate::record::{History, Meta, Record, RecordKind};
+pub(crate) use marking::{Rows, marks};
 pub(crate) use several::Several;
 pub(crate) use writer::{Writer, Written, enclosed};
 
@@ -34,7 +38,7 @@ pub(crate) const NUMBER: usize = 1;
 pub(crate) const TEXT: usize = 2;
 pub(crate) const TIME: usize = 3;
 
-const HISTORY_COLUMNS: [(&str, usize); 16] = [
+const HISTORY_COLUMNS: [(&str, usize); 18] = [
     ("set_name", WORD),
     ("sequence", NUMBER),
     ("event", WORD),
@@ -51,6 +55,8 @@ const HISTORY_COLUMNS: [(&str, usize); 16] = [
     ("tool", WORD),
     ("recorded_at", TIME),
     ("breaks_before", WORD),
+    ("host", WORD),
+    ("application", WORD),
 ];
 
 const META_COLUMNS: [(&str, usize); 7] = [
@@ -155,6 +161,9 @@ where
         "detail",
         "recorded_at",
         "breaks_before",
+        "recorded_by",
+        "host",
+        "application",
     ];
     let rows = read::<C>(conn, home, HISTORY, &columns, old).map_err(reading)?;
     let mut records: Vec<Record> = rows
@@ -174,33 +183,15 @@ where
             asks: None,
             recorded_at: row.text(11).to_owned(),
             breaks_before: row.optional(12).map(str::to_owned),
+            origin: Origin {
+                user: row.optional(13).map(str::to_owned),
+                host: row.optional(14).map(str::to_owned),
+                application: row.optional(15).map(str::to_owned),
+            },
         })
         .collect();
     records.sort_by_key(|record| record.sequence);
     Ok(Some(History { records, meta, turns: Vec::new() }))
-}
-
-/// What the database is marked as, by any set, also where the history is not whole.
-pub(crate) fn marks<C>(conn: &mut C, facts: &Facts) -> Result<Vec<String>, Error>
-where
-    C: LoadConnection<Backend: Dialect>,
-{
-    if !facts.has_table(META) {
-        return Ok(Vec::new());
-    }
-    let (mark, meta) = (C::Backend::text("environment", false), table::<C::Backend>(&facts.schema, META));
-    let rows = C::Backend::rows(conn, &format!("SELECT {mark} FROM {meta}"))
-        .map_err(|error| refused::<C::Backend>("tell what it is marked as", error))?;
-    Ok(rows.iter().filter_map(|row| row.optional(0)).map(str::to_owned).collect())
-}
-
-/// Marks the database, for every set that has its history here.
-pub(crate) fn mark<C>(conn: &mut C, home: &Home, environment: &str) -> diesel::QueryResult<()>
-where
-    C: LoadConnection<Backend: Dialect>,
-{
-    let (mark, meta) = (C::Backend::ident("environment"), table::<C::Backend>(&home.schema, META));
-    conn.batch_execute(&format!("UPDATE {meta} SET {mark} = {}", C::Backend::literal(environment)))
 }
 
 /// The SQL by which no set finds its fingerprint any more, so that each looks at the history itself.
@@ -305,8 +296,10 @@ where
             if meta.format < FORMAT {
                 changes.push(format!("{} = {FORMAT}", ident("format")));
             }
-            // The first run that is told so marks the database, also when it is not the first run.
-            if let (None, Some(environment)) = (&meta.environment, environment) {
+            // The first run that is told so marks the database. Where there are records, that is a record too: the writer's.
+            if let (None, Some(environment)) = (&meta.environment, environment)
+                && history.is_some_and(|history| history.records.is_empty())
+            {
                 changes.push(format!("{} = {}", ident("environment"), literal(environment)));
             }
             match changes.is_empty() {

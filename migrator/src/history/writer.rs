@@ -7,6 +7,7 @@ use super::{HISTORY, HISTORY_COLUMNS, Home, META, read};
 use crate::dialect::{Dialect, Facts, LockKey, table};
 use crate::ledgers::Ledger;
 use crate::migration::{Checksum, MigrationSet};
+use crate::origin::Origin;
 use crate::record::{Change, History, Record, RecordKind, Tally};
 
 /// Writes the history of one run, under the lock.
@@ -17,6 +18,8 @@ pub(crate) struct Writer {
     pub(super) home: Home,
     pub(super) owned: String,
     pub(super) run_id: String,
+    /// The literals of host and application, the same in all its records.
+    origin: [String; 2],
     started: Option<i64>,
     pub(crate) sequence: i64,
     pub(super) tally: Tally,
@@ -41,6 +44,7 @@ impl Writer {
         history: Option<&History>,
         key: &LockKey,
         run_id: &str,
+        origin: &Origin,
         facts: &Facts,
     ) -> Self {
         let applied = history.map(|history| history.applied(set.layout())).unwrap_or_default();
@@ -48,6 +52,7 @@ impl Writer {
             home: home.clone(),
             owned: D::owned(key),
             run_id: run_id.to_owned(),
+            origin: [&origin.host, &origin.application].map(|word| nullable::<D>(word.as_deref())),
             started: facts.started,
             sequence: history.and_then(|history| history.records.last()).map_or(0, |record| record.sequence),
             tally: Tally::new(set.layout(), applied),
@@ -135,7 +140,8 @@ impl Writer {
 
     /// The values of a record, in the order of the columns.
     pub(super) fn values<D: Dialect>(&self, record: &Record) -> [String; HISTORY_COLUMNS.len()] {
-        let literal = |text: Option<&str>| text.map_or_else(|| "NULL".to_owned(), D::literal);
+        let literal = nullable::<D>;
+        let [host, application] = self.origin.clone();
         let number = |number: Option<u64>| number.map_or_else(|| "NULL".to_owned(), |number| number.to_string());
         let [now, user] = D::NOW_AND_USER;
         [
@@ -155,6 +161,8 @@ impl Writer {
             D::literal(concat!("migrator ", env!("CARGO_PKG_VERSION"))),
             now.to_owned(),
             literal(record.breaks_before.as_deref()),
+            host,
+            application,
         ]
     }
 
@@ -186,6 +194,7 @@ impl Writer {
             home: self.home.clone(),
             owned: self.owned.clone(),
             run_id: self.run_id.clone(),
+            origin: self.origin.clone(),
             started: self.started,
             sequence: self.sequence,
             tally: self.tally.ahead(),
@@ -258,6 +267,10 @@ impl Writer {
 fn moved(tally: &Tally, record: &Record) -> (Checksum, Written) {
     let change = Change::of(record, tally.layout);
     (tally.fingerprint_with(&change), Written { record: record.clone(), change })
+}
+
+fn nullable<D: Dialect>(text: Option<&str>) -> String {
+    text.map_or_else(|| "NULL".to_owned(), D::literal)
 }
 
 /// SQL in a transaction of its own, where the lock is none.

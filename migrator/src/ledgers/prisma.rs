@@ -235,6 +235,7 @@ pub(super) fn follow<D: Dialect>(ledger: &str, set: &MigrationSet, record: &Reco
         let before = if is_begun { update(format!("rolled_back_at = {now}"), &given_up) } else { String::new() };
         format!("{before}{}", insert(New { finished: Some(now), ..row }))
     };
+    let undo = format!("DELETE FROM {ledger} WHERE {live};\n");
     match (record.kind, record.detail.as_deref()) {
         _ if record.is_outside() => String::new(),
         (Some(RecordKind::Planned), _) => {
@@ -266,13 +267,14 @@ pub(super) fn follow<D: Dialect>(ledger: &str, set: &MigrationSet, record: &Reco
             (Before::Nothing, logs) if record.is_unseen() => insert(New { logs, ..begun }),
             (Before::Nothing | Before::Applied, _) => String::new(),
         },
-        (Some(RecordKind::Reverted), _) | (Some(RecordKind::Resolved), Some(RESOLVED_ROLLED_BACK)) => {
-            update(format!("rolled_back_at = {now}"), &live)
-        }
+        // What is undone is pending, and Prisma says so of what has no row. One that is rolled back it calls up to date.
+        (Some(RecordKind::Reverted), _) => undo,
+        (Some(RecordKind::Resolved), Some(RESOLVED_ROLLED_BACK)) if before == Before::Applied => undo,
+        // As `prisma migrate resolve --rolled-back` does it.
+        (Some(RecordKind::Resolved), Some(RESOLVED_ROLLED_BACK)) => update(format!("rolled_back_at = {now}"), &live),
         // A revert takes the row away when it is done, and not when it begins.
-        (Some(RecordKind::Reverting | RecordKind::Kept | RecordKind::Statement | RecordKind::Resolved) | None, _) => {
-            String::new()
-        }
+        (Some(RecordKind::Reverting | RecordKind::Kept | RecordKind::Statement), _)
+        | (Some(RecordKind::Resolved | RecordKind::Marked) | None, _) => String::new(),
     }
 }
 

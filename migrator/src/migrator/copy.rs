@@ -16,6 +16,7 @@ impl<C> Clone for Migrator<C> {
             non_empty: self.non_empty,
             serves_from: self.serves_from.clone(),
             environment: self.environment,
+            application: self.application.clone(),
             confirmed: self.confirmed.clone(),
             backup: self.backup.clone(),
             source: self.source.clone(),

@@ -4,13 +4,15 @@ use diesel::connection::LoadConnection;
 use migrator_source::sql::SqlDialect;
 
 use super::Migrator;
+use super::verbs::run_id;
 use crate::checkup::Check;
 use crate::dialect::{Dialect, Facts, LockKey, refused};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::guard::{self, Act, Facing};
-use crate::history;
+use crate::history::{self, Rows, Writer};
 use crate::lock::{self, Keep, check_writable};
+use crate::status;
 
 impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// Refuses what may not begin here. Each verb that can destroy calls it first.
@@ -32,12 +34,13 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// Marks what this database is for, and returns what it was marked as before.
     ///
     /// The first run that is told an [`environment`](Self::environment) does so by itself. A process that is told otherwise is
-    /// refused every verb that destroys, and `reset` works in development and test only. It makes our tables where they are
-    /// missing. Where several sets have their history in one place, each is marked.
+    /// refused every verb that destroys, and `reset` wants the database's name outside of development and test. It makes our tables where they are
+    /// missing. Where several sets have their history in one place, each is marked. Where the set has a history, the mark is an event of it,
+    /// with what the database was marked as before.
     ///
     /// # Errors
     /// When the mark protects less than the one of production or staging that is there, and the database's name was not typed back
-    /// ([`confirm`](Self::confirm)); when the database is not empty and has no history; when the lock is not to be had.
+    /// ([`confirm`](Self::confirm)); when a hand changed the history; when the database is not empty and has no history; when the lock is not to be had.
     pub fn mark(&self, conn: &mut C, environment: Environment) -> Result<Option<String>, Error> {
         let seen = self.read_for_the_lock(conn)?;
         self.check_place(conn, &seen)?;
@@ -50,10 +53,21 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
                 let mut seen = self.look(conn, Some(&seen))?;
                 let marks = history::marks(conn, &seen.facts)?;
                 guard::allow(Act::Mark(environment), self.facing(&seen.facts, &marks))?;
+                let before = guard::strictest(&marks).map(str::to_owned);
+                // A record more would move the meta row along, and what a hand did would no longer show.
+                let known = seen.history.clone().unwrap_or_default();
+                if let Some(problem) = status::tampered(&known, self.set.layout()) {
+                    return Err(Error::new(problem.code, problem.message, problem.help));
+                }
                 self.prepare(conn, &mut seen, Some(environment))?;
-                history::mark(conn, &seen.home, environment.name())
+                let (home, history, facts) = (&seen.home, seen.history.as_ref(), &seen.facts);
+                let (run_id, origin) = (run_id(), self.origin());
+                let mut writer = Writer::new::<C::Backend>(home, &self.set, history, &key, &run_id, &origin, facts)
+                    .keeping(seen.ledger.as_ref(), &known);
+                writer
+                    .mark(conn, Rows::All, before.as_deref(), environment.name())
                     .map_err(|error| refused::<C::Backend>("mark it", error))?;
-                Ok(guard::strictest(&marks).map(str::to_owned))
+                Ok(before)
             };
             let marked = mark();
             (if marked.is_ok() { Keep::All } else { Keep::Nothing }, marked)

@@ -10,7 +10,7 @@ use crate::dialect::{Dialect, LockKey, Session, refused};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::event::Event;
-use crate::history::Writer;
+use crate::history::{Rows, Writer};
 use crate::lock::{self, FileLock, Keep};
 use crate::plan::{Goal, Scripts};
 use crate::report::Report;
@@ -120,13 +120,18 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         migrator.wait.hook.emit(Event::Planned { steps: plan.steps.len() });
         let run_id = report.run_id.clone();
         let history = seen.history.as_ref();
-        let mut writer = Writer::new::<C::Backend>(&seen.home, &migrator.set, history, self.key, &run_id, &seen.facts)
+        let (set, origin, facts) = (&migrator.set, migrator.origin(), &seen.facts);
+        let mut writer = Writer::new::<C::Backend>(&seen.home, set, history, self.key, &run_id, &origin, facts)
             .acting_as(&self.restore.myself)
             .keeping(seen.ledger.as_ref(), &known);
         if found > 0 {
             let settling = |error| refused::<C::Backend>("have what took on disk", error);
             writer.settle(conn).map_err(settling)?;
             report.flush(&migrator.wait.hook);
+        }
+        if let Some(environment) = seen.first_mark(migrator.environment) {
+            let marking = |error| refused::<C::Backend>("mark it", error);
+            writer.mark(conn, Rows::Own, None, environment).map_err(marking)?;
         }
         if makes_tables {
             writer = writer.making_tables(migrator.environment.map(Environment::name));

@@ -1,6 +1,7 @@
 //! The facade: options, then a verb.
 
 mod back_up;
+mod code;
 mod copy;
 mod doctor;
 mod guarding;
@@ -34,10 +35,11 @@ use crate::event::{Event, Hook};
 use crate::interrupt::Interrupt;
 use crate::lock::Wait;
 use crate::migration::MigrationSet;
+use crate::origin::Origin;
 use crate::plan::{Policies, Policy};
 use crate::seeding::{Pause, Retry, Tries};
 use crate::session::{SessionStep, Step};
-use crate::source::{self, Source, Words};
+use crate::source::Source;
 
 /// Brings a database to where a [`MigrationSet`] is: options first, then a verb.
 ///
@@ -66,6 +68,7 @@ use crate::source::{self, Source, Words};
 /// | [`ahead`](Self::ahead) | [`Policy::Warn`] |
 /// | [`non_empty`](Self::non_empty) | [`Policy::Refuse`] |
 /// | [`backup_before`](Self::backup_before) | none |
+/// | [`application`](Self::application) | the package that embedded the set |
 /// | [`serves_from`](Self::serves_from) | the last migration of the set |
 /// | [`schema`](Self::schema) | the connection's current schema |
 /// | [`set_name`](Self::set_name) | empty |
@@ -81,6 +84,8 @@ pub struct Migrator<C> {
     non_empty: Policy,
     serves_from: Option<String>,
     environment: Option<Environment>,
+    /// The program, as it calls itself.
+    application: Option<String>,
     /// The database's name, as somebody typed it back.
     confirmed: Option<String>,
     backup: Option<Backup>,
@@ -113,6 +118,7 @@ impl<C> Migrator<C> {
             non_empty: Policy::Refuse,
             serves_from: None,
             environment: None,
+            application: None,
             confirmed: None,
             backup: None,
             retry: Retry::default(),
@@ -160,70 +166,6 @@ impl<C> Migrator<C> {
     {
         let (set, source) = Source::new(source)?;
         Ok(Self { source: Some(source), ..Self::new(&set) })
-    }
-
-    /// Adds a migration in Rust, for what SQL cannot say.
-    ///
-    /// `name` is what the name of a file would be, `20240301120000_backfill`: its version gives the place among the others, and
-    /// version and name, of which the checksum is made, join the fingerprint. What `run` does is not seen: an edit of it is not
-    /// noticed. It has no way down ([`reversible_code`](Self::reversible_code) has one). It runs in a transaction with its record, all or nothing (on MySQL as long as it sends
-    /// nothing that commits; else, and when it is killed there, the migration is [failed](crate::State::Failed)). An error or a
-    /// panic is that of a failed statement; what the database asks to try again is tried again, so `run` does nothing besides that
-    /// cannot be done twice.
-    ///
-    /// A name that is refused is the error of the first verb. The set is put together anew, in a time that grows with its size.
-    ///
-    /// ```no_run
-    /// # use diesel::prelude::*;
-    /// # use diesel::QueryResult;
-    /// # fn test(migrations: &migrator::MigrationSet) -> Result<(), Box<dyn std::error::Error>> {
-    /// fn backfill(conn: &mut SqliteConnection) -> QueryResult<()> {
-    ///     diesel::sql_query("UPDATE account SET slug = lower(name)").execute(conn).map(drop)
-    /// }
-    ///
-    /// let mut conn = SqliteConnection::establish("app.db")?;
-    /// migrator::Migrator::new(migrations).code("20240301120000_backfill", backfill).run(&mut conn)?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn code<E>(mut self, name: &str, run: impl Fn(&mut C) -> Result<(), E> + Send + Sync + 'static) -> Self
-    where
-        C: 'static,
-        E: Into<Words>,
-    {
-        self.add_code(name, [Some(source::code(run)), None]);
-        self
-    }
-
-    /// As [`code`](Self::code), with the way down, which [`revert`](Self::revert) runs under the same rules.
-    #[must_use]
-    pub fn reversible_code<E>(
-        mut self,
-        name: &str,
-        run: impl Fn(&mut C) -> Result<(), E> + Send + Sync + 'static,
-        revert: impl Fn(&mut C) -> Result<(), E> + Send + Sync + 'static,
-    ) -> Self
-    where
-        C: 'static,
-        E: Into<Words>,
-    {
-        self.add_code(name, [Some(source::code(run)), Some(source::code(revert))]);
-        self
-    }
-
-    fn add_code(&mut self, name: &str, code: [Option<Arc<source::Code<C>>>; 2])
-    where
-        C: 'static,
-    {
-        match self.set.with_code(name, code[1].is_some()) {
-            Ok(set) => {
-                let version = set.layout().version(name).unwrap_or_default();
-                self.source = Some(Source::with_code(self.source.take(), version, code));
-                self.set = set;
-            }
-            Err(fault) => self.fault = self.fault.take().or(Some(fault)),
-        }
     }
 
     /// How long a run waits for the migration lock. Default: 5 minutes.
@@ -324,6 +266,21 @@ impl<C> Migrator<C> {
         self
     }
 
+    /// What the records of the history call this program: its name and version. Default: those of the package that embedded the set; where
+    /// none did, the name of the executable. Control characters, and what is beyond 255 characters, are left out.
+    ///
+    /// ```
+    /// # use diesel::prelude::*;
+    /// # fn test(migrations: &migrator::MigrationSet) -> migrator::Migrator<SqliteConnection> {
+    /// migrator::Migrator::new(migrations).application(concat!("harbour ", env!("CARGO_PKG_VERSION")))
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn application(mut self, name_and_version: impl Into<String>) -> Self {
+        self.application = Some(name_and_version.into());
+        self
+    }
+
     /// The database's name, typed back: on production [`resolve`](Self::resolve) and the other verbs that destroy want it. Default:
     /// none. For SQLite it is the name of the file.
     #[must_use]
@@ -420,6 +377,11 @@ impl<C> Migrator<C> {
 }
 
 impl<C> Migrator<C> {
+    /// What the records of a run name as the machine and the program.
+    fn origin(&self) -> Origin {
+        Origin::here(self.application.as_deref(), &self.files)
+    }
+
     /// The age of the newest backup, where it makes backups and somebody knows it.
     pub(crate) fn backup_age(&self, file: Option<&str>) -> Option<Duration> {
         self.backup.as_ref()?.age(file)

@@ -1,4 +1,4 @@
-//! The verb `reset`: an empty schema, for development and test.
+//! The verb `reset`: an empty schema.
 
 use diesel::connection::LoadConnection;
 use migrator_source::sql::SqlDialect;
@@ -12,8 +12,6 @@ use crate::history::{self, Home, META};
 use crate::lock::{self, FileLock, Keep, check_writable};
 use crate::session::with_session;
 use crate::status;
-
-const RESET: Act = Act::Develop { verb: "reset", needs_mark: true };
 
 impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// What a [`reset`](Self::reset) would drop, with the rows of each table counted. It reads only, and is refused where a reset is.
@@ -32,15 +30,16 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     }
 
     /// Drops everything in the schema of the history: tables with their rows, views, sequences, routines, types, and the history
-    /// itself, with the mark. For development and test only; it asks nobody.
+    /// itself, with the mark. It asks nobody. It is for development and test; on anything else it wants the database's name typed back
+    /// ([`confirm`](Self::confirm)).
     ///
     /// On PostgreSQL and SQLite all of it goes or nothing. On MySQL and MariaDB each object goes by itself; what is left when that is
     /// cut off is refused by a run (`history_tampered`), and another reset ends it. PostgreSQL's extensions stay, as do other
     /// schemas. Others may be connected; what they hold is waited for as a migration waits.
     ///
     /// # Errors
-    /// `development_only` when nobody says that the database is for development or test, or it is not;
-    /// `environment_mismatch` when the mark and [`environment`](Self::environment) differ; `reset_refused` when something of another schema
+    /// `development_only` when nobody says what the database is for; `not_confirmed` on production and staging, when its name was not typed
+    /// back; `environment_mismatch` when the mark and [`environment`](Self::environment) differ; `reset_refused` when something of another schema
     /// hangs on this one, or the database is the system's own; and as a run when the lock is not to be had.
     pub fn reset(&self, conn: &mut C) -> Result<Contents, Error> {
         let facts = self.facts_to_reset(conn)?;
@@ -65,7 +64,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     fn drop_all(&self, conn: &mut C, before: &Facts, key: &LockKey) -> Result<Contents, Error> {
         let facts = C::Backend::facts(conn, Some(&before.schema))
             .map_err(|error| refused::<C::Backend>("tell what it is", error))?;
-        self.guard(conn, &facts, RESET)?;
+        self.guard(conn, &facts, Act::Reset)?;
         let contents = held::<C>(conn, &facts)?;
         let mut sql: Vec<&str> = contents.objects.iter().map(|object| object.sql.as_str()).collect();
         if sql.is_empty() {
@@ -111,7 +110,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         if C::Backend::is_system(&facts) {
             return Err(Error::system_database(&facts.database, &facts.schema));
         }
-        self.guard(conn, &facts, RESET)?;
+        self.guard(conn, &facts, Act::Reset)?;
         Ok(facts)
     }
 }

@@ -48,6 +48,13 @@ impl Seen {
         self.history.as_ref()?.meta.as_ref()?.environment.clone()
     }
 
+    /// As what the first run marks the database that is told so, where that is to be recorded.
+    pub(super) fn first_mark(&self, declared: Option<Environment>) -> Option<&'static str> {
+        let unmarked = self.history.as_ref().filter(|history| !history.records.is_empty());
+        let unmarked = unmarked.and_then(|history| history.meta.as_ref()).filter(|meta| meta.environment.is_none());
+        declared.filter(|_| unmarked.is_some()).map(Environment::name)
+    }
+
     /// Whether a run has something to write although nothing is pending.
     pub(super) fn is_out_of_step(&self) -> bool {
         !self.turns.is_empty() || self.has_lost_table()
@@ -162,7 +169,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let telling =
             |error| refused::<C::Backend>("tell what it is", error).with_remedy("check that the database is up");
         let pinned = before.map(|before| before.home.schema.as_str());
-        let facts = C::Backend::facts(conn, self.schema.as_deref().or(pinned)).map_err(telling)?;
+        let mut facts = C::Backend::facts(conn, self.schema.as_deref().or(pinned)).map_err(telling)?;
         if facts.schema.is_empty() {
             let remedy =
                 "name a database in the URL, or a schema that exists in the search path or in Migrator::schema";
@@ -173,7 +180,13 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             ));
         }
         let home = Home { schema: facts.schema.clone(), set_name: self.set_name.clone() };
-        let history = history::load(conn, &facts, &home)?;
+        let mut history = history::load(conn, &facts, &home);
+        if history.is_err() && history::exists(conn, &home) {
+            // Another set, which has a lock of its own, made the second of our tables between the two queries.
+            facts = C::Backend::facts(conn, Some(&home.schema)).map_err(telling)?;
+            history = history::load(conn, &facts, &home);
+        }
+        let history = history?;
         let tool = Tool::of(&self.set, &self.set_name);
         let ledger = tool.map(|tool| Ledger::load(conn, tool, &self.set, &home)).transpose()?;
         let is_first = history.as_ref().is_none_or(|history| history.records.is_empty());

@@ -7,7 +7,7 @@ use super::verbs::run_id;
 use crate::dialect::{Dialect, LockKey, refused};
 use crate::error::Error;
 use crate::guard::Act;
-use crate::history::Writer;
+use crate::history::{Rows, Writer};
 use crate::lock::{self, Keep, check_writable};
 use crate::plan::{self, Resolution};
 use crate::record::{History, Record, RecordKind};
@@ -91,13 +91,16 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
                     return Ok(records);
                 }
                 self.prepare(conn, &mut seen, self.environment)?;
-                let (history, run_id) = (seen.history.as_ref(), run_id());
-                let mut writer = Writer::new::<C::Backend>(&seen.home, &self.set, history, &key, &run_id, &seen.facts)
+                let (history, run_id, origin) = (seen.history.as_ref(), run_id(), self.origin());
+                let (home, facts) = (&seen.home, &seen.facts);
+                let mut writer = Writer::new::<C::Backend>(home, &self.set, history, &key, &run_id, &origin, facts)
                     .keeping(seen.ledger.as_ref(), &known);
+                let writing = |error| refused::<C::Backend>("write the migration history", error);
+                if let Some(environment) = seen.first_mark(self.environment) {
+                    writer.mark(conn, Rows::Own, None, environment).map_err(writing)?;
+                }
                 let all: Vec<Record> = seen.turns.iter().chain(&records).cloned().collect();
-                writer
-                    .adopt(conn, &all)
-                    .map_err(|error| refused::<C::Backend>("write the migration history", error))?;
+                writer.adopt(conn, &all).map_err(writing)?;
                 Ok(records)
             });
             (if recorded.is_ok() { Keep::All } else { Keep::Nothing }, recorded)

@@ -14,7 +14,7 @@ use crate::report::Report;
 use crate::seed::{Seed, SeedReport};
 use crate::url::Url;
 
-const SETUP: Act = Act::Develop { verb: "setup", needs_mark: false };
+const SETUP: Act = Act::Develop("setup");
 
 /// What a [setup](Migrator::setup) did; it prints itself.
 #[derive(Debug)]

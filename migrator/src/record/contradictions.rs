@@ -12,7 +12,7 @@ impl History {
         let mut pasts: BTreeMap<&str, Past<'_>> = BTreeMap::new();
         let mut found = Vec::new();
         for record in &self.records {
-            let Some(kind) = record.kind else { continue };
+            let Some(kind) = record.of_migration() else { continue };
             let past = pasts.entry(layout.canonical(&record.version)).or_insert_with(|| Past::new(record));
             if let Some(why) = past.forbids(record, kind) {
                 let Record { sequence, name, .. } = record;

@@ -9,6 +9,7 @@ use migrator_source::layout::Layout;
 
 pub(crate) use self::tally::{Change, Tally};
 use crate::migration::{Checksum, Way};
+use crate::origin::Origin;
 
 /// What one row of the history says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +36,12 @@ pub(crate) enum RecordKind {
     Resolved,
     /// An edit of an applied migration became the text of record; the detail says why.
     Accepted,
+    /// The database was marked; the detail says as what, and as what before. It is about no migration.
+    Marked,
 }
 
 impl RecordKind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Planned,
         Self::Statement,
         Self::Applied,
@@ -50,6 +53,7 @@ impl RecordKind {
         Self::Baselined,
         Self::Resolved,
         Self::Accepted,
+        Self::Marked,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -65,6 +69,7 @@ impl RecordKind {
             Self::Baselined => "baselined",
             Self::Resolved => "resolved",
             Self::Accepted => "accepted",
+            Self::Marked => "marked",
         }
     }
 
@@ -118,6 +123,8 @@ pub(crate) struct Record {
     pub(crate) asks: Option<String>,
     /// Binaries whose newest migration is older than this version cannot serve with this one applied.
     pub(crate) breaks_before: Option<String>,
+    /// Who wrote it. Its writer says so, so it is empty in a record that is still to be written.
+    pub(crate) origin: Origin,
     /// RFC 3339, UTC, by the database's clock. Empty in a record that is still to be written.
     pub(crate) recorded_at: String,
 }
@@ -139,6 +146,7 @@ impl Record {
             detail: None,
             asks: None,
             breaks_before: None,
+            origin: Origin::default(),
             recorded_at: String::new(),
         }
     }
@@ -147,6 +155,11 @@ impl Record {
     pub(crate) fn adopt(&mut self, at: Option<&str>, is_verified: bool) {
         let word = if is_verified { VERIFIED } else { ADOPTED };
         self.detail = Some(at.map_or_else(|| word.to_owned(), |at| format!("{word} {at}")));
+    }
+
+    /// What it says of its migration; `None` where it is about none, and for a kind that a newer version wrote.
+    fn of_migration(&self) -> Option<RecordKind> {
+        self.kind.filter(|kind| *kind != RecordKind::Marked)
     }
 
     /// Whether another tool applied it, and when, as far as its table told.
@@ -360,7 +373,7 @@ impl History {
 fn pasts<'a>(records: impl Iterator<Item = &'a Record>, layout: Layout) -> BTreeMap<&'a str, Past<'a>> {
     let mut pasts: BTreeMap<&str, Past<'_>> = BTreeMap::new();
     for record in records {
-        let Some(kind) = record.kind else { continue };
+        let Some(kind) = record.of_migration() else { continue };
         let past = pasts.entry(layout.canonical(&record.version)).or_insert_with(|| Past::new(record));
         past.take(record, kind);
     }
@@ -400,7 +413,7 @@ impl<'a> Past<'a> {
             RecordKind::Applied => Standing::Applied,
             RecordKind::Baselined => Standing::Baselined,
             RecordKind::Kept => self.before_the_revert(),
-            RecordKind::Accepted => self.standing,
+            RecordKind::Accepted | RecordKind::Marked => self.standing,
             RecordKind::Reverted if record.is_outside() => Standing::Pending,
             RecordKind::Reverted => Standing::RolledBack,
             RecordKind::Resolved => match record.detail.as_deref() {

@@ -1,6 +1,7 @@
 //! Facts: where each migration stands. Never writes.
 
 mod problems;
+mod recorded;
 
 use std::fmt;
 
@@ -9,6 +10,8 @@ use crate::record::{History, Past, Standing};
 pub use problems::Problem;
 use problems::serves;
 pub(crate) use problems::{HALF_REVERTED, problems, revert_help, tampered};
+pub use recorded::Recorded;
+use recorded::recorded;
 
 /// Where one migration stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +109,8 @@ pub struct MigrationStatus {
     pub unverified: bool,
     /// The database's words at the last attempt, while it is not applied.
     pub error: Option<String>,
+    /// The record of the history that decides where it stands. `None` while it is in no record.
+    pub recorded: Option<Recorded>,
 }
 
 /// Where a database stands against a set; it prints itself.
@@ -185,6 +190,9 @@ impl fmt::Display for Status {
             }
             if let Some(error) = row.error.as_deref().and_then(|error| error.lines().next()) {
                 write!(f, "  last attempt: {error}")?;
+            }
+            if let Some(record) = row.told() {
+                write!(f, "\n      last record: {record}")?;
             }
         }
         let problems = &mut self.problems.iter();
@@ -317,6 +325,7 @@ pub(crate) fn status(
                 reversible: false,
                 unverified: past.record.is_unverified(),
                 error: past.error.map(str::to_owned),
+                recorded: recorded(past.record),
             },
         );
     }
@@ -350,6 +359,7 @@ fn row(states: &States<'_>, entry: &Entry) -> MigrationStatus {
         reversible: migration.is_reversible(),
         unverified: past.is_some_and(|past| past.record.is_unverified()),
         error: any.and_then(|past| past.error).map(str::to_owned),
+        recorded: any.and_then(|past| recorded(past.record)),
     }
 }
 

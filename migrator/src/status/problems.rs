@@ -54,8 +54,23 @@ pub(crate) fn problems(states: &States<'_>, history: &History, layout: Layout) -
             help: if unseen { UNSEEN } else { help }.replace("{version}", version),
         });
     }
+    if is_a_stranger(states) {
+        let theirs =
+            problems.iter_mut().filter(|problem| matches!(problem.code, "changed" | "missing" | "out_of_order"));
+        theirs.for_each(|problem| problem.help.push_str(NEIGHBOUR));
+    }
     problems
 }
+
+/// Whether migrations are applied, and none of them is the set's: two services may share a schema, and the name of their set.
+fn is_a_stranger(states: &States<'_>) -> bool {
+    let ours = |entry: &Entry| matches!(entry.state, State::Applied | State::Baselined);
+    !states.others.is_empty() && !states.of_set.iter().any(ours)
+}
+
+/// What to do, behind what else can be done, where the history may be another service's.
+const NEIGHBOUR: &str = "; none of the set is applied here: where they are another service's, give this set a name of its own \
+                         (Migrator::set_name)";
 
 /// The problem that a history was not written by this crate alone, if it was not.
 pub(crate) fn tampered(history: &History, layout: Layout) -> Option<Problem> {

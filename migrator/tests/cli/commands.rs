@@ -529,7 +529,8 @@ fn is_set_up_marked_and_reset(database: &impl Database, missing: &str, name: &st
     assert_eq!((&marked["marked"], &marked["before"]), (&json!("production"), &Value::Null));
     for args in [
         vec!["reset", "--yes", "--env", "development"],
-        vec!["reset", "--yes", "--confirm", name],
+        vec!["reset", "--yes", "--env", "development", "--confirm", name],
+        vec!["reset", "--yes"],
         vec!["mark", "development", "--yes"],
     ] {
         let refused = project.migrator(url, &args).exits(1);
@@ -547,6 +548,15 @@ fn is_set_up_marked_and_reset(database: &impl Database, missing: &str, name: &st
     assert!(dropped["rows"].as_u64().is_some_and(|rows| rows >= 3), "{dropped}");
     assert_eq!(project.migrator(url, &["status", "--json"]).exits(2).json()["state"], "uninitialized");
     assert!(database.tables().is_empty(), "the other database is as it was");
+
+    project.migrator(url, &["setup"]).exits(0);
+    project.migrator(url, &["mark", "production"]).exits(0);
+    let named = project.migrator(url, &["reset", "--confirm", name]).exits(1).err();
+    assert!(named.contains("users") && named.contains("--yes"), "it is shown what goes, and asked: {named}");
+    let unnamed = project.migrator(url, &["reset", "--yes"]).exits(1).err();
+    assert!(unnamed.contains("its name has to be typed back"), "{unnamed}");
+    project.migrator(url, &["reset", "--yes", "--confirm", name]).exits(0);
+    assert_eq!(project.migrator(url, &["status", "--json"]).exits(2).json()["state"], "uninitialized");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
+use diesel::connection::SimpleConnection;
 use migrator_tests::{Database, servers, sqlite, wait};
 
 use super::project::Project;
@@ -111,6 +112,100 @@ fn mariadb_cancels_at_ctrl_c() {
 #[test]
 fn mariadb_cancels_at_sigterm() {
     cancels(&servers::mariadb().fresh(), "TERM", 143, "sleep(600)", OF_MARIADB);
+}
+
+/// What a script is at when it is cancelled, and what is left of it.
+struct Cancelled<'a, D: Database> {
+    database: &'a D,
+    /// The first statement takes, the second one is at work when the signal comes.
+    script: &'a str,
+    running: &'a str,
+    /// What the second one becomes for the next run.
+    then: &'a str,
+}
+
+/// SIGTERM in the middle of the second statement of a script that no transaction holds: the first one stays and is recorded, and the
+/// next run goes on behind it.
+fn goes_on_behind<D: Database, H>(at: &Cancelled<'_, D>, hold: impl FnOnce(&Project) -> H) {
+    let Cancelled { database, script, running, then } = at;
+    let project = Project::new(&[FIRST]);
+    let held = hold(&project);
+    project.write(LONG, script);
+    let mut run = Run::start(&project, database.url());
+    run.until(&format!("applying {LONG}"));
+    wait::until("the statement", || (!database.texts(running).is_empty()).then_some(()));
+    run.signal("TERM");
+    let (ended, said) = run.end();
+    assert_eq!(ended, Some(143), "{said}");
+    assert!(said.contains("interrupted: ending what runs") && said.contains("error[interrupted]"), "{said}");
+    assert!(said.contains("statement 2"), "{said}");
+    assert_eq!(database.texts(running), [""; 0], "the server goes on with it");
+    let events = "SELECT CAST(event AS CHAR(20)) AS value FROM __migrator_history ORDER BY sequence DESC";
+    assert_eq!(database.texts(events)[0].trim(), "interrupted");
+    assert_eq!(database.row_counts()["users"], 1, "the first statement took: {said}");
+    let status = project.migrator(database.url(), &["status", "--json"]).exits(2).json();
+    assert_eq!(
+        (&status["state"], &status["migrations"][1]["state"]),
+        (&"blocked".into(), &"failed".into()),
+        "{status}"
+    );
+    let plan = project.migrator(database.url(), &["plan"]).exits(2).out();
+    assert!(plan.contains("resumes at statement 2"), "{plan}");
+
+    drop(held);
+    project.write(LONG, then);
+    // Nobody holds the lock.
+    project.migrator(database.url(), &["run", "--lock-timeout", "1ms"]).exits(0);
+    assert_eq!(database.row_counts()["users"], 1, "the first statement did not take again");
+    project.migrator(database.url(), &["status"]).exits(0);
+}
+
+#[test]
+fn a_change_of_a_table_of_mariadb_is_cancelled() {
+    let database = servers::mariadb().fresh();
+    let script = "INSERT INTO users VALUES (1);\nALTER TABLE users ADD COLUMN name TEXT;\n";
+    let running = "SELECT state AS value FROM information_schema.processlist WHERE db = DATABASE() AND info LIKE '%ALTER TABLE users%' \
+                   AND state LIKE 'Waiting for table%' AND id <> CONNECTION_ID()";
+    let at = Cancelled { database: &database, script, running, then: script };
+    goes_on_behind(&at, |project| {
+        project.migrator(database.url(), &["run"]).exits(0);
+        // It reads the table, which so cannot be changed.
+        let mut reader = database.connect();
+        reader.batch_execute("BEGIN; SELECT * FROM users").expect("read");
+        reader
+    });
+    let columns = "SELECT column_name AS value FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = 'users' \
+                   ORDER BY ordinal_position";
+    assert_eq!(database.texts(columns), ["id", "name"]);
+}
+
+#[test]
+fn a_script_of_postgres_without_a_transaction_is_cancelled() {
+    let database = servers::postgres().fresh();
+    let begin = "-- migrator: no-transaction\nINSERT INTO users VALUES (1);\n";
+    let (script, then) = (format!("{begin}SELECT pg_sleep(600);\n"), format!("{begin}CREATE TABLE more (id INT);\n"));
+    let at = Cancelled { database: &database, script: &script, running: OF_POSTGRES, then: &then };
+    goes_on_behind(&at, |_| ());
+    assert_eq!(database.row_counts()["more"], 0);
+}
+
+#[test]
+fn an_index_of_postgres_that_is_made_concurrently_is_cancelled() {
+    let database = servers::postgres().fresh();
+    let script =
+        "-- migrator: no-transaction\nINSERT INTO users VALUES (1);\nCREATE INDEX CONCURRENTLY by_id ON users (id);\n";
+    let running = "SELECT query AS value FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' \
+                   AND query LIKE '%CONCURRENTLY by_id%' AND pid <> pg_backend_pid()";
+    let indexes = "SELECT indexrelid::regclass || ' ' || indisvalid AS value FROM pg_index WHERE indrelid = 'users'::regclass ORDER BY 1";
+    let at = Cancelled { database: &database, script, running, then: script };
+    goes_on_behind(&at, |project| {
+        project.migrator(database.url(), &["run"]).exits(0);
+        // It writes to the table, and the index waits for its end.
+        let mut writer = database.connect();
+        writer.batch_execute("BEGIN; DELETE FROM users").expect("write");
+        writer
+    });
+    assert_eq!(database.texts(indexes), ["by_id true", "users_pkey true"], "what was left INVALID is gone");
 }
 
 /// A statement that keeps SQLite busy.

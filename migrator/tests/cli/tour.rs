@@ -129,7 +129,7 @@ fn redacted(url: &str) -> String {
 }
 
 /// What is not the same in two tours.
-const FILTERS: [(&str, &str); 10] = [
+const FILTERS: [(&str, &str); 12] = [
     (r"\d{8}T\d{6}Z-[0-9a-f]+", "TIME-ID"),
     (r"\b20(2[5-9]|[3-9]\d)\d{10}", "NOW"),
     (r"127\.0\.0\.1:\d+", "SERVER"),
@@ -140,6 +140,8 @@ const FILTERS: [(&str, &str); 10] = [
     (r" +\d+ ms", " N ms"),
     (r#"_ms": \d+"#, r#"_ms": N"#),
     (r#""run_id": "[0-9a-f]+""#, r#""run_id": "ID""#),
+    (r#""(host|application)": "[^"]+""#, r#""$1": "ANY""#),
+    (r"by migrator [\d.]+ on \S+", "by TOOL on HOST"),
 ];
 
 fn compare(name: &str, said: &str) {

@@ -10,7 +10,7 @@
 //! - `restore=FILE`: restores this backup into the database, and does nothing else.
 //! - `memory`: tells at its end how much memory it used at most, `memory KIB`.
 //! - `seeds=DIRECTORY`: seeds it afterwards with the files of that directory.
-//! - `lock-timeout=MS`, `statement-timeout=MS`, `schema=NAME`, `wal`: options of the run and of the connection.
+//! - `lock-timeout=MS`, `statement-timeout=MS`, `schema=NAME`, `set=NAME`, `wal`: options of the run and of the connection.
 //!
 //! Each event is one line of output, `event Statement { number: 1, of: 3 }`. The last lines are `ok APPLIED SKIPPED` and
 //! the report, or `error CODE` and the error. When its input ends it exits: a parent that is gone leaves nothing behind.
@@ -94,6 +94,9 @@ fn serve<C: LoadConnection<Backend: Dialect> + 'static>(
     }
     if let Some(schema) = options.value("schema") {
         migrator = migrator.schema(schema);
+    }
+    if let Some(name) = options.value("set") {
+        migrator = migrator.set_name(name);
     }
     if let Some(folder) = options.value("backup") {
         let mut backup = Backup::to(folder).url(url);

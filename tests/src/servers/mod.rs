@@ -53,6 +53,7 @@ pub struct Options {
     durable: bool,
     log_statements: bool,
     settings: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
 }
 
 impl Options {
@@ -74,6 +75,13 @@ impl Options {
     #[must_use]
     pub fn set(mut self, name: &str, value: &str) -> Options {
         self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A variable in the server's environment.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Options {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 }

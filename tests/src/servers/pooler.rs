@@ -1,4 +1,4 @@
-//! PgBouncer in front of a private PostgreSQL: one session of the server serves several clients, a transaction each.
+//! PgBouncer in front of a private PostgreSQL: sessions of the server serve one client after the other.
 
 use std::{fs, path::Path, process::Command};
 
@@ -14,18 +14,27 @@ pub struct Pooler {
 }
 
 impl Pooler {
-    /// Starts one that pools by transactions, on a unix socket, and returns when it answers.
+    /// Starts one that gives a session to a client for one transaction, on a unix socket, and returns when it answers.
     ///
     /// # Panics
     /// When PgBouncer is not installed, or does not start.
     pub fn start(server: &Postgres) -> Pooler {
+        Pooler::pooling(server, "transaction")
+    }
+
+    /// As [`start`](Self::start), and a client keeps its session until it goes.
+    pub fn of_sessions(server: &Postgres) -> Pooler {
+        Pooler::pooling(server, "session")
+    }
+
+    fn pooling(server: &Postgres, mode: &str) -> Pooler {
         let mut supervisor = Supervisor::start(Path::new("/tmp"));
         let folder = supervisor.folder().to_owned();
         process::give(Pg::SYSTEM_USER, &folder);
         let (file, log) = (folder.join("pgbouncer.ini"), folder.join("pgbouncer.log"));
         let text = format!(
             "[databases]\n* = host={} port={} user={}\n[pgbouncer]\nlisten_addr =\nlisten_port = {PORT}\nunix_socket_dir = {}\n\
-             auth_type = any\npool_mode = transaction\n",
+             auth_type = any\npool_mode = {mode}\n",
             server.folder().display(),
             server.port(),
             Pg::USER,

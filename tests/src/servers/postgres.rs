@@ -9,7 +9,7 @@ use std::{
 use diesel::{PgConnection, connection::SimpleConnection, pg::Pg};
 use rustix::process::Signal;
 
-use super::{Address, Kind, Options, Stop, binary};
+use super::{Address, Kind, Options, Postgres, Stop, binary};
 use crate::{database, dump::Table};
 
 /// Room for 256 connections and for the locks of thousands of tables in one transaction; nothing that works in the
@@ -125,6 +125,26 @@ impl Kind for Pg {
             command.arg(format!("--exclude-table={}_*_seq", table.quoted));
         }
         command
+    }
+}
+
+impl Postgres {
+    /// Starts a hot standby of this server: it replays what this one commits, and can be asked. The databases and the password are
+    /// this one's.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn standby(&self) -> Postgres {
+        Postgres::installed(Options::default(), self.password().to_owned(), |address| {
+            let mut command = Command::new(program("pg_basebackup"));
+            command
+                .arg("--pgdata")
+                .arg(address.folder.join("data"))
+                .args(["--write-recovery-conf", "--checkpoint=fast"]);
+            command.args(["--no-sync", "--username", Pg::USER, "--host"]).arg(self.folder());
+            command.arg(format!("--port={}", self.port()));
+            command
+        })
     }
 }
 

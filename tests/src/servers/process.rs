@@ -38,6 +38,17 @@ pub(super) fn as_user(user: &str, command: Command) -> Command {
     other
 }
 
+/// The same command with these variables in its environment.
+pub(super) fn within(environment: &[(String, String)], command: Command) -> Command {
+    if environment.is_empty() {
+        return command;
+    }
+    let mut other = Command::new("env");
+    other.args(environment.iter().map(|(name, value)| format!("{name}={value}")));
+    other.arg(command.get_program()).args(command.get_args());
+    other
+}
+
 /// Gives a folder to that user, when the tests run as root.
 pub(super) fn give(user: &str, folder: &Path) {
     if geteuid().is_root() {

@@ -6,6 +6,7 @@ use std::{
     net::{Ipv4Addr, SocketAddrV4},
     os::fd::OwnedFd,
     path::{Path, PathBuf},
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -31,6 +32,7 @@ pub struct Server<K: Kind> {
     /// While there is a process.
     pid: Option<i32>,
     paused: bool,
+    environment: Vec<(String, String)>,
     /// Keeps the port from everybody else, also while the server is down: see [`reserve_port`].
     _port: OwnedFd,
 }
@@ -50,22 +52,33 @@ impl<K: Kind> Server<K> {
     /// # Panics
     /// When its programs are not installed, or with its log when it does not start.
     pub fn start(options: Options) -> Server<K> {
+        let password = std::iter::repeat_with(fastrand::alphanumeric).take(24).collect();
+        let server = Self::installed(options, password, K::install);
+        let welcome = K::welcome(&server.site.address);
+        server.connect().batch_execute(&welcome).expect("set up the users of a new server");
+        server
+    }
+
+    /// Starts a server whose data folder this command makes.
+    pub(super) fn installed(
+        options: Options,
+        password: String,
+        install: impl FnOnce(&Address) -> Command,
+    ) -> Server<K> {
         let supervisor = Supervisor::start(&place(&options));
         process::give(K::SYSTEM_USER, supervisor.folder());
         let (socket, port) = reserve_port();
-        let password = std::iter::repeat_with(fastrand::alphanumeric).take(24).collect();
         let address = Address { folder: supervisor.folder().to_owned(), port, password };
         let configuration = K::configuration(&address, &options);
         fs::write(address.configuration_file(), configuration).expect("write the configuration of a server");
         let site: Arc<Site<K>> = Arc::new(Site { address, up: AtomicBool::new(false), kind: PhantomData });
-        let mut server = Server { site, supervisor, pid: None, paused: false, _port: socket };
+        let environment = options.environment;
+        let mut server = Server { site, supervisor, pid: None, paused: false, environment, _port: socket };
         server.supervisor.finish_with(K::FINISH, K::TIDY);
-        let install = process::as_user(K::SYSTEM_USER, K::install(&server.site.address));
+        let install = process::as_user(K::SYSTEM_USER, install(&server.site.address));
         let installed = server.supervisor.run(&install, &server.site.address.log_file());
         assert!(installed, "{install:?} failed:\n{}", server.log());
         server.launch();
-        let welcome = K::welcome(&server.site.address);
-        server.site.connect(K::HOME).batch_execute(&welcome).expect("set up the users of a new server");
         server
     }
 
@@ -182,7 +195,8 @@ impl<K: Kind> Server<K> {
     }
 
     fn launch(&mut self) {
-        let command = process::as_user(K::SYSTEM_USER, K::command(&self.site.address));
+        let command = process::within(&self.environment, K::command(&self.site.address));
+        let command = process::as_user(K::SYSTEM_USER, command);
         let pid = self.supervisor.spawn(&command, &self.site.address.log_file());
         self.pid = Some(pid);
         let url = self.socket_url(K::HOME);

@@ -26,8 +26,19 @@ fn left(database: &Fresh) -> String {
             "SELECT coalesce({name}::text, '-') AS value FROM __migrator_history WHERE event <> 'failed' ORDER BY sequence"
         ))
     };
-    let columns =
-        ["sequence", "event", "version", "name", "checksum", "statement", "statements", "recorded_by", "tool"];
+    let columns = [
+        "sequence",
+        "event",
+        "version",
+        "name",
+        "checksum",
+        "statement",
+        "statements",
+        "recorded_by",
+        "tool",
+        "host",
+        "application",
+    ];
     let records: Vec<Vec<String>> = columns.into_iter().map(column).collect();
     let meta = database.texts("SELECT fingerprint AS value FROM __migrator_meta");
     format!("{}\n{:?}\n{records:#?}\n{meta:?}", database.dump(), database.row_counts())

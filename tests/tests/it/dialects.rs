@@ -157,6 +157,14 @@ macro_rules! on_each_dialect {
     };
 }
 
+/// Makes a test of each function, for each database that is a server.
+macro_rules! on_each_server {
+    ($($test:ident),* $(,)?) => {
+        mod on_postgres { $(#[test] fn $test() { super::$test::<crate::dialects::Postgres>(); })* }
+        mod on_mariadb { $(#[test] fn $test() { super::$test::<crate::dialects::Mariadb>(); })* }
+    };
+}
+
 #[derive(QueryableByName)]
 struct Value {
     #[diesel(sql_type = Text)]

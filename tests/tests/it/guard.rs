@@ -1,7 +1,7 @@
 //! What may not begin on a database that is marked as something else, or is production.
 
 use diesel::connection::SimpleConnection;
-use migrator::{Environment, Migrator, Policy, Resolution, Target};
+use migrator::{DatabaseState, Environment, Migrator, Policy, Resolution, Target};
 use migrator_tests::Database;
 
 use crate::dialects::{Subject, applies, tables};
@@ -14,6 +14,9 @@ on_each_dialect!(
     the_strictest_mark_of_several_sets_counts,
     an_empty_database_can_be_marked,
     production_is_not_reverted_by_the_way,
+    a_mark_is_an_event_of_the_history,
+    the_first_run_that_is_told_records_its_mark,
+    two_marks_at_once_are_two_records,
 );
 
 fn marks(database: &impl Database) -> Vec<String> {
@@ -128,7 +131,7 @@ fn the_strictest_mark_of_several_sets_counts<S: Subject>() {
     run(&two, "two", Environment::Production);
     assert_eq!(marks(&database), ["development", "production"]);
     let error = Migrator::new(&one.set()).reset(&mut database.connect()).expect_err("another set says production");
-    assert_eq!(error.code(), "development_only", "{error}");
+    assert_eq!(error.code(), "not_confirmed", "{error}");
     let migrator = Migrator::new(&one.set()).confirm(typed::<S>(&database));
     migrator.mark(&mut database.connect(), Environment::Test).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(marks(&database), ["test", "test"]);
@@ -146,4 +149,77 @@ fn an_empty_database_can_be_marked<S: Subject>() {
     let error = migrator.mark(&mut full.connect(), Environment::Test).expect_err("it is somebody else's");
     assert_eq!(error.code(), "not_empty");
     assert_eq!(tables(&full), ["theirs"]);
+}
+
+fn a_mark_is_an_event_of_the_history<S: Subject>() {
+    let (database, folder) = (S::fresh(), Folder::of_tables(1));
+    let migrator = || Migrator::new(&folder.set()).application("harbour 1.2.0");
+    let mark = |environment| {
+        let migrator = migrator().confirm(typed::<S>(&database));
+        migrator.mark(&mut database.connect(), environment).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let events = || {
+        database.texts("SELECT concat(event, ': ', coalesce(detail, '')) AS value FROM __migrator_history WHERE event = 'marked' ORDER BY sequence")
+    };
+    mark(Environment::Test);
+    assert_eq!(database.texts("SELECT event AS value FROM __migrator_history"), [""; 0], "there is no history yet");
+    migrator().run(&mut database.connect()).unwrap_or_else(|error| panic!("{error}"));
+    mark(Environment::Production);
+    mark(Environment::Production);
+    mark(Environment::Staging);
+    assert_eq!(
+        events(),
+        ["marked: test -> production", "marked: production -> staging"],
+        "what changes nothing is none"
+    );
+    let who = "SELECT application AS value FROM __migrator_history WHERE event = 'marked' AND run_id <> ''";
+    assert_eq!(database.texts(who), ["harbour 1.2.0"; 2]);
+
+    let verified = migrator().verify(&mut database.connect()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((verified.state(), verified.migrations().len()), (DatabaseState::UpToDate, 1), "{verified}");
+    folder.write("02_t2/up.sql", crate::folder::table(2));
+    assert_eq!(applies::<S>(&database, &folder.set()).applied().len(), 1, "it goes on behind it");
+    assert_eq!(applies::<S>(&database, &folder.set()).skipped(), 2);
+
+    database.execute("DELETE FROM __migrator_history WHERE event = 'marked'");
+    let error = migrator().mark(&mut database.connect(), Environment::Production).expect_err("a record is gone");
+    assert_eq!((error.code(), marks(&database)), ("history_tampered", vec!["staging".to_owned()]));
+}
+
+fn the_first_run_that_is_told_records_its_mark<S: Subject>() {
+    let (database, folder) = (S::fresh(), Folder::of_tables(1));
+    applies::<S>(&database, &folder.set());
+    folder.write("02_t2/up.sql", crate::folder::table(2));
+    let migrator = || Migrator::new(&folder.set()).environment(Environment::Test);
+    let report = migrator().run(&mut database.connect()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((report.applied().len(), marks(&database)), (1, vec!["test".to_owned()]));
+    let told = database.texts("SELECT concat(event, ' ', coalesce(detail, '')) AS value FROM __migrator_history WHERE event IN ('applied', 'marked') ORDER BY sequence");
+    assert_eq!(told, ["applied ", "marked nothing -> test", "applied "]);
+    folder.write("02_t2/up.sql", format!("-- a word\n{}", crate::folder::table(2)));
+    migrator().accept(&mut database.connect(), "02", "a comment").unwrap_or_else(|error| panic!("{error}"));
+    let verified = migrator().verify(&mut database.connect()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(verified.state(), DatabaseState::UpToDate, "{verified}");
+}
+
+/// A process that was told the environment while another one is told another: one mark, one record, no gap.
+fn two_marks_at_once_are_two_records<S: Subject>() {
+    let (database, folder) = (S::fresh(), Folder::of_tables(1));
+    applies::<S>(&database, &folder.set());
+    std::thread::scope(|scope| {
+        for environment in [Environment::Staging, Environment::Production] {
+            let (database, set) = (&database, folder.set());
+            scope.spawn(move || {
+                let migrator = Migrator::new(&set).confirm(typed::<S>(database));
+                migrator.mark(&mut database.connect(), environment).unwrap_or_else(|error| panic!("{error}"));
+            });
+        }
+    });
+    let told =
+        database.texts("SELECT detail AS value FROM __migrator_history WHERE event = 'marked' ORDER BY sequence");
+    let last = marks(&database).remove(0);
+    let first = if last == "staging" { "production" } else { "staging" };
+    assert_eq!(told, [format!("nothing -> {first}"), format!("{first} -> {last}")]);
+    let verified =
+        Migrator::new(&folder.set()).verify(&mut database.connect()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(verified.state(), DatabaseState::UpToDate, "{verified}");
 }

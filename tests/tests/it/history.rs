@@ -109,6 +109,7 @@ fn an_older_format_is_upgraded_by_the_next_run_that_writes<S: Subject>() {
     database.execute(
         "ALTER TABLE __migrator_history DROP COLUMN tool; ALTER TABLE __migrator_history DROP COLUMN detail;
          ALTER TABLE __migrator_history DROP COLUMN breaks_before;
+         ALTER TABLE __migrator_history DROP COLUMN host; ALTER TABLE __migrator_history DROP COLUMN application;
          ALTER TABLE __migrator_meta DROP COLUMN updated_at; UPDATE __migrator_meta SET format = 0",
     );
     assert_eq!(status::<S>(&database, &set).state(), DatabaseState::Pending, "it is read as it is");
@@ -118,7 +119,11 @@ fn an_older_format_is_upgraded_by_the_next_run_that_writes<S: Subject>() {
     assert_eq!(format(), ["2"]);
     let tools = database.texts("SELECT COALESCE(tool, 'none') AS value FROM __migrator_history ORDER BY sequence");
     assert!(tools[2] == "none" && tools.last().is_some_and(|tool| tool.starts_with("migrator ")), "{tools:?}");
-    assert_eq!(status::<S>(&database, &set).state(), DatabaseState::UpToDate);
+    let seen = status::<S>(&database, &set);
+    assert_eq!(seen.state(), DatabaseState::UpToDate);
+    let hosts: Vec<bool> =
+        seen.migrations().iter().map(|row| row.recorded.as_ref().is_some_and(|record| record.host.is_some())).collect();
+    assert_eq!(hosts, [false, false, false, true], "of what is older nobody knows");
 }
 
 fn two_sets_share_a_schema<S: Subject>() {

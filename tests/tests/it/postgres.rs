@@ -10,6 +10,7 @@ use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
 use migrator::{DatabaseState, Event, Interrupt, Migrator, Target};
 use migrator_tests::Database;
+use migrator_tests::servers::{self, Pooler};
 
 use crate::dialects::{Postgres, Subject, applies, as_role, history, names, run, status, tables};
 use crate::folder::{Folder, table};
@@ -319,4 +320,37 @@ fn a_schema_that_is_named_is_one_query_too() {
     let queries = crate::watch::queries(&mut conn);
     migrator.run(&mut conn).expect("run");
     assert_eq!(queries.take().len(), 1);
+}
+
+/// A pooler that gives a client its own session until it goes: the lock holds, two runs do the work of one, and the session that the
+/// next client is given is as it was.
+#[test]
+fn a_pooler_of_sessions_is_as_good_as_none() {
+    let database = Postgres::fresh();
+    let pooler = Pooler::of_sessions(servers::postgres());
+    let url = pooler.url(database.name());
+    let connect = || PgConnection::establish(&url).expect("connect through the pooler");
+    let settings = "concat_ws(' ', current_setting('search_path'), current_setting('lock_timeout'), \
+                    current_setting('statement_timeout'), current_user)";
+    let before = value(&mut connect(), settings);
+    let folder = Folder::of_tables(6);
+    folder.write("07_index/up.sql", "-- migrator: no-transaction\nCREATE INDEX CONCURRENTLY by_id ON t1 (id);");
+    let set = folder.set();
+    let run = || {
+        let url = url.clone();
+        // With a second connection to look for a pooler that shares sessions.
+        Migrator::new(&set).reconnect(move || PgConnection::establish(&url)).run(&mut connect())
+    };
+    let mut applied = thread::scope(|scope| {
+        let runs = [(); 3].map(|()| scope.spawn(run));
+        runs.map(|run| run.join().expect("no panic").unwrap_or_else(|error| panic!("{error}")).applied().len())
+    });
+    applied.sort_unstable();
+    assert_eq!(applied, [0, 0, 7]);
+    let mut next = connect();
+    assert_eq!(value(&mut next, settings), before);
+    let locks = "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE l.locktype = 'advisory' AND d.datname = \
+                 current_database()";
+    assert_eq!(value(&mut next, locks), "0");
+    assert_eq!(status::<Postgres>(&database, &set).state(), DatabaseState::UpToDate);
 }

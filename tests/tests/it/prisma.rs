@@ -33,25 +33,25 @@ on_each_dialect!(
     a_directory_of_another_layout_is_told_which,
 );
 
-const LEDGER: &str = "_prisma_migrations";
+pub(crate) const LEDGER: &str = "_prisma_migrations";
 
 /// Migrations of Prisma's layout, `202401NN000000_tN`, each with a table and a row.
-fn folder(count: usize) -> Folder {
+pub(crate) fn folder(count: usize) -> Folder {
     let folder = Folder::of_files(&[]);
     (1..=count).for_each(|number| add(&folder, number, table(number)));
     folder
 }
 
-fn name(number: usize) -> String {
+pub(crate) fn name(number: usize) -> String {
     format!("202401{number:02}000000_t{number}")
 }
 
-fn add(folder: &Folder, number: usize, text: impl AsRef<[u8]>) {
+pub(crate) fn add(folder: &Folder, number: usize, text: impl AsRef<[u8]>) {
     folder.write(&format!("{}/migration.sql", name(number)), text);
 }
 
 /// What is different in Prisma's own table on each database.
-trait Prisma: Subject {
+pub(crate) trait Prisma: Subject {
     const CREATE: &'static str;
     /// Two moments, the later one last, as its engine writes them.
     const MOMENTS: [&'static str; 2];
@@ -81,18 +81,18 @@ impl Prisma for Mariadb {
 
 /// How an attempt of Prisma's ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(crate) enum End {
     Finished,
     Failed,
     RolledBack,
 }
 
-fn sha256(text: impl AsRef<[u8]>) -> String {
+pub(crate) fn sha256(text: impl AsRef<[u8]>) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The row that Prisma leaves behind when it ran this text.
-fn row<S: Prisma>(database: &S::Database, number: usize, text: impl AsRef<[u8]>, end: End) {
+pub(crate) fn row<S: Prisma>(database: &S::Database, number: usize, text: impl AsRef<[u8]>, end: End) {
     let (name, checksum) = (name(number), sha256(text));
     let [began, ended] = S::MOMENTS;
     let [finished, logs, rolled_back, steps] = match end {
@@ -108,7 +108,7 @@ fn row<S: Prisma>(database: &S::Database, number: usize, text: impl AsRef<[u8]>,
 }
 
 /// What `prisma migrate deploy` does on an empty database with so many migrations.
-fn prisma_runs<S: Prisma>(database: &S::Database, numbers: impl IntoIterator<Item = usize>) {
+pub(crate) fn prisma_runs<S: Prisma>(database: &S::Database, numbers: impl IntoIterator<Item = usize>) {
     if !database.texts(S::TABLES).iter().any(|table| table == LEDGER) {
         database.execute(S::CREATE);
     }
@@ -119,7 +119,7 @@ fn prisma_runs<S: Prisma>(database: &S::Database, numbers: impl IntoIterator<Ite
 }
 
 /// Name and fate of each row.
-fn ledger(database: &impl Database) -> Vec<String> {
+pub(crate) fn ledger(database: &impl Database) -> Vec<String> {
     database.texts(&format!(
         "SELECT CONCAT(migration_name, CASE WHEN rolled_back_at IS NOT NULL THEN ' rolled back' WHEN finished_at IS NULL THEN \
          ' failed' ELSE '' END) AS value FROM {LEDGER} ORDER BY 1"
@@ -127,7 +127,7 @@ fn ledger(database: &impl Database) -> Vec<String> {
 }
 
 /// What the history says, each with its detail, moments left out.
-fn details(database: &impl Database) -> Vec<String> {
+pub(crate) fn details(database: &impl Database) -> Vec<String> {
     let sql = "SELECT CONCAT(event, ' ', version, ' ', COALESCE(detail, '')) AS value FROM __migrator_history ORDER BY sequence";
     let rows = database.texts(sql);
     // A statement by itself is recorded by itself, where DDL commits.
@@ -135,11 +135,11 @@ fn details(database: &impl Database) -> Vec<String> {
     rows.map(|row| row.split(' ').take(3).collect::<Vec<_>>().join(" ").trim_end().to_owned()).collect()
 }
 
-fn states<S: Subject>(database: &S::Database, folder: &Folder) -> Vec<&'static str> {
+pub(crate) fn states<S: Subject>(database: &S::Database, folder: &Folder) -> Vec<&'static str> {
     status::<S>(database, &folder.set()).migrations().iter().map(|row| row.state.name()).collect()
 }
 
-fn queries<S: Subject>(database: &S::Database, folder: &Folder) -> usize {
+pub(crate) fn queries<S: Subject>(database: &S::Database, folder: &Folder) -> usize {
     let mut conn = database.connect();
     let queries = watch::queries(&mut conn);
     Migrator::new(&folder.set()).run(&mut conn).unwrap_or_else(|error| panic!("{error}"));
@@ -147,7 +147,7 @@ fn queries<S: Subject>(database: &S::Database, folder: &Folder) -> usize {
 }
 
 /// What we recorded of another tool's turns is no work of a hand.
-fn holds_together<S: Prisma>(database: &S::Database, folder: &Folder) {
+pub(crate) fn holds_together<S: Prisma>(database: &S::Database, folder: &Folder) {
     let set = folder.set();
     let found = Migrator::new(&set).verify(&mut database.connect()).unwrap_or_else(|error| panic!("{error}"));
     assert!(found.problems().is_empty(), "{found}");

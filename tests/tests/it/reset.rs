@@ -11,6 +11,7 @@ use crate::folder::Folder;
 on_each_dialect!(
     everything_goes_and_comes_again,
     nobody_says_what_it_is_for,
+    production_goes_with_its_name_and_only_then,
     a_broken_history_is_no_hindrance,
     a_setup_seeds_and_is_repeated,
     a_setup_is_no_deploy,
@@ -94,14 +95,42 @@ fn nobody_says_what_it_is_for<S: Subject>() {
     let error = Migrator::new(&set).reset(&mut database.connect()).expect_err("it may be production");
     assert_eq!(error.code(), "development_only", "{error}");
     assert!(error.remedy().contains("--env development"), "{error}");
+    let confirmed = Migrator::new(&set).confirm(crate::guard::typed::<S>(&database));
+    let error = confirmed.reset(&mut database.connect()).expect_err("a name does not say what it is for");
+    assert_eq!(error.code(), "development_only", "{error}");
     for environment in [Environment::Staging, Environment::Production] {
-        let migrator = Migrator::new(&set).environment(environment).confirm(crate::guard::typed::<S>(&database));
-        assert_eq!(migrator.reset(&mut database.connect()).expect_err("it is").code(), "development_only");
+        let migrator = Migrator::new(&set).environment(environment);
+        assert_eq!(migrator.reset(&mut database.connect()).expect_err("it is").code(), "not_confirmed");
     }
     assert_eq!(tables(&database), ["t1", "t2"]);
     Migrator::new(&set).mark(&mut database.connect(), Environment::Test).unwrap_or_else(|error| panic!("{error}"));
     Migrator::new(&set).reset(&mut database.connect()).unwrap_or_else(|error| panic!("the mark says it: {error}"));
     assert_eq!(tables(&database), [""; 0]);
+}
+
+fn production_goes_with_its_name_and_only_then<S: Subject>() {
+    let (database, (_folder, set)) = (S::fresh(), set());
+    let told = |environment| Migrator::new(&set).environment(environment);
+    told(Environment::Production).run(&mut database.connect()).unwrap_or_else(|error| panic!("{error}"));
+    let typed = crate::guard::typed::<S>(&database);
+    for (migrator, code) in [
+        (Migrator::new(&set), "not_confirmed"),
+        (told(Environment::Production), "not_confirmed"),
+        (Migrator::new(&set).confirm("another"), "not_confirmed"),
+        (told(Environment::Development).confirm(&typed), "environment_mismatch"),
+        (told(Environment::Staging).confirm(&typed), "environment_mismatch"),
+    ] {
+        let error = migrator.reset(&mut database.connect()).expect_err("it is production");
+        assert_eq!(error.code(), code, "{error}");
+        assert_eq!(migrator.contents(&mut database.connect()).expect_err("it is production").code(), code);
+    }
+    let error = Migrator::new(&set).reset(&mut database.connect()).expect_err("no name");
+    assert!(error.remedy().contains(&format!("--confirm {typed}")) && error.remedy().contains("--yes"), "{error}");
+    assert_eq!(tables(&database), ["t1", "t2"], "nothing was dropped");
+    let confirmed = Migrator::new(&set).confirm(&typed);
+    confirmed.reset(&mut database.connect()).unwrap_or_else(|error| panic!("{error}"));
+    let mut conn = database.connect();
+    assert_eq!(S::texts(&mut conn, S::TABLES).iter().filter(|name| !name.starts_with("sqlite_")).count(), 0);
 }
 
 /// What a reset of MariaDB that was cut off leaves, and a developer's hand anywhere.

@@ -1,11 +1,12 @@
 //! Whether what is recorded holds together, by hand made so that it does not.
 
 use diesel_migrations::MigrationHarness;
-use migrator::{DatabaseState, Migrator, Resolution, Status, Target};
+use migrator::{Config, DatabaseState, Migrator, Resolution, Status, Target};
 use migrator_tests::Database;
 
 use crate::dialects::{Subject, applies, run};
 use crate::folder::{Folder, table};
+use crate::provider::provider;
 
 on_each_dialect!(
     a_long_life_is_found_to_hold_together,
@@ -15,6 +16,8 @@ on_each_dialect!(
     the_tool_s_table_is_compared,
     the_ledger_of_seeds_is_looked_at,
     it_reads_only,
+    what_the_one_query_of_a_start_does_not_see,
+    what_nobody_sees,
 );
 
 fn verify<S: Subject>(database: &S::Database, folder: &Folder) -> Status {
@@ -164,4 +167,45 @@ fn it_reads_only<S: Subject>() {
     let found =
         Migrator::new(&folder.set()).verify(&mut S::reader(&database)).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((found.state(), found.problems().len()), (DatabaseState::UpToDate, 0));
+}
+
+/// A row that is gone changes no fingerprint: the service starts and is ready, as DESIGN.md says. Whoever reads the history finds it,
+/// and nothing is written any more.
+fn what_the_one_query_of_a_start_does_not_see<S: Subject>() {
+    let (database, folder) = three::<S>();
+    folder.write("04_t4/up.sql", "INSERT INTO nowhere VALUES (1);");
+    run::<S>(&database, &folder.set()).expect_err("no such table");
+    folder.remove("04_t4");
+    database.execute("DELETE FROM __migrator_history WHERE event = 'failed'");
+    let set = folder.set();
+    assert_eq!(run::<S>(&database, &set).unwrap_or_else(|error| panic!("{error}")).skipped(), 3);
+    let service = provider::<S::Connection>(&set);
+    service.init(Config::new(database.url())).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(service.health().readiness().code, "ready");
+    let mut conn = database.connect();
+    let status = Migrator::new(&set).status(&mut conn).unwrap_or_else(|error| panic!("{error}"));
+    for found in [status, verify::<S>(&database, &folder)] {
+        assert_eq!((found.state(), codes(&found)[0]), (DatabaseState::Blocked, "history_tampered"), "{found}");
+        assert!(found.problems()[0].help.contains("from a backup"), "{found}");
+    }
+    folder.write("04_t4/up.sql", table(4));
+    assert_eq!(run::<S>(&database, &folder.set()).expect_err("refused").code(), "history_tampered");
+    let blocked = provider::<S::Connection>(&folder.set());
+    assert_eq!(blocked.init(Config::new(database.url())).expect_err("refused").code(), "history_tampered");
+    assert_eq!(blocked.health().readiness().http_status(), 503);
+}
+
+/// There is no chain of digests through the history, and no document promises one.
+fn what_nobody_sees<S: Subject>() {
+    let (database, folder) = three::<S>();
+    database.execute(
+        "UPDATE __migrator_history SET detail = 'nothing', duration_ms = 0, run_id = 'mine' WHERE sequence = 2",
+    );
+    let set = folder.set();
+    let status = Migrator::new(&set).status(&mut database.connect()).unwrap_or_else(|error| panic!("{error}"));
+    for found in [status, verify::<S>(&database, &folder)] {
+        assert_eq!((found.state(), codes(&found)), (DatabaseState::UpToDate, Vec::<&str>::new()), "{found}");
+    }
+    folder.write("04_t4/up.sql", table(4));
+    assert_eq!(run::<S>(&database, &folder.set()).unwrap_or_else(|error| panic!("{error}")).applied().len(), 1);
 }

@@ -15,6 +15,11 @@ impl Notes {
         self.0.lock().expect("no test panics while it notes").push(note);
     }
 
+    /// How many were noted since the last [`take`](Self::take).
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().expect("no test panics while it notes").len()
+    }
+
     /// What was noted since the last call.
     pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().expect("no test panics while it notes"))

@@ -3,7 +3,7 @@
 //! | layout | a migration is | its version is | order |
 //! |---|---|---|---|
 //! | `diesel` | `v_name/up.sql` (`down.sql`, `metadata.toml`) | the text before the first `_`, without `-` | bytes of the version |
-//! | `prisma` | `name/migration.sql` | the whole folder name | bytes of the name |
+//! | `prisma` | `name/migration.sql` (`down.sql`) | the whole folder name | bytes of the name |
 //! | `flat` | `v_name.sql`, `v_name.up.sql`, `V1__name.sql` (`.down.sql`, `U1__name.sql`) | the digits at the front | by number |
 //!
 //! A flat file may hold both ways in sections, as goose and dbmate write them; `sections.rs` says how they are read.

@@ -1,4 +1,4 @@
-//! Prisma's layout: a folder for each migration with `migration.sql`, and `migration_lock.toml` beside them.
+//! Prisma's layout: a folder for each migration with `migration.sql`, maybe `down.sql`, and `migration_lock.toml` beside them.
 
 use toml::de::{DeTable, DeValue};
 
@@ -24,7 +24,9 @@ pub(super) fn find<'a>(tree: &Tree<'a>, named: Option<SqlDialect>) -> Found<'a> 
         match files.iter().copied().find(|file| is_named(file, "migration.sql")) {
             Some(up) => {
                 let (version, name) = (folder.to_owned(), folder.to_owned());
-                found.drafts.push(Draft { version, name, up, down: None, declared: None });
+                // Prisma takes no notice of it; its guide puts the way down there.
+                let down = files.iter().copied().find(|file| is_named(file, "down.sql"));
+                found.drafts.push(Draft { version, name, up, down, declared: None });
             }
             None if !files.iter().any(|file| is_named(file, "up.sql")) && has_scripts(files) => {
                 let help = "rename the script to migration.sql, or move the folder out of the directory";

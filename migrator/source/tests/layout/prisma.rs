@@ -25,7 +25,7 @@ fn the_version_is_the_name_of_the_folder() {
             (
                 "a way down beside it",
                 &[("1_a/migration.sql", SQL), ("1_a/down.sql", SQL)],
-                &["1_a | 1_a | 1_a/migration.sql | -"],
+                &["1_a | 1_a | 1_a/migration.sql | 1_a/down.sql"],
             ),
             (
                 "loose scripts",

@@ -21,6 +21,8 @@ pub(super) struct MigrationRow<'a> {
     pub(super) at: Option<(&'a str, String)>,
     pub(super) took: Option<String>,
     pub(super) note: Option<&'a str>,
+    /// The record to tell of.
+    pub(super) record: Option<String>,
 }
 
 pub(super) struct SeedRow<'a> {
@@ -89,6 +91,7 @@ fn row(row: &MigrationStatus) -> MigrationRow<'_> {
         at: row.applied_at.as_deref().map(|at| (at, readable(at))),
         took: row.duration_ms.map(took),
         note: row.error.as_deref().or(unverified),
+        record: row.told().map(|record| format!("last record: {record}")),
     }
 }
 
@@ -129,6 +132,7 @@ fn row_of_step(step: &StepProgress) -> MigrationRow<'_> {
         at: None,
         took: Some(took(ms(step.duration))),
         note,
+        record: None,
     }
 }
 

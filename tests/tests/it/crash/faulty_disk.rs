@@ -14,9 +14,9 @@ use super::{
 };
 
 /// What SQLite changes a file with.
-const CALLS: [&str; 5] = ["pwrite64", "fsync", "fdatasync", "unlink", "ftruncate"];
+pub(super) const CALLS: [&str; 5] = ["pwrite64", "fsync", "fdatasync", "unlink", "ftruncate"];
 /// Far more calls than a run makes.
-const BOUND: usize = 500;
+pub(super) const BOUND: usize = 500;
 
 #[test]
 fn killed_at_each_write() {
@@ -50,12 +50,18 @@ fn with_wal() -> sqlite::FreshDatabase {
 }
 
 /// A run in which something happens to the Nth of these system calls; whether it came so far.
-fn injected(database: &sqlite::FreshDatabase, set: &Set, call: &str, fault: &str) -> (End, bool) {
+pub(super) fn injected(
+    database: &sqlite::FreshDatabase,
+    set: &Set,
+    call: &str,
+    fault: &str,
+    options: &[&str],
+) -> (End, bool) {
     let log = database.folder().join("strace");
     let log_text = log.to_str().expect("the path is UTF-8");
     let (trace, inject) = (format!("trace={call}"), format!("inject={call}:{fault}"));
     let strace = ["strace", "-f", "-qq", "-o", log_text, "-e", &trace, "-e", &inject];
-    let end = Starter::under(&strace, database.url(), set.path(), &[]).end();
+    let end = Starter::under(&strace, database.url(), set.path(), options).end();
     let log = fs::read_to_string(&log).unwrap_or_else(|error| panic!("{error}: {:#?}", end.said));
     let reached = log.contains("(INJECTED)") || log.contains("killed by SIGKILL");
     (end, reached)
@@ -77,7 +83,7 @@ fn killed(name: &str, fresh: fn() -> sqlite::FreshDatabase) {
     for call in CALLS {
         for number in 1..=BOUND {
             let database = fresh();
-            let (end, reached) = injected(&database, &set, call, &format!("signal=SIGKILL:when={number}"));
+            let (end, reached) = injected(&database, &set, call, &format!("signal=SIGKILL:when={number}"), &[]);
             if !reached {
                 assert_eq!(end.succeeded(), MIXED.len());
                 break;
@@ -101,7 +107,7 @@ fn fails(name: &str, calls: &[&str], fault: &str, from: &str, fresh: fn() -> sql
     for call in calls {
         for number in 1..=BOUND {
             let database = fresh();
-            let (end, reached) = injected(&database, &set, call, &format!("{fault}:when={number}{from}"));
+            let (end, reached) = injected(&database, &set, call, &format!("{fault}:when={number}{from}"), &[]);
             if !reached {
                 assert_eq!(end.succeeded(), MIXED.len());
                 break;

@@ -187,6 +187,33 @@ where
     println!("{}: killed while {points} statements ran; {points} survived", K::NAME);
 }
 
+/// The statement of the dead client would run for ten minutes more, and its session has the lock. The server looks whether its client
+/// is there, because the run asked it to.
+#[test]
+fn the_lock_of_a_dead_client_of_postgres_is_soon_free() {
+    let database = postgres().fresh();
+    database.execute("CREATE SCHEMA gates; CREATE TABLE gates.gate AS SELECT 1");
+    let set = Set::new(&[
+        MIXED[0],
+        (
+            "2_second",
+            "INSERT INTO log VALUES ('2.1');
+             SELECT CASE WHEN EXISTS (SELECT FROM gates.gate) THEN pg_sleep(600) END;",
+        ),
+    ]);
+    let starter = Starter::start(database.url(), set.path(), &[]);
+    let sleeps =
+        "SELECT pid::text AS value FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+    wait::until("the statement to sleep", || database.texts(sleeps).pop());
+    starter.kill();
+    database.execute("DELETE FROM gates.gate");
+    let next = Starter::start(database.url(), set.path(), &["lock-timeout=30000"]).end();
+    assert_eq!(next.succeeded(), 1);
+    assert_eq!(database.texts(sleeps), [""; 0], "the server goes on with it");
+    assert_eq!(database.texts("SELECT entry AS value FROM log ORDER BY 1"), ["1.2", "2.1"]);
+    assert_history_is_sound(&database);
+}
+
 /// A statement that computes for a while, as nothing can be waited for in SQLite.
 const BUSY: [(&str, &str); 2] = [
     (

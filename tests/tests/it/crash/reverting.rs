@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Of the second and the third of [`MIXED`]: no statement can run twice without showing.
-const DOWNS: [(&str, &str); 2] = [
+pub(super) const DOWNS: [(&str, &str); 2] = [
     (
         "2_second",
         "-- migrator: no-transaction

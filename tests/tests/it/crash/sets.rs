@@ -5,13 +5,25 @@ use std::{fs, path::Path};
 use migrator_tests::Database;
 use tempfile::TempDir;
 
+/// The tool whose layout a directory has, and whose table is kept in step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tool {
+    Diesel,
+    Prisma,
+}
+
 /// A directory of migrations, removed on drop.
-pub(super) struct Set(TempDir);
+pub(super) struct Set(TempDir, Tool);
 
 impl Set {
     /// In diesel's layout; each of `(name, script)`.
     pub(super) fn new<N: AsRef<str>, T: AsRef<str>>(migrations: &[(N, T)]) -> Set {
-        let set = Set(tempfile::tempdir().expect("make a folder"));
+        Self::of(Tool::Diesel, migrations)
+    }
+
+    /// In the layout of a tool.
+    pub(super) fn of<N: AsRef<str>, T: AsRef<str>>(tool: Tool, migrations: &[(N, T)]) -> Set {
+        let set = Set(tempfile::tempdir().expect("make a folder"), tool);
         migrations.iter().for_each(|(name, script)| set.write(name.as_ref(), script.as_ref()));
         set
     }
@@ -19,7 +31,8 @@ impl Set {
     pub(super) fn write(&self, name: &str, script: &str) {
         let folder = self.0.path().join(name);
         fs::create_dir_all(&folder).expect("make a folder");
-        fs::write(folder.join("up.sql"), script).expect("write a script");
+        let file = if self.1 == Tool::Diesel { "up.sql" } else { "migration.sql" };
+        fs::write(folder.join(file), script).expect("write a script");
     }
 
     pub(super) fn write_down(&self, name: &str, script: &str) {
@@ -117,6 +130,11 @@ pub(super) fn records<D: Database>(database: &D) -> Vec<String> {
 /// What the history must be after any number of interrupted runs: numbered without gaps, each migration applied once,
 /// of no script two records that the same statement took, and diesel's table in step with it.
 pub(super) fn assert_history_is_sound<D: Database>(database: &D) {
+    assert_is_sound(database, Tool::Diesel);
+}
+
+/// The same with the table of another tool.
+pub(super) fn assert_is_sound<D: Database>(database: &D, tool: Tool) {
     let numbers = database.texts(
         "SELECT TRIM(CAST(sequence AS CHAR(20))) AS value FROM __migrator_history WHERE set_name = '' ORDER BY sequence",
     );
@@ -129,10 +147,31 @@ pub(super) fn assert_history_is_sound<D: Database>(database: &D) {
     took.sort();
     took.dedup();
     assert_eq!(took.len(), all, "something took twice: {records:#?}");
-    let in_step = database.texts("SELECT version AS value FROM __diesel_schema_migrations ORDER BY version");
     let applied: Vec<String> = history(database, "event = 'applied'");
-    let versions: Vec<&str> = applied.iter().filter_map(|name| name.split('_').next()).collect();
-    assert_eq!(in_step, versions, "diesel's table");
+    match tool {
+        Tool::Diesel => {
+            let in_step = database.texts("SELECT version AS value FROM __diesel_schema_migrations ORDER BY version");
+            let versions: Vec<&str> = applied.iter().filter_map(|name| name.split('_').next()).collect();
+            assert_eq!(in_step, versions, "diesel's table");
+        }
+        Tool::Prisma => {
+            // Databases sort names in ways of their own.
+            let mut applied = applied;
+            applied.sort();
+            assert_eq!(prismas_rows(database), applied, "Prisma's table: {records:#?}");
+        }
+    }
+}
+
+/// Prisma's table: the name of each row, and what is not as in a row of a migration that is applied.
+pub(super) fn prismas_rows<D: Database>(database: &D) -> Vec<String> {
+    let mut rows = database.texts(
+        "SELECT CONCAT(migration_name, CASE WHEN rolled_back_at IS NOT NULL THEN ' rolled back' WHEN finished_at IS NULL THEN ' begun' \
+         WHEN applied_steps_count <> 1 OR logs IS NOT NULL THEN ' odd' ELSE '' END) AS value \
+         FROM _prisma_migrations",
+    );
+    rows.sort();
+    rows
 }
 
 /// The [`state`] of a database in which nothing was interrupted.

@@ -10,7 +10,7 @@ use migrator_tests::{
     servers::{FreshDatabase, Kind, Server, mariadb, postgres},
 };
 
-use super::sets::{MORE_DDL, Set, assert_history_is_sound, history, many, records, state};
+use super::sets::{MORE_DDL, Set, Tool, assert_history_is_sound, assert_is_sound, history, many, records, state};
 use crate::watch;
 
 /// Whether a run that loses its connection gets another one.
@@ -22,42 +22,52 @@ enum Then {
 
 #[test]
 fn cut_before_each_message_to_postgres() {
-    cut_at_each_message(postgres(), Moment::Unsent, Then::TheNextRun);
+    cut_at_each_message(postgres(), Moment::Unsent, Then::TheNextRun, Tool::Diesel);
 }
 
 #[test]
 fn cut_before_each_answer_of_postgres() {
-    cut_at_each_message(postgres(), Moment::Unanswered, Then::TheNextRun);
+    cut_at_each_message(postgres(), Moment::Unanswered, Then::TheNextRun, Tool::Diesel);
 }
 
 #[test]
 fn cut_before_each_message_to_mariadb() {
-    cut_at_each_message(mariadb(), Moment::Unsent, Then::TheNextRun);
+    cut_at_each_message(mariadb(), Moment::Unsent, Then::TheNextRun, Tool::Diesel);
 }
 
 #[test]
 fn cut_before_each_answer_of_mariadb() {
-    cut_at_each_message(mariadb(), Moment::Unanswered, Then::TheNextRun);
+    cut_at_each_message(mariadb(), Moment::Unanswered, Then::TheNextRun, Tool::Diesel);
+}
+
+#[test]
+fn cut_before_each_answer_of_postgres_with_prismas_layout() {
+    cut_at_each_message(postgres(), Moment::Unanswered, Then::TheNextRun, Tool::Prisma);
+}
+
+#[test]
+fn cut_before_each_answer_of_mariadb_with_prismas_layout() {
+    cut_at_each_message(mariadb(), Moment::Unanswered, Then::TheNextRun, Tool::Prisma);
 }
 
 #[test]
 fn connects_again_after_a_cut_before_each_message_to_postgres() {
-    cut_at_each_message(postgres(), Moment::Unsent, Then::AnotherConnection);
+    cut_at_each_message(postgres(), Moment::Unsent, Then::AnotherConnection, Tool::Diesel);
 }
 
 #[test]
 fn connects_again_after_a_cut_before_each_answer_of_postgres() {
-    cut_at_each_message(postgres(), Moment::Unanswered, Then::AnotherConnection);
+    cut_at_each_message(postgres(), Moment::Unanswered, Then::AnotherConnection, Tool::Diesel);
 }
 
 #[test]
 fn connects_again_after_a_cut_before_each_message_to_mariadb() {
-    cut_at_each_message(mariadb(), Moment::Unsent, Then::AnotherConnection);
+    cut_at_each_message(mariadb(), Moment::Unsent, Then::AnotherConnection, Tool::Diesel);
 }
 
 #[test]
 fn connects_again_after_a_cut_before_each_answer_of_mariadb() {
-    cut_at_each_message(mariadb(), Moment::Unanswered, Then::AnotherConnection);
+    cut_at_each_message(mariadb(), Moment::Unanswered, Then::AnotherConnection, Tool::Diesel);
 }
 
 #[test]
@@ -98,7 +108,7 @@ fn check<K: Kind>(
     point: &str,
     server: &Server<K>,
     database: &FreshDatabase<K>,
-    set: &MigrationSet,
+    (set, tool): (&MigrationSet, Tool),
     (result, events): (Result<Report, Error>, &[String]),
     expected: &str,
 ) -> bool
@@ -124,18 +134,18 @@ where
     let next = next.unwrap_or_else(|error| panic!("{point}: {error}"));
     assert!(next.skipped() >= told, "what was told is there {point}: {next}");
     assert_eq!(state(database), expected, "{point}: {:#?}", records(database));
-    assert_history_is_sound(database);
+    assert_is_sound(database, tool);
     assert!(next.applied().len() + next.skipped() == set.len(), "{next}");
     assert!(history(database, "event = 'failed'").is_empty(), "{:#?}", records(database));
     is_ok
 }
 
 /// One message more from run to run, until a run is done before the cut.
-fn cut_at_each_message<K: Kind>(server: &Server<K>, moment: Moment, then: Then)
+fn cut_at_each_message<K: Kind>(server: &Server<K>, moment: Moment, then: Then, tool: Tool)
 where
     K::Connection: LoadConnection<Backend: Dialect>,
 {
-    let directory = Set::new(&many());
+    let directory = Set::of(tool, &many());
     let set = MigrationSet::from_path(directory.path()).expect("the set is sound");
     let turns = |proxy: &Proxy| proxy.traffic(Direction::ToServer).turns;
     let first = server.fresh();
@@ -155,9 +165,12 @@ where
         if then == Then::AnotherConnection && point > 1 {
             assert!(result.is_ok(), "{place}: {result:?}");
         }
-        told_ok += usize::from(check(&place, server, &database, &set, (result, &events), &expected));
+        told_ok += usize::from(check(&place, server, &database, (&set, tool), (result, &events), &expected));
     }
-    println!("{}, {moment:?}, {then:?}: cut at {all} messages; {all} survived, {told_ok} of them told Ok", K::NAME);
+    println!(
+        "{}, {tool:?}'s layout, {moment:?}, {then:?}: cut at {all} messages; {all} survived, {told_ok} of them told Ok",
+        K::NAME
+    );
 }
 
 /// At bytes all over what goes each way.
@@ -185,7 +198,8 @@ where
                 let (result, events, proxy) = run_through(server, &database, &set, then, cut);
                 drop(proxy);
                 let place = format!("after a cut {direction:?} at byte {more} of {all}, {then:?}");
-                told_ok += usize::from(check(&place, server, &database, &set, (result, &events), &expected));
+                told_ok +=
+                    usize::from(check(&place, server, &database, (&set, Tool::Diesel), (result, &events), &expected));
             }
         }
     }

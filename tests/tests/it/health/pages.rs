@@ -69,8 +69,14 @@ fn the_report_is_health_json<S: Subject>() {
     assert_eq!((&body["state"]["state"], &body["error"]), (&json!("ready"), &Value::Null));
     assert_eq!(body["migrations"]["migrations"].as_array().map(Vec::len), Some(2));
     assert_eq!(body["migrations"]["database"], "", "which database it is, is a detail");
+    let who = |body: &Value| {
+        let record = &body["migrations"]["migrations"][1]["recorded"];
+        [&record["event"], &record["application"], &record["host"]].map(Value::is_string)
+    };
+    assert_eq!(who(&body), [true, true, false], "and so is from where it was migrated: {body}");
     let (_, body) = get(&health.details(Details::Shown), "/status.json");
     assert_ne!(body["migrations"]["database"], "");
+    assert_eq!(who(&body), [true; 3], "{body}");
 }
 
 fn a_failed_migration_is_told_without_its_words<S: Subject>() {

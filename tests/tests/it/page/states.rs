@@ -177,7 +177,7 @@ fn pending_and_changed() {
     crate::health::becomes(&health, "changed");
     look(&mut browser, "changed", &url);
     let told = text(&mut browser);
-    for expected in ["Problems", "Put the old text back", "changed", NAMES[3]] {
+    for expected in ["Problems", "Put the old text back", "changed", NAMES[3], "last record: applied, "] {
         assert!(told.contains(expected), "{expected}: {told}");
     }
 }

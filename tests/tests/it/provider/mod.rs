@@ -23,11 +23,11 @@ pub(crate) fn provider<C: R2D2Connection + 'static>(set: &MigrationSet) -> DbPro
 
 /// Every state that a provider was in, as the host was told.
 #[derive(Clone, Default)]
-pub(super) struct States(Arc<(Mutex<Vec<ProviderState>>, Condvar)>);
+pub(crate) struct States(Arc<(Mutex<Vec<ProviderState>>, Condvar)>);
 
 impl States {
     /// Listens; `then` is called with each event too, on the provider's own thread.
-    pub(super) fn of<C>(config: Config<C>, then: impl Fn(&Event<'_>) + Send + Sync + 'static) -> (Config<C>, Self)
+    pub(crate) fn of<C>(config: Config<C>, then: impl Fn(&Event<'_>) + Send + Sync + 'static) -> (Config<C>, Self)
     where
         C: R2D2Connection + LoadConnection<Backend: Dialect> + 'static,
     {
@@ -47,19 +47,19 @@ impl States {
         (config, states)
     }
 
-    pub(super) fn all(&self) -> Vec<ProviderState> {
+    pub(crate) fn all(&self) -> Vec<ProviderState> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Their names, without repetitions.
-    pub(super) fn names(&self) -> Vec<&'static str> {
+    pub(crate) fn names(&self) -> Vec<&'static str> {
         let mut names: Vec<_> = self.all().iter().map(ProviderState::name).collect();
         names.dedup();
         names
     }
 
     /// Waits for a state.
-    pub(super) fn until(&self, what: &str, is: impl Fn(&ProviderState) -> bool) {
+    pub(crate) fn until(&self, what: &str, is: impl Fn(&ProviderState) -> bool) {
         let states = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.0.1.wait_timeout_while(states, wait::DEADLINE, |states| !states.iter().any(&is));
         let (states, result) = waited.unwrap_or_else(PoisonError::into_inner);
