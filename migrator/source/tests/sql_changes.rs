@@ -31,6 +31,8 @@ fn tables_and_views() {
         ("CREATE TABLE t ((SELECT 1))", "?"),
         ("CREATE TABLE t (LIKE u)", "?"),
         ("CREATE TABLE t (a INT) VALUES (1)", "?"),
+        ("CREATE TABLE t (a INT) (SELECT 1 AS a)", "?"),
+        ("CREATE TABLE t (a INT DEFAULT (1)) COMMENT = 'of (SELECT'", "+t"),
         ("CREATE OR REPLACE TABLE t (a INT)", "?"),
         ("CREATE TEMPORARY TABLE t (a INT)", "?"),
         ("CREATE TABLE t (a INT) /*!50100 PARTITION BY HASH (a) */", "?"),

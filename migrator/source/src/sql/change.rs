@@ -241,17 +241,21 @@ impl<'t, 's> Reader<'t, 's> {
         if self.took("LIKE") {
             return self.table().is_some() && self.is_at_end();
         }
-        let selects =
+        // Also in parentheses that a query stands in.
+        let begins_query =
             |token: &Token<'_>| token.is_any(&["SELECT", "VALUES", "TABLE", "WITH", "LIKE"]) || token.is_symbol(b'(');
-        if !self.took_symbol(b'(') || self.tokens.first().is_none_or(selects) {
-            return false;
-        }
-        let selects = ["SELECT", "VALUES", "AS", "TABLE", "REPLACE", "IGNORE"];
-        let mut depth = 1_usize;
-        self.tokens.iter().all(|token| {
+        let has_columns = self.is_symbol(b'(');
+        let (mut depth, mut has_opened) = (0_usize, false);
+        let takes_no_rows = self.tokens.iter().all(|token| {
+            let is_query = match depth {
+                0 => token.is_any(&["SELECT", "VALUES", "AS", "TABLE", "REPLACE", "IGNORE"]),
+                depth => depth == 1 && has_opened && begins_query(token),
+            };
+            has_opened = depth == 0 && token.is_symbol(b'(');
             depth = deeper(depth, token);
-            depth > 0 || !token.is_any(&selects)
-        })
+            !is_query
+        });
+        has_columns && takes_no_rows
     }
 
     fn drop(&mut self) -> Option<Vec<Change>> {
