@@ -27,7 +27,8 @@ fn catches_up(primary: &Postgres, standby: &Postgres) {
 
 #[test]
 fn is_read_and_never_written_to_until_it_is_the_primary() {
-    let primary = Postgres::start(Options::default());
+    // What is committed is in the log that the standby is sent, at once.
+    let primary = Postgres::start(Options::default().set("synchronous_commit", "on"));
     let (database, folder) = (primary.fresh(), Folder::of_tables(2));
     applies::<dialects::Postgres>(&database, &folder.set());
     let standby = primary.standby();
