@@ -36,9 +36,9 @@ const QUIET: &[&[&str]] = &[
     &["REVOKE"],
 ];
 
-/// Words that a quiet statement has nowhere, not even in a string: `query_to_xml` runs what a string says, and `U&"…"` spells a
-/// name in another way.
-const LOUD: &[&str] = &["set_config", "_to_xml", "u&"];
+/// Words that a quiet statement has nowhere, not even in a string: `query_to_xml` runs what a string says, `U&"…"` spells a
+/// name in another way, and a temporary table may end with its transaction.
+const LOUD: &[&str] = &["set_config", "_to_xml", "u&", "pg_temp"];
 
 /// Whether a statement of PostgreSQL leaves the session as it is, so long as no function that the database holds changes it.
 pub fn is_quiet(statement: &str) -> bool {
@@ -67,6 +67,8 @@ mod tests {
             ("CREATE TRIGGER g BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()", true),
             ("/* why */ UPDATE t SET a = 1", true),
             ("CREATE TABLE t AS EXECUTE prepared", false),
+            ("CREATE TABLE pg_temp.t (a INT) ON COMMIT DROP", false),
+            ("CREATE TEMPORARY TABLE t (a INT) ON COMMIT DROP", false),
             ("CREATE TABLE t AS SELECT Set_Config('role', 'x', false)", false),
             ("INSERT INTO t SELECT U&\"\\0073et_config\"('role', 'x', false)", false),
             ("INSERT INTO t SELECT query_to_xml('SELECT 1', true, true, '')", false),
