@@ -64,7 +64,7 @@ fn an_index_in_doubt_that_is_there_is_recorded_and_not_made_again() {
     forget_the_outcome(&database);
     assert_eq!(status::<Postgres>(&database, &folder.set()).state().name(), "blocked");
     assert_eq!(applies::<Postgres>(&database, &folder.set()).applied().len(), 1);
-    assert_eq!(history(&database), ["applied 01", "planned 02", "planned 02", "applied 02"]);
+    assert_eq!(history(&database), ["applied 01", "planned 02", "statement 02", "planned 02", "applied 02"]);
 }
 
 #[test]
