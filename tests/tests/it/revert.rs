@@ -506,7 +506,7 @@ fn an_index_that_is_dropped_concurrently_is_asked_about() {
     );
     assert_eq!(run::<Postgres>(&database, &folder.set()).expect_err("in doubt").code(), "failed");
     assert_eq!(reverted(&reverts::<Postgres>(&database, &folder, Target::Steps(1))), ["02_index"]);
-    assert_eq!(history(&database)[2..], ["applied 02", "reverting 02", "reverting 02", "reverted 02"]);
+    assert_eq!(history(&database)[2..], ["applied 02", "reverting 02", "statement 02", "reverting 02", "reverted 02"]);
     assert_eq!(names(&applies::<Postgres>(&database, &folder.set())), ["02_index"]);
 }
 
