@@ -318,13 +318,13 @@ impl Dialect for Mysql {
         let lock = Self::literal(&key.name);
         let id = Self::rows(conn, &format!("SELECT CAST(IS_USED_LOCK({lock}) AS CHAR)")).ok()?;
         let id: u64 = id.first()?.number(0)?;
-        let mut holder = format!("connection {id} by GET_LOCK({lock})");
+        let mut holder = format!("connection {id}");
         // Without the privilege PROCESS a role sees only its own connections.
         let sql = format!("SELECT USER, HOST FROM information_schema.PROCESSLIST WHERE ID = {id}");
         if let Some(row) = Self::rows(conn, &sql).ok().as_deref().and_then(<[Cells]>::first) {
             let _infallible = write!(holder, ", user {}, from {}", row.text(0), row.text(1));
         }
-        Some(holder)
+        Some(format!("{holder}, by GET_LOCK({lock})"))
     }
 
     fn blockers<C: LoadConnection<Backend = Self>>(conn: &mut C, _statement: &str) -> QueryResult<Vec<String>> {

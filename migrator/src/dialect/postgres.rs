@@ -340,13 +340,13 @@ impl Dialect for Pg {
         );
         let rows = Self::rows(conn, &sql).ok()?;
         let row = rows.first()?;
-        let mut holder = format!("backend {} by advisory lock {}", row.text(0), key.number);
+        let mut holder = format!("backend {}", row.text(0));
         for (at, word) in [(1, "user"), (2, "application"), (3, "from"), (4, "connected since")] {
             if !row.text(at).is_empty() {
                 let _infallible = write!(holder, ", {word} {}", row.text(at));
             }
         }
-        Some(holder)
+        Some(format!("{holder}, by advisory lock {}", key.number))
     }
 
     fn blockers<C: LoadConnection<Backend = Self>>(conn: &mut C, statement: &str) -> QueryResult<Vec<String>> {

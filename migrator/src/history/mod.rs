@@ -30,7 +30,7 @@ pub(crate) const OURS: [&str; 6] = [HISTORY, META, LEDGER, PROBE, LOCK, UNFINISH
 
 /// The format of the tables. A database with a lower number gets the columns that it lacks from the next run that writes;
 /// one with a higher number was written by a newer version, whose additional columns are left alone.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 
 /// Places in [`Dialect::TYPES`].
 pub(crate) const WORD: usize = 0;

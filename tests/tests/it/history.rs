@@ -116,7 +116,7 @@ fn an_older_format_is_upgraded_by_the_next_run_that_writes<S: Subject>() {
     let format = || database.texts("SELECT CAST(format AS CHAR(1)) AS value FROM __migrator_meta");
     assert_eq!(format(), ["0"], "a status writes nothing");
     assert_eq!(names(&applies::<S>(&database, &set)), ["04_t4"]);
-    assert_eq!(format(), ["2"]);
+    assert_eq!(format(), ["3"]);
     let tools = database.texts("SELECT COALESCE(tool, 'none') AS value FROM __migrator_history ORDER BY sequence");
     assert!(tools[2] == "none" && tools.last().is_some_and(|tool| tool.starts_with("migrator ")), "{tools:?}");
     let seen = status::<S>(&database, &set);
