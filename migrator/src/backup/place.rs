@@ -222,12 +222,14 @@ mod tests {
 
     #[test]
     fn a_server_is_told_without_its_secrets() {
-        let all = server("postgres://me:p%40ss%2Fword@[::1]:5432/app%20one?sslmode=require&password=x&sslpassword=y");
+        let all = server(
+            "postgres://me:p%40ss%2Fword@[::1]:5432/app%20one?sslmode=require&password=x&sslpassword=y&keepalives=0",
+        );
         assert_eq!(all.to_string(), "postgres://[::1]:5432/app%20one");
-        assert_eq!(all.url_of("other db", false), "postgres://me@[::1]:5432/other%20db?sslmode=require");
+        assert_eq!(all.url_of("other db", false), "postgres://me@[::1]:5432/other%20db?sslmode=require&keepalives=0");
         assert_eq!(
             all.url_of("other", true),
-            "postgres://me:p%40ss%2Fword@[::1]:5432/other?sslmode=require&password=x&sslpassword=y"
+            "postgres://me:p%40ss%2Fword@[::1]:5432/other?sslmode=require&password=x&sslpassword=y&keepalives=0"
         );
         assert_eq!(all.host(), ("::1".into(), Some("5432".into())));
         assert_eq!(all.scrub("no p@ss/word or p%40ss%2Fword here"), "no *** or *** here");

@@ -112,6 +112,7 @@ pub struct Step {
     #[cfg_attr(feature = "serde", serde(skip))]
     pub(crate) retried: bool,
     /// Whether the catalogue told that the statement took behind which it goes on, which is still to be recorded.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub(crate) is_told: bool,
 }
 
