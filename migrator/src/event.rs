@@ -37,7 +37,7 @@ pub enum Event<'a> {
     },
     /// What the run is going to do, decided under the lock.
     Planned {
-        /// How many migrations will be applied.
+        /// How many migrations will be applied or reverted.
         steps: usize,
     },
     /// A backup is being made, before the first change.
@@ -80,8 +80,9 @@ pub enum Event<'a> {
         /// How many migrations the run applies.
         steps: usize,
     },
-    /// Several migrations, each a transaction of its own, were sent in one message and run now (PostgreSQL, when many are
-    /// pending). [`Applied`](Event::Applied) follows for each that took, when all have run; they have no event of their own before.
+    /// Several migrations were sent in one message and run now (PostgreSQL, when many are pending): each in a transaction of its own, in
+    /// a database without tables all in one. [`Applied`](Event::Applied) follows for each that took, when all have run; they have no event
+    /// of their own before, and after a failure they may be sent again.
     Together {
         /// The full name of the first.
         name: &'a str,
@@ -127,6 +128,7 @@ pub enum Event<'a> {
         /// Its full name.
         name: &'a str,
         /// How long it took.
+        #[cfg_attr(feature = "serde", serde(rename = "duration_ms", serialize_with = "crate::report::milliseconds"))]
         duration: Duration,
     },
     /// A migration, or its way down, failed.

@@ -50,7 +50,7 @@
 //! | `pooler_unsupported` | a pooler of transactions or statements is between here and the server |
 //! | `open_transaction`, `no_schema`, `unsupported`, `dialect_mismatch` | the connection or the server is none that can be migrated |
 //! | `environment_mismatch`, `not_confirmed` | a verb that destroys is refused: the database is marked as something else; its name was not typed back |
-//! | `development_only`, `reset_refused` | `setup` is for development and test, and so is a `reset` of what nobody says what it is for; a reset would take what is not in the schema |
+//! | `development_only`, `reset_refused` | `setup` is asked for on staging or production, or `reset` where nobody says what the database is for; a reset would take what is not in the schema |
 //! | `not_empty`, `foreign_history`, `system_database` | the database belongs to somebody else, to another tool, or to the server itself |
 //! | `target_unknown`, `target_ambiguous`, `resolve_refused` | what was asked for is not there |
 //! | `folder`, `stale` | the migrations directory has a fault; the binary does not hold what the directory holds |

@@ -99,7 +99,7 @@ where
     }
     if matches!(failure, Failure::Intent(_) | Failure::Around(_) | Failure::Unrecorded(_))
         && class == Class::Permanent
-        && !run.writer.stands(conn)
+        && run.writer.is_gone(conn)
     {
         return took_the_history(name, "its tables are gone").with_version(version);
     }

@@ -13,7 +13,7 @@ use crate::dialect::{Dialect, Outcome, Work, refused};
 use crate::history::{Written, enclosed};
 use crate::lock;
 use crate::migration::{Migration, Way};
-use crate::plan::{Step, leaves_remains, prefix};
+use crate::plan::{Step, leaves_remains, prefix, renames};
 use crate::record::{Record, RecordKind};
 use crate::session::send;
 
@@ -48,7 +48,8 @@ where
         run.writer.write(conn, &told).map_err(|error| Stop::Error(lost_or(conn, run, error)))?;
     }
     // What is repeated first may be `USE`, behind which a name means another table.
-    planned.asks = if repeated.is_empty() { asked(script, from) } else { None };
+    let moves = repeated.iter().any(|(_, statement)| statement.text.to_lowercase().starts_with("use"));
+    planned.asks = if moves { None } else { asked(script, from) };
     // The server carries a message out from its begin: the intent is on disk before the statement behind it starts.
     let mut intent = Some(planned);
     if !travels_with_intent::<C>(script.statements().get(from)) || !repeated.is_empty() {
@@ -91,12 +92,15 @@ where
         Ok(()) => {
             // Told before the lock is taken again: it is committed whatever comes.
             run.done(step, start, true);
+            // With the lock: another starter may go on behind the last record.
+            if C::Backend::LOCK_IS_TRANSACTION {
+                resume::<C>(conn, run)?;
+            }
             let harmed =
                 if run.writer.is_named_in(migration.text(step.way)) { run.writer.harmed(conn) } else { Ok(None) };
-            let resumed = if C::Backend::LOCK_IS_TRANSACTION { resume::<C>(conn, run) } else { Ok(()) };
             match harmed.map_err(|error| Stop::Error(refused::<C::Backend>("read the migration history", error)))? {
                 Some(harm) => Err(Stop::Error(took_the_history(name, &harm).with_version(version))),
-                None => resumed,
+                None => Ok(()),
             }
         }
         Err(Failure::Intent(error)) => Err(Stop::Error(lost_or(conn, run, error))),
@@ -130,11 +134,13 @@ fn took(run: &Run<'_>, step: &Step, migration: &Migration<'_>, script: &Script<'
     }
 }
 
-/// The statement at this place, when it may be in doubt later: what it makes is looked for before it.
+/// The statement at this place, when it may be in doubt later: what it makes is looked for before it. Not behind one by which a name
+/// may mean something else: what is looked for is looked for by who records.
 fn asked(script: &Script<'_>, at: usize) -> Option<String> {
+    let before = script.statements().iter().take(at).filter(|statement| statement.kind == Kind::Session);
     let statement =
-        script.statements().get(at).filter(|statement| matches!(statement.kind, Kind::Commits | Kind::Alone));
-    statement.map(|statement| statement.text.to_owned())
+        script.statements().get(at).filter(|statement| matches!(statement.kind, Kind::Commits | Kind::Alone))?;
+    (!before.into_iter().any(|before| renames(before.text))).then(|| statement.text.to_owned())
 }
 
 /// Lets a statement wait for others as long as a run may: it keeps nobody from reading or writing, and what a lock timeout would

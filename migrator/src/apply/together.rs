@@ -32,9 +32,6 @@ pub(super) struct Company {
     apart: bool,
 }
 
-/// How many statements share a transaction at most: each may take a few of the 6,400 locks that a server has by default.
-const MOST_SHARING: usize = 1000;
-
 /// One migration that travels.
 type Traveller<'a> = (Migration<'a>, &'a Script<'a>);
 
@@ -112,16 +109,19 @@ impl Company {
         if shares {
             failed = conn.batch_execute(&shared(run, travellers, &mut records)).err();
         }
-        let is_undone = failed.as_ref().is_some_and(|error| class::<C::Backend>(error) != Class::Connection);
-        if is_undone {
-            tracing::debug!(target: "migrator", ?failed, "a transaction of several migrations failed; each gets its own");
+        let mut apart = !shares;
+        if let Some(error) = failed.take_if(|error| class::<C::Backend>(error) != Class::Connection) {
+            tracing::debug!(target: "migrator", %error, "a transaction of several migrations failed; each gets its own");
             conn.batch_execute("ROLLBACK").and_then(|()| send(conn, run.restore)).map_err(lost)?;
             let _not_there_when_unreadable = conn.batch_execute(&records.stop_clock());
-            run.wait.interrupt.check().map_err(Stop::Error)?;
-            self.apart = true;
-            records = run.writer.several::<C::Backend>(together);
+            // What failed behind its COMMIT undid nothing.
+            if run.writer.took(conn).map_err(lost)?.is_empty() {
+                run.wait.interrupt.check().map_err(Stop::Error)?;
+                (apart, self.apart) = (true, true);
+                records = run.writer.several::<C::Backend>(together);
+            }
         }
-        if is_undone || !shares {
+        if apart {
             failed = conn.batch_execute(&message(run, travellers, together, &mut records)).err();
         }
         if let Some(error) = &failed {
@@ -180,10 +180,10 @@ fn traveller<'a>(run: &Run<'a>, step: &Step, quiet: bool) -> Option<Traveller<'a
     plan::travels(step, script, quiet).then_some((migration, script))
 }
 
-/// Whether they can share a transaction: not so many that the server's table of locks is in danger.
+/// Whether they can share a transaction: not so many that they take the server's locks, which are every database's.
 fn shares(together: &Together, travellers: &[Traveller<'_>]) -> bool {
     let statements: usize = travellers.iter().map(|(_, script)| script.statements().len()).sum();
-    together.empty && together.quiet && statements <= MOST_SHARING
+    together.empty && together.quiet && statements <= together.most_sharing
 }
 
 /// The message where they share a transaction. What is quiet leaves the session as it is.

@@ -26,7 +26,7 @@ pub(super) struct Global {
     #[arg(long, global = true, value_name = "ENV", env = "MIGRATOR_ENV", hide_env_values = true)]
     pub(super) env: Option<Environment>,
     /// How long to wait for the migration lock [default: 5m].
-    #[arg(long, global = true, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, global = true, value_name = "TIME", env = "MIGRATOR_LOCK_TIMEOUT", hide_env_values = true, value_parser = humantime::parse_duration)]
     lock_timeout: Option<Duration>,
     /// SQL for the migrating connection, before the lock is taken.
     #[arg(long, global = true, value_name = "SQL")]
@@ -40,10 +40,10 @@ pub(super) struct Global {
     /// Say nothing but the answer.
     #[arg(long, global = true)]
     pub(super) quiet: bool,
-    /// Answer yes to every question; production wants --confirm.
+    /// Answer yes to every question; production and staging want --confirm.
     #[arg(long, global = true)]
     pub(super) yes: bool,
-    /// The database's name (of SQLite the file's), which production wants before anything that can destroy.
+    /// The database's name (of SQLite the file's): wanted on production before what can destroy, on staging before a reset.
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) confirm: Option<String>,
 }

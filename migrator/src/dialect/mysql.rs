@@ -233,15 +233,6 @@ impl Dialect for Mysql {
         if let Some(database) = place.first().and_then(|row| row.optional(0)) {
             let _infallible = write!(leave, "USE {};", Self::ident(database));
         }
-        if has_roles {
-            let role = match place.first().and_then(|row| row.optional(1)) {
-                None | Some("NONE") => "NONE".to_owned(),
-                // MySQL tells them as they are written: `r1`@`%`.
-                Some(roles) if roles.starts_with('`') => roles.to_owned(),
-                Some(role) => Self::ident(role),
-            };
-            let _infallible = write!(leave, "SET ROLE {role};");
-        }
         // One statement each: they stand behind every script.
         let (mut set, mut enter) = (Vec::new(), vec!["SESSION autocommit = 1".to_owned()]);
         for row in &found {
@@ -264,6 +255,16 @@ impl Dialect for Mysql {
             enter.push(format!("SESSION {name} = {ours}"));
         }
         let _infallible = write!(leave, "SET {};", set.join(", "));
+        // Last: a script may have dropped the role.
+        if has_roles {
+            let role = match place.first().and_then(|row| row.optional(1)) {
+                None | Some("NONE") => "NONE".to_owned(),
+                // MySQL tells them as they are written: `r1`@`%`.
+                Some(roles) if roles.starts_with('`') => roles.to_owned(),
+                Some(role) => Self::ident(role),
+            };
+            let _infallible = write!(leave, "SET ROLE {role};");
+        }
         Ok(Session { enter: format!("SET {};", enter.join(", ")), leave, ..Session::default() })
     }
 

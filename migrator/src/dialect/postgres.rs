@@ -3,6 +3,7 @@
 mod blockers;
 mod contents;
 mod indexes;
+mod language;
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -242,7 +243,7 @@ impl Dialect for Pg {
             let _infallible = write!(enter, "SET {} = {value};", row.text(1));
         }
         let language = rows.iter().find(|row| row.text(1) == "lc_messages").map_or("", |row| row.text(2));
-        if !is_english(language) && may_choose_language(conn) {
+        if !language::is_english(language) && language::may_be_chosen(conn) {
             enter.push_str("SET lc_messages = 'C';");
         }
         Ok(Session { enter, leave, myself })
@@ -299,7 +300,8 @@ impl Dialect for Pg {
         let ours: Vec<String> = ours.iter().map(|table| Self::literal(table)).collect();
         let sql = format!(
             "SELECT current_setting('standard_conforming_strings'), (NOT EXISTS ({LOUD}))::text, (NOT EXISTS (SELECT FROM \
-             pg_catalog.pg_class WHERE oid >= 16384 AND relkind IN ('r', 'p', 'f', 'm') AND relname NOT IN ({})))::text",
+             pg_catalog.pg_class WHERE oid >= 16384 AND relkind IN ('r', 'p', 'f', 'm') AND relname NOT IN ({})))::text, \
+             (current_setting('max_locks_per_transaction')::bigint * current_setting('max_connections')::bigint / 12)::text",
             ours.join(", ")
         );
         let rows = Self::rows(conn, &sql)?;
@@ -308,6 +310,7 @@ impl Dialect for Pg {
         Ok(Some(Together {
             quiet: row.holds(1),
             empty: row.holds(2),
+            most_sharing: row.number(3).unwrap_or(0),
             // Granted to the session that has it already, and to any other one only when nobody has it.
             owned: format!("pg_catalog.pg_try_advisory_xact_lock({})", key.number),
             elapsed: |since| {
@@ -414,21 +417,6 @@ impl Dialect for Pg {
     fn comes_up(words: &str) -> bool {
         Self::class(words) == Class::Connection
     }
-}
-
-/// Whether a server with this `lc_messages` says in English what failed.
-fn is_english(language: &str) -> bool {
-    matches!(language, "" | "C" | "POSIX") || language.starts_with("en")
-}
-
-/// Whether this role may have a server speak English that does not: what failed is told by its words.
-fn may_choose_language<C: LoadConnection<Backend = Pg>>(conn: &mut C) -> bool {
-    // The first is there since PostgreSQL 15; before, a superuser may.
-    let asked = ["has_parameter_privilege('lc_messages', 'SET')", "current_setting('is_superuser') = 'on'"];
-    asked.into_iter().any(|may| {
-        let rows = Pg::rows(conn, &format!("SELECT ({may})::text"));
-        rows.is_ok_and(|rows| rows.first().is_some_and(|row| row.holds(0)))
-    })
 }
 
 /// Resets what the session set. A value of NULL is the default.

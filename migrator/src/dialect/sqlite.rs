@@ -248,7 +248,6 @@ impl Dialect for Sqlite {
         "1 = 1".to_owned()
     }
 
-    /// SQLite itself does not tell; on Linux the kernel's list of file locks does.
     fn together<C: LoadConnection<Backend = Self>>(
         _conn: &mut C,
         _key: &LockKey,
@@ -257,15 +256,16 @@ impl Dialect for Sqlite {
         Ok(None)
     }
 
+    /// SQLite itself does not tell; on Linux the kernel's list of file locks does.
     fn holder<C: LoadConnection<Backend = Self>>(_conn: &mut C, _key: &LockKey, facts: &Facts) -> Option<String> {
         holder_of(&facts.database)
     }
 
-    /// SQLite has an interrupt, and diesel does not expose it: a statement ends by itself.
     fn blockers<C: LoadConnection<Backend = Self>>(_conn: &mut C, _statement: &str) -> QueryResult<Vec<String>> {
         Ok(Vec::new())
     }
 
+    /// SQLite has an interrupt, and diesel does not expose it: a statement ends by itself.
     fn myself<C: LoadConnection<Backend = Self>>(_conn: &mut C) -> QueryResult<Option<String>> {
         Ok(None)
     }

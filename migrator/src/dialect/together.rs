@@ -7,6 +7,8 @@ pub struct Together {
     pub(crate) quiet: bool,
     /// Whether it holds no table but those that were named, so that nobody waits for what a long transaction locks.
     pub(crate) empty: bool,
+    /// How many statements may share a transaction: each may take some six of the locks of which the server has a fixed number.
+    pub(crate) most_sharing: usize,
     /// A condition that holds while nobody else has the lock, and keeps it so until the end of the transaction.
     pub(crate) owned: String,
     /// An expression: the milliseconds since the time that this is the column of, or the message's begin.

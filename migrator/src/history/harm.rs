@@ -2,15 +2,19 @@
 
 use diesel::connection::LoadConnection;
 
-use super::{Writer, exists, load};
+use super::{HISTORY, META, Writer, column_names, load};
 use crate::dialect::Dialect;
+use crate::session::send;
 
 impl Writer {
-    /// What is wrong with the history; `None` while it is what was written up to now.
+    /// What is wrong with the history; `None` while it is what was written up to now, and where that cannot be read: then what
+    /// is written next says why.
     pub(crate) fn harmed<C>(&self, conn: &mut C) -> diesel::QueryResult<Option<String>>
     where
         C: LoadConnection<Backend: Dialect>,
     {
+        // A script may have taken a role that does not see it.
+        send(conn, &self.myself)?;
         let facts = C::Backend::facts(conn, Some(&self.home.schema))?;
         Ok(match load(conn, &facts, &self.home) {
             Ok(Some(history)) => {
@@ -20,15 +24,16 @@ impl Writer {
                 history.tampered(self.tally.layout).or_else(|| (last != self.sequence).then(fewer))
             }
             Ok(None) => Some("its tables are gone".to_owned()),
-            Err(error) => Some(error.message().to_owned()),
+            Err(error) => (error.code() == "history_tampered").then(|| error.message().to_owned()),
         })
     }
 
-    /// Whether its tables are there.
-    pub(crate) fn stands<C>(&self, conn: &mut C) -> bool
+    /// Whether its tables are surely gone.
+    pub(crate) fn is_gone<C>(&self, conn: &mut C) -> bool
     where
         C: LoadConnection<Backend: Dialect>,
     {
-        exists(conn, &self.home)
+        let columns = [HISTORY, META].map(|name| column_names::<C>(conn, &self.home, name));
+        columns.iter().any(|columns| columns.as_ref().is_ok_and(Vec::is_empty))
     }
 }

@@ -146,7 +146,8 @@ where
         environment: row.optional(3).map(str::to_owned),
         schema: row.optional(4).map(str::to_owned),
     });
-    let old = meta.as_ref().is_some_and(|meta| meta.format < FORMAT);
+    // Where this set has no row yet, another one's older binary may have made the tables.
+    let old = meta.as_ref().is_none_or(|meta| meta.format < FORMAT);
     let columns = [
         "sequence",
         "event",
@@ -272,7 +273,7 @@ where
         let meta = create::<C::Backend>(home, META, &META_COLUMNS, "set_name");
         let history = create::<C::Backend>(home, HISTORY, &HISTORY_COLUMNS, "set_name, sequence");
         tables = format!("{}{meta};\n{history};\n", C::Backend::HASTEN);
-    } else if meta.is_some_and(|meta| meta.format < FORMAT) {
+    } else if meta.is_none_or(|meta| meta.format < FORMAT) {
         upgrade::<C>(conn, home, HISTORY, &HISTORY_COLUMNS)?;
         upgrade::<C>(conn, home, META, &META_COLUMNS)?;
     }

@@ -69,10 +69,16 @@ impl Tool {
     }
 }
 
-/// What the bytes of a script may have been where it ran: its line endings are a matter of the checkout.
-fn spellings(text: &str) -> [Cow<'_, str>; 4] {
-    let crlf = text.replace('\n', "\r\n");
-    let marked = [text, &crlf].map(|text| Cow::Owned(format!("\u{feff}{text}")));
-    let [marked, marked_crlf] = marked;
-    [Cow::Borrowed(text), Cow::Owned(crlf), marked, marked_crlf]
+/// What the bytes of a script may have been where it ran: its line endings are a matter of the checkout, and of an editor whether the
+/// last line has one, or an empty line behind it.
+fn spellings(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let line = text.trim_end_matches('\n');
+    let ended = ["", "\n", "\n\n"].into_iter().filter(move |ending| text.len() != line.len() + ending.len());
+    let forms =
+        std::iter::once(Cow::Borrowed(text)).chain(ended.map(move |ending| Cow::Owned(format!("{line}{ending}"))));
+    forms.flat_map(|text| {
+        let crlf = text.replace('\n', "\r\n");
+        let marked = [&text, crlf.as_str()].map(|text| Cow::Owned(format!("\u{feff}{text}")));
+        [text, Cow::Owned(crlf)].into_iter().chain(marked)
+    })
 }

@@ -50,7 +50,7 @@ pub(super) fn says(list: &str, set: &MigrationSet) -> bool {
 /// Whether this is Prisma's checksum of a migration's text. Prisma too takes the text with either line ending for the same.
 fn is_text(migration: &Migration<'_>, ran: Checksum) -> bool {
     migration.raw_digest() == Some(ran)
-        || spellings(migration.up()).iter().any(|spelling| Checksum(digest(spelling.as_bytes())) == ran)
+        || spellings(migration.up()).any(|spelling| Checksum(digest(spelling.as_bytes())) == ran)
 }
 
 /// One row of the table.

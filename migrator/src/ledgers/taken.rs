@@ -80,7 +80,7 @@ where
             at: row.optional(3).map(str::to_owned),
             says: match row.holds(1) {
                 true => Says::Applied(ran(set, row.text(0), recorded, |migration| {
-                    spellings(migration.up()).iter().any(|text| is_text(text.as_bytes()))
+                    spellings(migration.up()).any(|text| is_text(text.as_bytes()))
                 })),
                 false => Says::Failed("sqlx began it and did not record its end".to_owned()),
             },
@@ -101,7 +101,7 @@ where
     let row = |row: &Cells| {
         let (version, name, recorded) = (row.text(0), row.text(1), row.text(2));
         let is_text = |text: &str| siphash(name, version, text).iter().any(|sum| sum == recorded);
-        let ran = ran(set, version, recorded, |migration| spellings(migration.up()).iter().any(|text| is_text(text)));
+        let ran = ran(set, version, recorded, |migration| spellings(migration.up()).any(|text| is_text(&text)));
         Row { version: version.to_owned(), at: row.optional(3).map(str::to_owned), says: Says::Applied(ran) }
     };
     Ok(C::Backend::rows(conn, &sql)?.iter().map(row).collect())

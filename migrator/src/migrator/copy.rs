@@ -28,6 +28,7 @@ impl<C> Clone for Migrator<C> {
             setup: self.setup.clone(),
             teardown: self.teardown.clone(),
             connect: self.connect.clone(),
+            second: self.second.clone(),
         }
     }
 }

@@ -68,7 +68,7 @@ use crate::source::Source;
 /// | [`ahead`](Self::ahead) | [`Policy::Warn`] |
 /// | [`non_empty`](Self::non_empty) | [`Policy::Refuse`] |
 /// | [`backup_before`](Self::backup_before) | none |
-/// | [`application`](Self::application) | the package that embedded the set |
+/// | [`application`](Self::application) | the package that embedded the set, else the executable's name |
 /// | [`serves_from`](Self::serves_from) | the last migration of the set |
 /// | [`schema`](Self::schema) | the connection's current schema |
 /// | [`set_name`](Self::set_name) | empty |
@@ -95,6 +95,8 @@ pub struct Migrator<C> {
     setup: Step<C>,
     teardown: Step<C>,
     connect: Option<Connect<C>>,
+    /// How a second connection is made, to find a pooler by, where a lost one is not to be replaced.
+    second: Option<Connect<C>>,
     source: Option<Source<C>>,
     /// What was embedded, without migrations in Rust.
     files: MigrationSet,
@@ -127,6 +129,7 @@ impl<C> Migrator<C> {
             setup: Step::Nothing,
             teardown: Step::Nothing,
             connect: None,
+            second: None,
         }
     }
 
@@ -258,8 +261,8 @@ impl<C> Migrator<C> {
         self
     }
 
-    /// What this process takes the database for. The first run that is told so marks the database. Where it is marked as something
-    /// else, a run says so, and a verb that destroys is refused; [`mark`](Self::mark) changes the mark.
+    /// What this process takes the database for. The first run that is told so and has something to write marks the database. Where it is
+    /// marked as something else, a run says so, and a verb that destroys is refused; [`mark`](Self::mark) changes the mark.
     #[must_use]
     pub fn environment(mut self, environment: Environment) -> Self {
         self.environment = Some(environment);
@@ -267,7 +270,8 @@ impl<C> Migrator<C> {
     }
 
     /// What the records of the history call this program: its name and version. Default: those of the package that embedded the set; where
-    /// none did, the name of the executable. Control characters, and what is beyond 255 characters, are left out.
+    /// none did, the name of the executable. A control character becomes `?`; what is beyond 255 characters is cut
+    /// off.
     ///
     /// ```
     /// # use diesel::prelude::*;
@@ -281,8 +285,8 @@ impl<C> Migrator<C> {
         self
     }
 
-    /// The database's name, typed back: on production [`resolve`](Self::resolve) and the other verbs that destroy want it. Default:
-    /// none. For SQLite it is the name of the file.
+    /// The database's name (of SQLite the file's), typed back: wanted on production before anything that can destroy, on staging before a
+    /// reset, and to take either mark away. Default: none.
     #[must_use]
     pub fn confirm(mut self, database: impl Into<String>) -> Self {
         self.confirmed = Some(database.into());

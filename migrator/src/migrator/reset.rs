@@ -40,7 +40,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// # Errors
     /// `development_only` when nobody says what the database is for; `not_confirmed` on production and staging, when its name was not typed
     /// back; `environment_mismatch` when the mark and [`environment`](Self::environment) differ; `reset_refused` when something of another schema
-    /// hangs on this one, or the database is the system's own; and as a run when the lock is not to be had.
+    /// hangs on this one, or something new is there afterwards; `system_database` when the database is the server's own; `no_schema`,
+    /// `read_only` and `unsupported` when it cannot be reset at all; and as a run when the lock is not to be had.
     pub fn reset(&self, conn: &mut C) -> Result<Contents, Error> {
         let facts = self.facts_to_reset(conn)?;
         check_writable(&facts, "there is something to drop")?;

@@ -1,24 +1,36 @@
 //! Whether each connection is a session of its own, or a pooler shares the server's among its clients.
 
-use diesel::QueryResult;
+use std::sync::Arc;
+
 use diesel::connection::LoadConnection;
+use diesel::{ConnectionResult, QueryResult};
+
+use migrator_source::sql::SqlDialect;
 
 use super::Migrator;
-use crate::dialect::{Dialect, refused};
+use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::lock::pooler;
+
+impl<C> Migrator<C> {
+    /// Where [`reconnect`](Self::reconnect) is not asked for: how a second connection is made.
+    pub(crate) fn find_poolers_by(&mut self, connect: impl Fn() -> ConnectionResult<C> + Send + Sync + 'static) {
+        self.second = Some(Arc::new(connect));
+    }
+}
 
 impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// Refuses a pooler before anything is set or locked, which would stay with the server's session for its next client. It takes
     /// a second connection to find one.
     pub(super) fn check_sessions(&self, conn: &mut C) -> Result<(), Error> {
-        let Some(connect) = self.connect.as_ref().filter(|_| !C::Backend::LOCK_IS_TRANSACTION) else { return Ok(()) };
-        // A run needs one connection only: where there is no other one, the lock and its fence have to do.
+        // Those of MySQL keep a session for who takes a lock in it.
+        let connect = self.connect.as_ref().or(self.second.as_ref());
+        let Some(connect) = connect.filter(|_| C::Backend::SQL == SqlDialect::Postgres) else { return Ok(()) };
+        // A run needs one connection only: where no other one tells anything, the lock and its fence have to do.
         let Ok(mut second) = connect() else { return Ok(()) };
-        let asking = |error| refused::<C::Backend>("tell the session's number", error);
-        match are_shared(conn, &mut second).map_err(asking)? {
-            Some(true) => Err(pooler()),
-            Some(false) | None => Ok(()),
+        match are_shared(conn, &mut second) {
+            Ok(Some(true)) => Err(pooler()),
+            Ok(Some(false) | None) | Err(_) => Ok(()),
         }
     }
 }

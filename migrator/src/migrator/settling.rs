@@ -45,7 +45,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// of those that were not recorded before.
     ///
     /// `version` is a version, a full name, or a prefix that fits one. Nobody looks whether the database really has what they make:
-    /// that is what the caller says. The layout's own tool is told too (`__diesel_schema_migrations`).
+    /// that is what the caller says. The layout's own tool is told too (`__diesel_schema_migrations`, `_prisma_migrations`).
     ///
     /// # Errors
     /// `baseline_refused`, when the history says something else: it goes further than that, a migration is half done, was undone, has
@@ -76,6 +76,9 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         decide: impl FnOnce(&History) -> Result<Vec<Record>, Error>,
     ) -> Result<Vec<Record>, Error> {
         let seen = self.read_for_the_lock(conn)?;
+        if C::Backend::is_system(&seen.facts) {
+            return Err(Error::system_database(&seen.facts.database, &seen.facts.schema));
+        }
         check_writable(&seen.facts, "there is an answer to record")?;
         let key = LockKey::new(&seen.facts, &seen.home);
         let _until_recorded = self.lock_file(conn, &seen, &key)?;

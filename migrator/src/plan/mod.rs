@@ -13,7 +13,7 @@ use migrator_source::sql::{Mode, Script, SqlDialect};
 
 pub(crate) use self::accept::accept;
 pub(crate) use self::baseline::baseline;
-pub(crate) use self::resume::{in_doubt, leaves_remains, prefix, remains, settle};
+pub(crate) use self::resume::{in_doubt, leaves_remains, prefix, remains, renames, settle};
 use self::resume::{is_in_doubt, resume, unknown, unseen};
 pub(crate) use self::revert::Goal;
 pub(crate) use self::scripts::Scripts;

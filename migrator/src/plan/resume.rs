@@ -38,7 +38,7 @@ pub(crate) fn in_doubt(set: &MigrationSet, history: &History, given: Given) -> R
 }
 
 /// Whether a statement of the session may change what an unqualified name means: through the path, or the role in it.
-fn renames(statement: &str) -> bool {
+pub(crate) fn renames(statement: &str) -> bool {
     let words = statement.to_lowercase();
     ["search_path", "schema", "role", "authorization", "reset all", "discard all"]
         .iter()

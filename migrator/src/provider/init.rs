@@ -113,6 +113,8 @@ where
             let message = "a database in memory is migrated over the only connection to it";
             return Err(Error::new("config", message, "leave MIGRATION_DATABASE_URL out"));
         }
+        let url = owner.0.clone();
+        self.migrator.find_poolers_by(move || C::establish(url.text()));
         let has_owner = self.mode.migrates() && config.migration_url.is_some();
         let serving_name = config.url.name();
         let pool = Serving::new(Options {

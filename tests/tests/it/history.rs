@@ -11,6 +11,7 @@ on_each_dialect!(
     a_table_that_is_gone_is_not_an_empty_history,
     what_a_newer_version_added_is_left_alone,
     an_older_format_is_upgraded_by_the_next_run_that_writes,
+    another_set_starts_beside_tables_of_an_older_format,
     two_sets_share_a_schema,
 );
 
@@ -102,6 +103,20 @@ fn what_a_newer_version_added_is_left_alone<S: Subject>() {
     assert_eq!(database.texts("SELECT CAST(format AS CHAR(1)) AS value FROM __migrator_meta"), ["9"], "not taken back");
     assert_eq!(database.texts("SELECT mood AS value FROM __migrator_meta"), ["good"]);
     assert_eq!(status::<S>(&database, &set).state(), DatabaseState::UpToDate);
+}
+
+fn another_set_starts_beside_tables_of_an_older_format<S: Subject>() {
+    let (database, set) = three::<S>();
+    database.execute(
+        "ALTER TABLE __migrator_history DROP COLUMN breaks_before; ALTER TABLE __migrator_history DROP COLUMN host;
+         ALTER TABLE __migrator_history DROP COLUMN application; UPDATE __migrator_meta SET format = 1",
+    );
+    let (mut conn, theirs) =
+        (database.connect(), Folder::of(&[("01_theirs", "CREATE TABLE theirs (id INTEGER)")]).set());
+    let other = || Migrator::<S::Connection>::new(&theirs).set_name("other");
+    assert_eq!(other().status(&mut conn).unwrap_or_else(|error| panic!("{error}")).pending(), 1);
+    assert_eq!(names(&other().run(&mut conn).unwrap_or_else(|error| panic!("{error}"))), ["01_theirs"]);
+    assert_eq!(names(&applies::<S>(&database, &set)), ["04_t4"], "the one that made them goes on");
 }
 
 fn an_older_format_is_upgraded_by_the_next_run_that_writes<S: Subject>() {

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use diesel::{Connection, PgConnection};
-use migrator::{Event, Migrator};
+use migrator::{Config, Event, Migrator};
 use migrator_tests::Database;
 use migrator_tests::servers::{self, Pooler};
 
 use crate::dialects::{Postgres, Subject, tables};
 use crate::folder::Folder;
+use crate::provider::provider;
 
 /// What is set and locked there would be the next client's.
 #[test]
@@ -31,6 +32,23 @@ fn a_run_through_a_pooler_of_transactions_is_refused_before_anything_is_set() {
     Migrator::new(&set).run(&mut database.connect()).unwrap_or_else(|error| panic!("directly: {error}"));
     let report = migrator.run(&mut conn).unwrap_or_else(|error| panic!("nothing is pending: {error}"));
     assert_eq!(report.skipped(), 2);
+}
+
+#[test]
+fn a_service_does_not_migrate_through_a_pooler_and_serves_through_it() {
+    let database = Postgres::fresh();
+    let pooler = Pooler::start(servers::postgres());
+    let (set, url) = (Folder::of_tables(2).set(), pooler.url(database.name()));
+    let error = provider::<PgConnection>(&set).init(Config::new(&url)).expect_err("it is a pooler");
+    assert_eq!(error.code(), "pooler_unsupported", "{error}");
+    assert_eq!(tables(&database), [""; 0]);
+    let service = provider::<PgConnection>(&set);
+    service.init(Config::new(&url).migration_url(database.url())).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(tables(&database), ["t1", "t2"]);
+    assert_eq!(
+        Postgres::texts(&mut service.get().expect("a connection"), "SELECT count(*)::text AS value FROM t1"),
+        ["1"]
+    );
 }
 
 /// The server grants a session its lock as often as it asks, whoever asks through it.

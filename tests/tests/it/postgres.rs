@@ -57,6 +57,31 @@ fn the_wait_for_another_connection_ends_with_an_interrupt() {
     assert_eq!((error.code(), tries.load(Ordering::SeqCst)), ("interrupted", 2), "{error}");
 }
 
+/// Who records does not see what the script's role sees, and need not.
+#[test]
+fn a_script_takes_the_role_that_may() {
+    let database = Postgres::fresh();
+    let (owner, login) = (format!("owner_of_{}", database.name()), format!("login_of_{}", database.name()));
+    database.execute(&format!(
+        "CREATE ROLE {owner}; CREATE SCHEMA app AUTHORIZATION {owner}; CREATE ROLE {login} LOGIN PASSWORD 'letter' NOINHERIT IN ROLE {owner};
+         GRANT CREATE, USAGE ON SCHEMA public TO {login}"
+    ));
+    let folder = Folder::of(&[
+        ("01_t", format!("SET ROLE {owner}; CREATE TABLE app.t (a int);")),
+        (
+            "02_indexes",
+            format!(
+                "-- migrator: no-transaction\nSET ROLE {owner};\nCREATE INDEX CONCURRENTLY i ON app.t (a);\nCREATE INDEX \
+                 CONCURRENTLY j ON app.t (a);"
+            ),
+        ),
+        ("03_named", format!("-- after __migrator_history\nSET ROLE {owner};\nCREATE TABLE app.u (a int);")),
+    ]);
+    let mut conn = PgConnection::establish(&as_role(database.url(), &login, "letter")).expect("connect");
+    let report = Migrator::new(&folder.set()).run(&mut conn).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(names(&report), ["01_t", "02_indexes", "03_named"]);
+}
+
 #[test]
 fn scripts_do_not_change_what_comes_after_them() {
     let database = Postgres::fresh();

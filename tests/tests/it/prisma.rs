@@ -19,6 +19,7 @@ on_each_dialect!(
     several_rows_of_one_migration_are_one_story,
     an_edit_after_prisma_applied_it_shows,
     a_checkout_with_other_line_endings_is_no_edit,
+    a_last_newline_is_no_edit,
     an_unchanged_start_sees_each_change_that_counts,
     our_tables_gone_are_made_again_from_prismas,
     prismas_table_gone_is_made_again_from_ours,
@@ -331,6 +332,18 @@ fn an_edit_after_prisma_applied_it_shows<S: Prisma>() {
     applies::<S>(&database, &folder.set());
     assert_eq!(queries::<S>(&database, &folder), 1);
     holds_together::<S>(&database, &folder);
+}
+
+fn a_last_newline_is_no_edit<S: Prisma>() {
+    let (database, folder) = (S::fresh(), folder(2));
+    prisma_runs::<S>(&database, [1]);
+    assert_eq!(applies::<S>(&database, &folder.set()).applied().len(), 1, "one is Prisma's, one is ours");
+    let before = details(&database);
+    for ending in ["", "\n", "\n\n", "\r\n"] {
+        [1, 2].iter().for_each(|number| add(&folder, *number, format!("{}{ending}", table(*number).trim_end())));
+        assert_eq!(states::<S>(&database, &folder), ["applied"; 2], "{ending:?}");
+        assert_eq!((queries::<S>(&database, &folder), details(&database)), (1, before.clone()), "{ending:?}");
+    }
 }
 
 fn a_checkout_with_other_line_endings_is_no_edit<S: Prisma>() {

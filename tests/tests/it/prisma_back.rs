@@ -139,7 +139,8 @@ fn what_prisma_applied_is_undone_and_prisma_applies_it_again<S: Prisma>() {
     assert_eq!(applies::<S>(&database, &folder.set()).applied().len(), 0);
     assert_eq!(queries::<S>(&database, &folder), 1);
     let told: Vec<String> = details(&database).into_iter().filter(|row| row.contains(&name(2))).collect();
-    let told = told.iter().map(|row| row.replace(&format!(" {}", name(2)), "")).filter(|row| row != "reverting");
+    let told =
+        told.iter().map(|row| row.replace(&format!(" {}", name(2)), "")).filter(|row| !row.starts_with("reverting"));
     assert_eq!(told.collect::<Vec<_>>(), ["applied verified", "reverted", "applied verified"]);
     holds_together::<S>(&database, &folder);
 }

@@ -7,6 +7,7 @@ use migrator_tests::Database;
 
 use crate::dialects::{Postgres, Subject, applies, names, run, status, tables};
 use crate::folder::{Folder, table};
+use crate::prisma::details;
 use crate::watch;
 
 on_each_dialect!(
@@ -51,14 +52,6 @@ fn of_tools<S: Subject>(database: &S::Database) -> Vec<String> {
 }
 
 /// What the history says that changes what is applied, each with its detail, moments left out.
-fn details(database: &impl Database) -> Vec<String> {
-    let sql = "SELECT CONCAT(event, ' ', version, ' ', COALESCE(detail, '')) AS value FROM __migrator_history ORDER BY sequence";
-    let rows = database.texts(sql);
-    // A statement by itself is recorded by itself, where DDL commits.
-    let rows = rows.iter().filter(|row| !["planned", "statement"].iter().any(|event| row.starts_with(event)));
-    rows.map(|row| row.split(' ').take(3).collect::<Vec<_>>().join(" ").trim_end().to_owned()).collect()
-}
-
 fn diesel_runs<S: Subject>(database: &S::Database, set: &MigrationSet) -> Vec<String> {
     let mut conn = database.connect();
     let applied = conn.run_pending_migrations(set).unwrap_or_else(|error| panic!("{error}"));

@@ -11,8 +11,8 @@ use crate::dialect::{Dialect, Outcome};
 const PRESENT: &str = "present";
 const ABSENT: &str = "absent";
 
-/// An expression for what the catalogue says, with the statement that it is about and the current database. NULL where that says
-/// nothing sure.
+/// An expression for what the catalogue says, with the statement that it is about, the current database, and who asks: what one has no
+/// privilege on is not there. NULL where that says nothing sure.
 ///
 /// Not before MariaDB 10.6, which carries a statement out whole or not at all, and not on MySQL, where nobody tried it. Not in a
 /// session that made a temporary table, which the statement may mean. Not of a part of a table that is gone or that somebody
@@ -24,7 +24,8 @@ pub(super) fn asked(statement: &str) -> Option<String> {
     let about = hex(&digest(statement.as_bytes())[..8]);
     let asked = format!(
         "CASE WHEN '0' = (SELECT VARIABLE_VALUE FROM information_schema.SESSION_STATUS WHERE VARIABLE_NAME = \
-         'COM_CREATE_TEMPORARY_TABLE') THEN CONCAT('{about} ', {states}, ' in ', DATABASE()) END"
+         'COM_CREATE_TEMPORARY_TABLE') THEN CONCAT('{about} ', {states}, ' in ', DATABASE(), ' as ', CURRENT_USER(), ' ', \
+         COALESCE(CURRENT_ROLE(), '')) END"
     );
     // A name that would end the comment.
     (!asked.contains("*/")).then(|| format!("COALESCE(NULL /*M!100600 , {asked} */)"))

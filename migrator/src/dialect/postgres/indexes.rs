@@ -50,11 +50,11 @@ where
     }
 }
 
-/// What a statement did whose effect is there: it took, unless it was so before, when doing it again says what is wrong. Before
-/// another text of it nobody asked.
+/// What a statement did whose effect is there: it took, unless it was so before, when doing it again says what is wrong. Where
+/// nobody asked before, or of another text of it, nobody knows.
 fn since(statement: &str, before: Option<&str>, expected: &str) -> Outcome {
     match before.map(|before| before.split_once(' ')) {
-        None => Outcome::Took,
+        None => Outcome::Unknown,
         Some(Some((about_it, state))) if about_it == about(statement) => {
             if state == expected {
                 Outcome::Took

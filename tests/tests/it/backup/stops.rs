@@ -35,14 +35,24 @@ fn when_the_folder_cannot_be_made<S: Subject>() {
     assert_untouched(&case);
 }
 
+/// Of the server that this machine has: `15`.
+fn postgres_version() -> String {
+    Postgres::fresh().texts("SELECT split_part(current_setting('server_version'), '.', 1) AS value").remove(0)
+}
+
+/// Of the server that this machine has: `10.11`.
+fn mariadb_version() -> String {
+    Mariadb::fresh().texts("SELECT SUBSTRING_INDEX(VERSION(), '.', 2) AS value").remove(0)
+}
+
 #[test]
 fn when_postgres_has_no_programs() {
-    no_programs::<Postgres>(&["pg_dump", "postgresql-client-15"]);
+    no_programs::<Postgres>(&["pg_dump", &format!("postgresql-client-{}", postgres_version())]);
 }
 
 #[test]
 fn when_mariadb_has_no_programs() {
-    no_programs::<Mariadb>(&["mariadb-dump", "MariaDB 10.11"]);
+    no_programs::<Mariadb>(&["mariadb-dump", &format!("MariaDB {}", mariadb_version())]);
 }
 
 fn no_programs<S: Subject>(words: &[&str]) {
@@ -62,19 +72,24 @@ fn no_programs<S: Subject>(words: &[&str]) {
 
 #[test]
 fn when_a_program_is_older_than_postgres() {
-    older::<Postgres>("pg_dump (PostgreSQL) 13.23", &["13.23", "PostgreSQL 15.", "postgresql-client-15"]);
+    let version = postgres_version();
+    let words = ["9.6.24", &format!("PostgreSQL {version}."), &format!("postgresql-client-{version}")];
+    older::<Postgres>("pg_dump (PostgreSQL) 9.6.24", &words);
 }
 
 #[test]
 fn when_a_program_is_older_than_mariadb() {
-    older::<Mariadb>("mysqldump  Ver 10.19 Distrib 10.5.23-MariaDB, for linux", &["10.5.23", "MariaDB 10.11"]);
+    older::<Mariadb>(
+        "mysqldump  Ver 10.19 Distrib 10.5.23-MariaDB, for linux",
+        &["10.5.23", &format!("MariaDB {}", mariadb_version())],
+    );
 }
 
 #[test]
 fn when_a_program_is_of_another_maker() {
     older::<Mariadb>(
         "mysqldump  Ver 8.0.36 for Linux on x86_64",
-        &["8.0.36", "not made for the server, MariaDB 10.11"],
+        &["8.0.36", &format!("not made for the server, MariaDB {}", mariadb_version())],
     );
 }
 

@@ -166,6 +166,7 @@ async fn the_router_blocks_no_thread_of_the_runtime() {
     };
     assert!(get("/internal/startupz").await.starts_with("HTTP/1.1 503"));
     provider.init(Config::new(database.url()).pool_size(1)).unwrap_or_else(|error| panic!("{error}"));
+    becomes(&health, "ready");
     assert!(get("/internal/readyz").await.starts_with("HTTP/1.1 200"));
     assert!(get("/internal/nothing").await.starts_with("HTTP/1.1 404"));
     let held = provider.get().expect("the only connection");

@@ -146,7 +146,7 @@ fn a_database_in_memory_is_one_connection() {
 }
 
 #[test]
-fn a_writer_of_sqlite_waits_for_another() {
+fn a_connection_of_sqlite_has_its_pragmas() {
     let (database, set) = (sqlite::fresh(), Folder::of_tables(1).set());
     let provider = provider::<SqliteConnection>(&set);
     let config = Config::new(database.url()).on_connect("PRAGMA journal_mode = WAL");

@@ -78,7 +78,7 @@ fn a_delay_is_at_least_as_long_as_asked_for() {
 #[test]
 fn a_longer_line_delays_a_turn_once() {
     const LATER: Duration = Duration::from_millis(100);
-    const PIECES: u32 = 20;
+    const PIECES: u32 = 200;
     let (proxy, mut client, mut server) = connected();
     proxy.inject(Direction::ToServer, 0, Fault::Latency(LATER));
     let start = Instant::now();
