@@ -10,7 +10,8 @@ use crate::record::{Record, RecordKind};
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Recorded {
-    /// What happened, in the word of the history: `applied`, `failed`, `reverted`, `baselined`, `resolved` …
+    /// What happened, in the word of the history: `applied`, `failed`, `reverted`, `baselined`, `resolved` …;
+    /// empty for an event that a newer version of this crate wrote.
     pub event: &'static str,
     /// When, RFC 3339 UTC by the database's clock.
     pub at: String,

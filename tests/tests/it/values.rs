@@ -55,8 +55,10 @@ fn have_the_fields_that_are_documented() {
     assert_fields(&status, "dialect database state applied pending migrations problems");
     assert_fields(
         &status.migrations()[0],
-        "version name state applied_at duration_ms checksum reversible unverified error",
+        "version name state applied_at duration_ms checksum reversible unverified error recorded",
     );
+    let recorded = status.migrations()[0].recorded.as_ref().expect("it is applied");
+    assert_fields(recorded, "event at statements by host application run_id");
     let seeds: &[Seed<SqliteConnection>] = &[
         Seed::new("fine", fine),
         Seed::new("broken", broken).critical(false),

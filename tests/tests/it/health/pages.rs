@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::dialects::Subject;
 use crate::folder::{Folder, table};
+use crate::health::becomes;
 use crate::provider::{Gate, provider};
 
 on_each_dialect!(the_report_is_health_json, a_failed_migration_is_told_without_its_words,);
