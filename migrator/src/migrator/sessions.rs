@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use diesel::connection::LoadConnection;
 use diesel::{ConnectionResult, QueryResult};
-
 use migrator_source::sql::SqlDialect;
 
 use super::Migrator;
@@ -23,7 +22,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// Refuses a pooler before anything is set or locked, which would stay with the server's session for its next client. It takes
     /// a second connection to find one.
     pub(super) fn check_sessions(&self, conn: &mut C) -> Result<(), Error> {
-        // Those of MySQL keep a session for who takes a lock in it.
+        // None of MySQL's was tried; there the lock itself is refused to a session that has it.
         let connect = self.connect.as_ref().or(self.second.as_ref());
         let Some(connect) = connect.filter(|_| C::Backend::SQL == SqlDialect::Postgres) else { return Ok(()) };
         // A run needs one connection only: where no other one tells anything, the lock and its fence have to do.
