@@ -4,6 +4,7 @@ mod bounds;
 mod failure;
 mod opaque;
 mod outside;
+mod ready;
 mod spot;
 mod together;
 
@@ -17,8 +18,9 @@ use self::bounds::Bounds;
 use self::failure::{Failure, failed};
 use self::opaque::{opaque, whole};
 use self::outside::{one_by_one, renew, resume};
+use self::ready::ready;
 use self::together::Company;
-use crate::dialect::{Dialect, Facts, LockKey, Violations, depth, refused};
+use crate::dialect::{Dialect, Facts, LockKey, Room, Session, Violations, depth, refused};
 use crate::error::Error;
 use crate::event::Event;
 use crate::history::{Writer, Written};
@@ -63,8 +65,10 @@ pub(crate) struct Run<'a> {
     pub(crate) facts: &'a Facts,
     pub(crate) key: &'a LockKey,
     pub(crate) wait: &'a Wait,
-    /// The SQL that undoes what a script changed in the session.
-    pub(crate) restore: &'a str,
+    /// What the database has that migrations could meet which travel together, where it was looked at just now.
+    pub(crate) room: Option<Room>,
+    /// Knows the SQL that undoes what a script changed in the session.
+    pub(crate) session: &'a Session,
     /// Whether a lost connection is not the end of the run.
     pub(crate) reconnects: bool,
     pub(crate) grouping: Grouping,
@@ -102,7 +106,7 @@ where
 {
     let scripts = run.scripts;
     let mut keys = Keys { before: violations(conn)?, broken_since: None };
-    let (steps, mut company) = (plan.steps.len(), Company::default());
+    let (steps, mut company) = (plan.steps.len(), Company::of(run.room.take()));
     let mut at = 0;
     while let Some(step) = plan.steps.get(at) {
         run.wait.interrupt.check().map_err(Stop::Error)?;
@@ -110,6 +114,9 @@ where
         if !travellers.is_empty() {
             at += company.travel(conn, run, &travellers, [at, steps])?;
             continue;
+        }
+        if !C::Backend::LOCK_IS_TRANSACTION {
+            ready(conn, run)?;
         }
         let migration = scripts.set.at(step.position);
         let span = tracing::info_span!(target: "migrator", "migrator.migration", version = migration.version());
@@ -267,7 +274,7 @@ where
                     return Err(Failure::ForeignKeys(what));
                 }
             }
-            let restore = if migration.is_called() { run.restore } else { restore::<C>(run, script) };
+            let restore = if migration.is_called() { run.session.restore() } else { restore::<C>(run, script) };
             let record = done_since(run, step, migration, script, start);
             if waits {
                 bounds.commit(conn, restore)?;
@@ -312,7 +319,7 @@ where
 /// The SQL that undoes what a script changed in the session. In SQLite only a statement of its own, a PRAGMA, can change it.
 fn restore<'a, C: LoadConnection<Backend: Dialect>>(run: &Run<'a>, script: &Script<'_>) -> &'a str {
     let changes = script.statements().iter().any(|statement| statement.kind != Kind::Plain);
-    if changes || C::Backend::SQL != SqlDialect::Sqlite { run.restore } else { "" }
+    if changes || C::Backend::SQL != SqlDialect::Sqlite { run.session.restore() } else { "" }
 }
 
 /// The statements of a script, in turn; the first one takes along what begins their transaction.

@@ -10,8 +10,8 @@ use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::sql::SqlDialect;
 
 use super::{
-    Asked, Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, depth, on_conflict,
-    quoted,
+    Asked, Cells, Class, Dialect, Facts, LockKey, Look, Outcome, Room, Session, Together, Violations, Work, depth,
+    on_conflict, quoted,
 };
 use crate::checkup::Setting;
 use crate::contents::Contents;
@@ -19,7 +19,7 @@ use crate::contents::Contents;
 impl Dialect for Sqlite {
     const SQL: SqlDialect = SqlDialect::Sqlite;
     const LOCK_IS_TRANSACTION: bool = true;
-    const TYPES: [&'static str; 4] = ["TEXT", "INTEGER", "TEXT", "TEXT"];
+    const TYPES: [&'static str; 6] = ["TEXT", "INTEGER", "TEXT", "TEXT", "TEXT", "TEXT"];
     const NOW_AND_USER: [&'static str; 2] = ["strftime('%Y-%m-%dT%H:%M:%fZ', 'now')", "NULL"];
     const TABLE_OPTIONS: &'static str = " WITHOUT ROWID";
     const HASTEN: &'static str = "";
@@ -78,7 +78,11 @@ impl Dialect for Sqlite {
         format!("(SELECT coalesce(group_concat({item}, '/'), '') FROM main.{}{which})", Self::ident(table))
     }
 
-    fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, _schema: Option<&str>) -> QueryResult<Facts> {
+    fn facts<C: LoadConnection<Backend = Self>>(
+        conn: &mut C,
+        _schema: Option<&str>,
+        _look: Look,
+    ) -> QueryResult<Facts> {
         let file = Self::rows(conn, "SELECT file FROM pragma_database_list WHERE name = 'main'")?;
         let database = file.first().map(|row| row.text(0)).filter(|file| !file.is_empty()).unwrap_or(":memory:");
         let query_only = Self::rows(conn, "SELECT query_only FROM pragma_query_only")?;
@@ -96,6 +100,10 @@ impl Dialect for Sqlite {
             tables: tables.iter().map(|row| row.text(0).to_owned()).collect(),
             ..Facts::default()
         })
+    }
+
+    fn extended<C: LoadConnection<Backend = Self>>(_conn: &mut C, _schema: &str) -> QueryResult<Vec<String>> {
+        Ok(Vec::new())
     }
 
     fn is_system(_facts: &Facts) -> bool {
@@ -167,7 +175,7 @@ impl Dialect for Sqlite {
             }
         }
         // What waits here is the COMMIT, for readers; it is not tried again, so it gets the time of all tries.
-        let keys = if work == Work::Migrations { "PRAGMA foreign_keys = OFF; " } else { "" };
+        let keys = if matches!(work, Work::Migrations | Work::Quiet) { "PRAGMA foreign_keys = OFF; " } else { "" };
         let enter = format!("{keys}{};", busy_timeout(lock_timeout * 5));
         Ok(Session { enter, leave, ..Session::default() })
     }
@@ -251,7 +259,7 @@ impl Dialect for Sqlite {
     fn together<C: LoadConnection<Backend = Self>>(
         _conn: &mut C,
         _key: &LockKey,
-        _ours: &[&str],
+        _room: Option<Room>,
     ) -> QueryResult<Option<Together>> {
         Ok(None)
     }

@@ -9,9 +9,9 @@ use std::time::SystemTime;
 use diesel::connection::LoadConnection;
 
 use super::writer::in_transaction;
-use super::{Writer, Written, prepare};
+use super::{Home, META, Writer, Written, exists, made, prepare, read};
 use crate::dialect::Dialect;
-use crate::record::{Change, Record};
+use crate::record::{Change, History, Record};
 
 /// What of the history is still to be written.
 #[derive(Default)]
@@ -48,6 +48,28 @@ impl Writer {
         self.wrote(written);
     }
 
+    /// Makes the tables, where they are still to be made.
+    pub(crate) fn make_tables<C>(&mut self, conn: &mut C) -> diesel::QueryResult<()>
+    where
+        C: LoadConnection<Backend: Dialect>,
+    {
+        if let Some(environment) = self.waiting.tables {
+            make(conn, &self.home, environment)?;
+            self.made_tables();
+        }
+        Ok(())
+    }
+
+    /// The SQL that makes the tables, where they are to be made with what is written first.
+    pub(crate) fn tables_sql<D: Dialect>(&self) -> String {
+        self.waiting.tables.map_or_else(String::new, |environment| made::<D>(&self.home, environment) + ";\n")
+    }
+
+    /// Takes note that the tables are made, or that nothing can be made any more.
+    pub(crate) fn made_tables(&mut self) {
+        self.waiting.tables = None;
+    }
+
     /// Whether a script names one of our tables, or the tool's.
     pub(crate) fn is_named_in(&self, script: &str) -> bool {
         names(script, "__migrator_") || self.ledger.as_ref().is_some_and(|ledger| names(script, ledger.name()))
@@ -58,10 +80,7 @@ impl Writer {
     where
         C: LoadConnection<Backend: Dialect>,
     {
-        if let Some(environment) = self.waiting.tables {
-            prepare(conn, &self.home, None, environment)?;
-            self.waiting.tables = None;
-        }
+        self.make_tables(conn)?;
         if self.waiting.records.is_empty() {
             return Ok(());
         }
@@ -101,6 +120,19 @@ impl Writer {
         let fingerprint = format!("'{}'", self.tally.fingerprint());
         sql + &self.waiting.follow + &self.update::<D>(&fingerprint, &self.sequence.to_string())
     }
+}
+
+/// Makes the tables. Another set has a lock of its own, and may have made them at the same moment; or they are there since the
+/// message that made them failed behind its COMMIT.
+fn make<C>(conn: &mut C, home: &Home, environment: Option<&str>) -> diesel::QueryResult<()>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    prepare(conn, home, None, environment).or_else(|error| {
+        let row =
+            if exists(conn, home) { read::<C>(conn, home, META, &["sequence"], false)? } else { return Err(error) };
+        if row.is_empty() { prepare(conn, home, Some(&History::default()), environment) } else { Ok(()) }
+    })
 }
 
 /// Whether a script names a table whose name begins with `_`.

@@ -1,12 +1,13 @@
 //! One run with work to do: turns under the lock, until it is done or stopped.
 
 use diesel::connection::LoadConnection;
+use migrator_source::sql::SqlDialect;
 
 use super::Migrator;
 use super::seen::Seen;
 use super::verbs::run_id;
 use crate::apply::{self, Grouping, Run, Stop};
-use crate::dialect::{Dialect, LockKey, Session, refused};
+use crate::dialect::{Dialect, LockKey, Look, Session, refused};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::event::Event;
@@ -23,6 +24,8 @@ pub(super) struct Job<'a, C> {
     pub(super) key: &'a LockKey,
     pub(super) restore: &'a Session,
     pub(super) goal: &'a Goal,
+    /// How much to look at under the lock.
+    pub(super) look: Look,
 }
 
 /// How one turn under the lock ended.
@@ -92,7 +95,7 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         report: &mut Report,
     ) -> Result<Turn, Error> {
         let migrator = self.migrator;
-        let mut seen = migrator.look(conn, Some(self.seen))?;
+        let mut seen = migrator.look(conn, Some(self.seen), self.look)?;
         let known = seen.known().unwrap_or_default();
         let given = migrator.given(conn, &seen.facts, &known)?;
         let mut chosen = report.chosen.clone();
@@ -105,7 +108,8 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             self.back_up(conn, seen.known().as_ref(), report)?;
         }
         let told = seen.told(true);
-        let makes_tables = C::Backend::LOCK_IS_TRANSACTION && seen.is_bare() && !plan.is_empty();
+        // With what is written first: what cannot be written leaves no tables, and on PostgreSQL they take no message of their own.
+        let makes_tables = C::Backend::SQL != SqlDialect::Mysql && seen.is_bare() && !plan.is_empty();
         if !makes_tables {
             migrator.prepare(conn, &mut seen, migrator.environment)?;
         }
@@ -149,7 +153,9 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             facts: &self.seen.facts,
             key: self.key,
             wait: &migrator.wait,
-            restore: &self.restore.leave,
+            session: self.restore,
+            // A backup may have taken long.
+            room: seen.facts.room.filter(|_| migrator.backup.is_none()),
             reconnects: migrator.connect.is_some(),
             grouping,
             writer,

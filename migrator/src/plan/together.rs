@@ -2,7 +2,7 @@
 
 use migrator_source::sql::{Mode, Script, is_quiet};
 
-use super::Step;
+use super::{Plan, Scripts, Step};
 use crate::migration::Way;
 
 /// A run of fewer goes one by one, and tells each statement.
@@ -25,6 +25,12 @@ pub(crate) fn travels(step: &Step, script: &Script<'_>, database_is_quiet: bool)
         && script.breaks_before().is_none()
         && script.statements().iter().all(|statement| is_quiet(statement.text))
         && (database_is_quiet || script.statements().iter().all(|statement| reads_the_same(statement.text)))
+}
+
+/// Whether all of a plan can travel in a database that is quiet, so that nothing changes the session, as far as is known before.
+pub(crate) fn all_travel(scripts: &Scripts<'_>, plan: &Plan) -> bool {
+    let travels = |step: &Step| !scripts.set.at(step.position).is_called() && travels(step, scripts.of(step), true);
+    plan.steps.len() >= FEWEST && plan.steps.iter().all(travels)
 }
 
 /// How many of the migrations that could travel go in one message: all that fit, and none when they are too few to be worth it.
