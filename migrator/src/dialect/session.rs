@@ -1,6 +1,6 @@
 //! How the session of a run is set up, and left as it was.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::time::Duration;
 
 /// The SQL that sets a session up for a run, and that makes it what it was when it was asked for.
@@ -14,9 +14,17 @@ pub struct Session {
     pub(crate) name: Option<String>,
     /// Where `leave` undoes only what the run itself set: what undoes anything that a script may have set, once it was asked for.
     pub(crate) whole: Option<OnceCell<String>>,
+    /// Whether `leave` went with the last message already.
+    pub(crate) left: Cell<bool>,
 }
 
 impl Session {
+    /// The SQL that leaves the session, which can stand behind the last commit of a run: where nothing but the run itself changed
+    /// anything.
+    pub(crate) fn parting(&self) -> Option<&str> {
+        self.whole.as_ref().is_some_and(|whole| whole.get().is_none()).then_some(&self.leave)
+    }
+
     /// The SQL that undoes what a script changed in the session.
     pub(crate) fn restore(&self) -> &str {
         match &self.whole {

@@ -11,6 +11,7 @@ use diesel::connection::LoadConnection;
 use super::writer::in_transaction;
 use super::{Home, META, Writer, Written, exists, made, prepare, read};
 use crate::dialect::Dialect;
+use crate::ledgers::Ledger;
 use crate::record::{Change, History, Record};
 
 /// What of the history is still to be written.
@@ -55,6 +56,7 @@ impl Writer {
     {
         if let Some(environment) = self.waiting.tables {
             make(conn, &self.home, environment)?;
+            self.ledger.as_mut().map_or(Ok(()), |ledger| ledger.make(conn, None))?;
             self.made_tables();
         }
         Ok(())
@@ -62,7 +64,9 @@ impl Writer {
 
     /// The SQL that makes the tables, where they are to be made with what is written first.
     pub(crate) fn tables_sql<D: Dialect>(&self) -> String {
-        self.waiting.tables.map_or_else(String::new, |environment| made::<D>(&self.home, environment) + ";\n")
+        let ledger = || self.ledger.as_ref().map_or_else(String::new, Ledger::first::<D>);
+        let all = |environment| format!("{};\n{}", made::<D>(&self.home, environment), ledger());
+        self.waiting.tables.map_or_else(String::new, all)
     }
 
     /// Takes note that the tables are made, or that nothing can be made any more.

@@ -109,7 +109,13 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         }
         let told = seen.told(true);
         // With what is written first: what cannot be written leaves no tables, and on PostgreSQL they take no message of their own.
-        let makes_tables = C::Backend::SQL != SqlDialect::Mysql && seen.is_bare() && !plan.is_empty();
+        let makes_tables = seen.is_bare()
+            && !plan.is_empty()
+            && match C::Backend::SQL {
+                SqlDialect::Sqlite => seen.ledger.is_none(),
+                SqlDialect::Postgres => true,
+                SqlDialect::Mysql => false,
+            };
         if !makes_tables {
             migrator.prepare(conn, &mut seen, migrator.environment)?;
         }

@@ -38,9 +38,11 @@ impl Seen {
         Some(History { turns: self.turns.clone(), ..self.history.clone().unwrap_or_default() })
     }
 
-    /// Whether there is neither our history nor a tool's, to be kept in step or taken over.
+    /// Whether there is neither our history nor a tool's table, to be kept in step or taken over.
     pub(super) fn is_bare(&self) -> bool {
-        self.history.is_none() && self.ledger.is_none() && self.turns.is_empty()
+        self.history.is_none()
+            && self.ledger.as_ref().is_none_or(|ledger| ledger.rows().is_none())
+            && self.turns.is_empty()
     }
 
     /// What the database is marked as.
@@ -188,7 +190,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         }
         let history = history?;
         let tool = Tool::of(&self.set, &self.set_name);
-        let ledger = tool.map(|tool| Ledger::load(conn, tool, &self.set, &home)).transpose()?;
+        let ledger = tool.map(|tool| Ledger::load(conn, tool, &self.set, &facts)).transpose()?;
         let is_first = history.as_ref().is_none_or(|history| history.records.is_empty());
         let taken = match is_first && self.set_name.is_empty() {
             true => ledgers::take_over(conn, &facts, &self.set)?,

@@ -61,7 +61,7 @@ pub(super) fn session<C: LoadConnection<Backend = Pg>>(
     if !language::is_english(language) && language::may_be_chosen(conn) {
         enter.push_str("SET lc_messages = 'C';");
     }
-    Ok(Session { enter, leave, myself, name, whole: None })
+    Ok(Session { enter, leave, myself, name, ..Session::default() })
 }
 
 /// Sets the session up in the query that asks what it was set to, for scripts that change nothing of it: so that nobody needs the
@@ -119,7 +119,7 @@ fn quick<C: LoadConnection<Backend = Pg>>(conn: &mut C, lock_timeout: Duration) 
     );
     let (user, role) = named(row.text(0), row.text(1));
     let (myself, name) = (acting_as(&user, &role), row.optional(2).map(str::to_owned));
-    Ok(Session { enter, leave, myself, name, whole: Some(OnceCell::new()) })
+    Ok(Session { enter, leave, myself, name, whole: Some(OnceCell::new()), ..Session::default() })
 }
 
 /// Who the session is, as SQL takes it: the user, and the role.
