@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use diesel::connection::LoadConnection;
+use diesel::result::Error as DatabaseError;
 use migrator_source::sql::SqlDialect;
 
 use super::Migrator;
@@ -191,15 +192,17 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         Ok(true)
     }
 
-    /// What one query tells. `None` when our tables are not there, or cannot be read; then no transaction is open that anything else
-    /// could be read in.
+    /// What one query tells. `None` when our tables are not there, or cannot be read. Where the database itself refused
+    /// the query, that would have ended an open transaction.
     pub(super) fn glimpse(&self, conn: &mut C) -> Result<(Option<Glance>, Look), Error> {
         let schema = self.schema.as_deref();
         let list = self.keeps().map(|tool| tool.list::<C::Backend>(schema));
         match history::glance(conn, schema, &self.set_name, list.as_deref()) {
             Ok(glance) => Ok((glance, Look::First)),
             // Whether the table is missing, or what else it is, the catalogue says: to whoever reads on.
-            Err(error) if C::Backend::class(&error.to_string()) != Class::Connection => Ok((None, Look::Again)),
+            Err(error) if C::Backend::class(&error.to_string()) != Class::Connection => {
+                Ok((None, if matches!(error, DatabaseError::DatabaseError(..)) { Look::Again } else { Look::First }))
+            }
             Err(error) => {
                 Err(refused::<C::Backend>("answer the first query", error).with_remedy("check that the database is up"))
             }
