@@ -240,6 +240,23 @@ fn reading_a_file_that_is_not_there_does_not_make_it() {
 }
 
 #[test]
+fn what_is_written_for_another_database_makes_no_file() {
+    let project = Project::new(&[]);
+    let folder = project.path().join("prisma/migrations/20240101000000_init");
+    std::fs::create_dir_all(&folder).expect("a folder can be made");
+    std::fs::write(folder.join("migration.sql"), "CREATE TABLE a (b INTEGER);").expect("a script can be written");
+    let lock = project.path().join("prisma/migrations/migration_lock.toml");
+    std::fs::write(&lock, "provider = \"postgresql\"\n").expect("the lock can be written");
+    for command in [&["run"][..], &["setup", "--env", "test"], &["baseline", "20240101000000_init"]] {
+        let refused = project.migrator("sqlite:app.db", command).exits(1).err();
+        assert!(refused.contains("dialect_mismatch") && refused.contains("migration_lock.toml"), "{refused}");
+        assert!(!project.path().join("app.db").exists(), "{command:?}");
+    }
+    std::fs::write(&lock, "provider = \"sqlite\"\n").expect("the lock can be written");
+    project.migrator("sqlite:app.db", &["run"]).exits(0);
+}
+
+#[test]
 fn mistakes_exit_with_one_and_say_what_to_type() {
     let project = Project::new(&[FIRST]);
     let says = |answer: Answer, words: &[&str]| {

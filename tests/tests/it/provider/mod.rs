@@ -69,15 +69,15 @@ impl States {
 
 /// Something that happens once, on another thread.
 #[derive(Clone, Default)]
-pub(super) struct Gate(Arc<(Mutex<bool>, Condvar)>);
+pub(crate) struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
 impl Gate {
-    pub(super) fn open(&self) {
+    pub(crate) fn open(&self) {
         *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.0.1.notify_all();
     }
 
-    pub(super) fn pass(&self) {
+    pub(crate) fn pass(&self) {
         let open = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.0.1.wait_timeout_while(open, wait::DEADLINE, |open| !*open);
         assert!(!waited.unwrap_or_else(PoisonError::into_inner).1.timed_out(), "the gate stays closed");
