@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use super::project::{Answer, FIRST, Project, SECOND, THIRD};
 
+on_each_database!(names_what_failed, goes_down_and_up_again, is_taken_over_accepted_and_verified);
+
 const BROKEN: (&str, &str) = ("20240103000000_broken", "-- one line\n  INSERT INTO nowhere VALUES (1);\n");
 
 /// The whole life of a project, as the contract has it.
@@ -112,21 +114,6 @@ fn goes_down_and_up_again(database: &impl Database) {
     project.migrator(url, &["status"]).exits(0);
 }
 
-#[test]
-fn sqlite_goes_down_and_up_again() {
-    goes_down_and_up_again(&sqlite::fresh());
-}
-
-#[test]
-fn postgres_goes_down_and_up_again() {
-    goes_down_and_up_again(&servers::postgres().fresh());
-}
-
-#[test]
-fn mariadb_goes_down_and_up_again() {
-    goes_down_and_up_again(&servers::mariadb().fresh());
-}
-
 /// A database made by hand: refused with the command that takes it over, then an edit is accepted, and all of it verified.
 fn is_taken_over_accepted_and_verified(database: &impl Database) {
     let (project, url) = (Project::new(&[FIRST, SECOND]), database.url());
@@ -174,21 +161,6 @@ fn is_taken_over_accepted_and_verified(database: &impl Database) {
 }
 
 #[test]
-fn sqlite_is_taken_over_accepted_and_verified() {
-    is_taken_over_accepted_and_verified(&sqlite::fresh());
-}
-
-#[test]
-fn postgres_is_taken_over_accepted_and_verified() {
-    is_taken_over_accepted_and_verified(&servers::postgres().fresh());
-}
-
-#[test]
-fn mariadb_is_taken_over_accepted_and_verified() {
-    is_taken_over_accepted_and_verified(&servers::mariadb().fresh());
-}
-
-#[test]
 fn sqlite_goes_from_empty_to_up_to_date() {
     goes_from_empty_to_up_to_date(&sqlite::fresh(), "sqlite");
 }
@@ -201,21 +173,6 @@ fn postgres_goes_from_empty_to_up_to_date() {
 #[test]
 fn mariadb_goes_from_empty_to_up_to_date() {
     goes_from_empty_to_up_to_date(&servers::mariadb().fresh(), "mysql");
-}
-
-#[test]
-fn sqlite_names_what_failed() {
-    names_what_failed(&sqlite::fresh());
-}
-
-#[test]
-fn postgres_names_what_failed() {
-    names_what_failed(&servers::postgres().fresh());
-}
-
-#[test]
-fn mariadb_names_what_failed() {
-    names_what_failed(&servers::mariadb().fresh());
 }
 
 #[test]

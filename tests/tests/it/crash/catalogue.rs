@@ -62,12 +62,7 @@ impl Held {
     fn at(server: &Mariadb, script: &str, number: usize) -> Held {
         let (database, set) = (server.fresh(), Set::new(&[SETUP, ("2_second", script)]));
         let mut starter = Starter::start(database.url(), set.path(), &["step"]);
-        let mut started = 0;
-        let reached = starter.step_to(|event| {
-            started += usize::from(event.starts_with("Started"));
-            started == 2 && event.starts_with(&format!("Statement {{ number: {number},"))
-        });
-        reached.expect("the second script");
+        starter.step_to_statement(2, number);
         Held { database, set, starter }
     }
 
