@@ -10,6 +10,8 @@ mod facts;
 mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod presence;
 mod session;
 #[cfg(feature = "sqlite")]
 mod sqlite;
