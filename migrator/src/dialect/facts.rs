@@ -40,6 +40,7 @@ impl Facts {
 
 /// What a database has that migrations could meet which travel together.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "PostgreSQL alone looks at it"))]
 pub struct Room {
     /// Whether a backslash in a text is one, as the scripts are split.
     pub(crate) conforms: bool,
