@@ -375,7 +375,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             Work::Migrations,
             &self.wait,
             |conn, restore| {
-                let job = Job { migrator: self, seen, key: &key, restore, goal };
+                let job = Job { migrator: self, seen, key: &key, restore, goal, plan };
                 job.run(conn, scripts, needs_file, report)
             },
         )
