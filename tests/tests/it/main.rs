@@ -44,7 +44,6 @@ mod panics;
 mod poolers;
 mod postgres;
 mod prisma;
-mod prisma_back;
 mod provider;
 mod refusals;
 mod reset;
