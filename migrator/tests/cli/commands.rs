@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use super::project::{Answer, FIRST, Project, SECOND, THIRD};
 
+on_each_database!(names_what_failed, goes_down_and_up_again, is_taken_over_accepted_and_verified);
+
 const BROKEN: (&str, &str) = ("20240103000000_broken", "-- one line\n  INSERT INTO nowhere VALUES (1);\n");
 
 /// The whole life of a project, as the contract has it.
@@ -112,21 +114,6 @@ fn goes_down_and_up_again(database: &impl Database) {
     project.migrator(url, &["status"]).exits(0);
 }
 
-#[test]
-fn sqlite_goes_down_and_up_again() {
-    goes_down_and_up_again(&sqlite::fresh());
-}
-
-#[test]
-fn postgres_goes_down_and_up_again() {
-    goes_down_and_up_again(&servers::postgres().fresh());
-}
-
-#[test]
-fn mariadb_goes_down_and_up_again() {
-    goes_down_and_up_again(&servers::mariadb().fresh());
-}
-
 /// A database made by hand: refused with the command that takes it over, then an edit is accepted, and all of it verified.
 fn is_taken_over_accepted_and_verified(database: &impl Database) {
     let (project, url) = (Project::new(&[FIRST, SECOND]), database.url());
@@ -174,21 +161,6 @@ fn is_taken_over_accepted_and_verified(database: &impl Database) {
 }
 
 #[test]
-fn sqlite_is_taken_over_accepted_and_verified() {
-    is_taken_over_accepted_and_verified(&sqlite::fresh());
-}
-
-#[test]
-fn postgres_is_taken_over_accepted_and_verified() {
-    is_taken_over_accepted_and_verified(&servers::postgres().fresh());
-}
-
-#[test]
-fn mariadb_is_taken_over_accepted_and_verified() {
-    is_taken_over_accepted_and_verified(&servers::mariadb().fresh());
-}
-
-#[test]
 fn sqlite_goes_from_empty_to_up_to_date() {
     goes_from_empty_to_up_to_date(&sqlite::fresh(), "sqlite");
 }
@@ -201,21 +173,6 @@ fn postgres_goes_from_empty_to_up_to_date() {
 #[test]
 fn mariadb_goes_from_empty_to_up_to_date() {
     goes_from_empty_to_up_to_date(&servers::mariadb().fresh(), "mysql");
-}
-
-#[test]
-fn sqlite_names_what_failed() {
-    names_what_failed(&sqlite::fresh());
-}
-
-#[test]
-fn postgres_names_what_failed() {
-    names_what_failed(&servers::postgres().fresh());
-}
-
-#[test]
-fn mariadb_names_what_failed() {
-    names_what_failed(&servers::mariadb().fresh());
 }
 
 #[test]
@@ -237,6 +194,23 @@ fn reading_a_file_that_is_not_there_does_not_make_it() {
     assert_eq!((&status["state"], &status["database"]), (&json!("uninitialized"), &json!("sqlite:app.db")));
     project.migrator("sqlite:app.db", &["plan"]).exits(2);
     assert!(!project.path().join("app.db").exists());
+}
+
+#[test]
+fn what_is_written_for_another_database_makes_no_file() {
+    let project = Project::new(&[]);
+    let folder = project.path().join("prisma/migrations/20240101000000_init");
+    std::fs::create_dir_all(&folder).expect("a folder can be made");
+    std::fs::write(folder.join("migration.sql"), "CREATE TABLE a (b INTEGER);").expect("a script can be written");
+    let lock = project.path().join("prisma/migrations/migration_lock.toml");
+    std::fs::write(&lock, "provider = \"postgresql\"\n").expect("the lock can be written");
+    for command in [&["run"][..], &["setup", "--env", "test"], &["baseline", "20240101000000_init"]] {
+        let refused = project.migrator("sqlite:app.db", command).exits(1).err();
+        assert!(refused.contains("dialect_mismatch") && refused.contains("migration_lock.toml"), "{refused}");
+        assert!(!project.path().join("app.db").exists(), "{command:?}");
+    }
+    std::fs::write(&lock, "provider = \"sqlite\"\n").expect("the lock can be written");
+    project.migrator("sqlite:app.db", &["run"]).exits(0);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Backups as an operator types them: made, listed, brought back, and refused.
 
-use migrator_tests::{Database, servers, sqlite};
+use migrator_tests::{Database, sqlite};
 use serde_json::{Value, json};
 
 use super::project::{FIRST, Project, SECOND};
+
+on_each_database!(backs_up_and_restores);
 
 /// A backup before a run, listed, verified, brought back, and refused when it is damaged.
 fn backs_up_and_restores(database: &impl Database) {
@@ -42,21 +44,6 @@ fn backs_up_and_restores(database: &impl Database) {
         (gone["deleted"].as_array().map(Vec::len), gone["backups"].as_array().map(Vec::len)),
         (Some(1), Some(1))
     );
-}
-
-#[test]
-fn sqlite_backs_up_and_restores() {
-    backs_up_and_restores(&sqlite::fresh());
-}
-
-#[test]
-fn postgres_backs_up_and_restores() {
-    backs_up_and_restores(&servers::postgres().fresh());
-}
-
-#[test]
-fn mariadb_backs_up_and_restores() {
-    backs_up_and_restores(&servers::mariadb().fresh());
 }
 
 /// The moment at which an operator wants one.

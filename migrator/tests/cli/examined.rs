@@ -1,9 +1,11 @@
 //! What an operator asks before and after a deployment: `health`, `doctor` and `deploy-check`.
 
-use migrator_tests::{Database, servers, sqlite};
+use migrator_tests::{Database, servers};
 use serde_json::{Value, json};
 
 use super::project::{FIRST, Project};
+
+on_each_database!(is_examined);
 
 #[test]
 fn health_is_what_a_service_reports() {
@@ -64,11 +66,6 @@ fn is_examined(database: &impl Database) {
     assert!(check.contains("could not be looked at") && check.contains("pass  lock"), "{check}");
 }
 
-#[test]
-fn sqlite_is_examined() {
-    is_examined(&sqlite::fresh());
-}
-
 /// A check before a deployment that looks at a wrong path must not pass.
 #[test]
 fn a_file_that_is_missing_is_no_sound_database() {
@@ -80,14 +77,4 @@ fn a_file_that_is_missing_is_no_sound_database() {
         assert!(refused.contains("wrong.db is not there") && refused.contains("migrator run"), "{refused}");
     }
     assert!(!project.path().join("wrong.db").exists());
-}
-
-#[test]
-fn postgres_is_examined() {
-    is_examined(&servers::postgres().fresh());
-}
-
-#[test]
-fn mariadb_is_examined() {
-    is_examined(&servers::mariadb().fresh());
 }

@@ -52,6 +52,7 @@ mod runs;
 mod sections;
 mod seeds;
 mod session;
+mod sharing;
 mod sqlite;
 mod sqlite_locks;
 mod standby;
