@@ -396,6 +396,12 @@ fn on_conflict<D: Dialect>(key: &[&str], columns: &[&str]) -> String {
 fn quoted(text: &str, quote: char) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push(quote);
+    // Hardly any text has one.
+    if !text.as_bytes().contains(&(quote as u8)) {
+        quoted.push_str(text);
+        quoted.push(quote);
+        return quoted;
+    }
     for (at, part) in text.split(quote).enumerate() {
         if at > 0 {
             quoted.extend([quote, quote]);

@@ -83,9 +83,10 @@ impl Dialect for Sqlite {
         _schema: Option<&str>,
         _look: Look,
     ) -> QueryResult<Facts> {
-        let file = Self::rows(conn, "SELECT file FROM pragma_database_list WHERE name = 'main'")?;
-        let database = file.first().map(|row| row.text(0)).filter(|file| !file.is_empty()).unwrap_or(":memory:");
-        let query_only = Self::rows(conn, "SELECT query_only FROM pragma_query_only")?;
+        let files = Self::rows(conn, "PRAGMA database_list")?;
+        let main = files.iter().find(|row| row.text(1) == "main");
+        let database = main.map(|row| row.text(2)).filter(|file| !file.is_empty()).unwrap_or(":memory:");
+        let query_only = Self::rows(conn, "PRAGMA query_only")?;
         let tables = Self::rows(
             conn,
             "SELECT name FROM main.sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name",

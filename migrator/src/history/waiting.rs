@@ -3,6 +3,7 @@
 //! Written one by one they cost a quarter of an apply of small migrations on SQLite; and every `ALTER TABLE` there reads the whole
 //! schema again, our tables included, so that these too are made at the end.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::SystemTime;
 
@@ -42,11 +43,11 @@ impl Writer {
         let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let record = Record { sequence: self.sequence + 1, recorded_at: now, ..record };
         let change = Change::of(&record, self.tally.layout);
-        self.waiting.records.push(record.clone());
         let written = Written { record, change };
         let follow = self.follow::<D>(&written);
         self.waiting.follow.push_str(&follow);
-        self.wrote(written);
+        let record = self.noted(written);
+        self.waiting.records.push(record);
     }
 
     /// Makes the tables, where they are still to be made.
@@ -96,8 +97,6 @@ impl Writer {
 
     /// What is the same for all of them stands once in a statement, which is then read in half the time.
     fn waiting_sql<D: Dialect>(&self) -> String {
-        let text = |text: &str| D::literal(text);
-        let number = |number: Option<u64>| number.map_or_else(|| "NULL".to_owned(), |number| number.to_string());
         let mut sql = self.myself.clone();
         let alike =
             self.waiting.records.chunk_by(|one, next| one.kind == next.kind && one.breaks_before == next.breaks_before);
@@ -105,21 +104,14 @@ impl Writer {
             let mut values = self.values::<D>(&records[0]);
             OWN.iter().enumerate().for_each(|(at, column)| values[*column] = format!("column{}", at + 1));
             values[1] = format!("CASE WHEN {} THEN column1 END", self.owned);
-            let rows = records.iter().map(|record| {
-                format!(
-                    "({}, {}, {}, {}, {}, {}, {})",
-                    record.sequence,
-                    text(&record.version),
-                    text(&record.name),
-                    record.checksum.map_or_else(|| "NULL".to_owned(), |checksum| text(&checksum.to_string())),
-                    number(record.statements.map(|count| count as u64)),
-                    number(record.duration_ms),
-                    text(&record.recorded_at),
-                )
-            });
-            let rows: Vec<String> = rows.collect();
             let into = self.insert_into::<D>();
-            let _infallible = writeln!(sql, "{into} SELECT {} FROM (VALUES {});", values.join(", "), rows.join(",\n"));
+            let _infallible = write!(sql, "{into} SELECT {} FROM (VALUES ", values.join(", "));
+            for (at, record) in records.iter().enumerate() {
+                sql.push_str(if at == 0 { "(" } else { ",\n(" });
+                own::<D>(record, &mut sql);
+                sql.push(')');
+            }
+            sql.push_str(");\n");
         }
         let fingerprint = format!("'{}'", self.tally.fingerprint());
         sql + &self.waiting.follow + &self.update::<D>(&fingerprint, &self.sequence.to_string())
@@ -137,6 +129,26 @@ where
             if exists(conn, home) { read::<C>(conn, home, META, &["sequence"], false)? } else { return Err(error) };
         if row.is_empty() { prepare(conn, home, Some(&History::default()), environment) } else { Ok(()) }
     })
+}
+
+/// The values of the columns [`OWN`].
+fn own<D: Dialect>(record: &Record, sql: &mut String) {
+    const NULL: &str = "NULL";
+    let number = |number: Option<u64>| number.map_or(Cow::Borrowed(NULL), |number| number.to_string().into());
+    let checksum = record.checksum.map_or(Cow::Borrowed(NULL), |checksum| D::literal(&checksum.to_string()).into());
+    let values = [
+        record.sequence.to_string().into(),
+        D::literal(&record.version).into(),
+        D::literal(&record.name).into(),
+        checksum,
+        number(record.statements.map(|count| count as u64)),
+        number(record.duration_ms),
+        D::literal(&record.recorded_at).into(),
+    ];
+    for (at, value) in values.iter().enumerate() {
+        sql.push_str(if at == 0 { "" } else { ", " });
+        sql.push_str(value);
+    }
 }
 
 /// Whether a script names a table whose name begins with `_`.

@@ -256,11 +256,17 @@ impl Writer {
 
     /// Takes note that a record is committed.
     pub(crate) fn wrote(&mut self, written: Written) {
+        self.noted(written);
+    }
+
+    /// As [`wrote`](Self::wrote), and gives the record back.
+    pub(super) fn noted(&mut self, written: Written) -> Record {
         self.sequence = written.record.sequence;
         if let Some(ledger) = &mut self.ledger {
             ledger.wrote(&written.record);
         }
         self.tally.take(written.change);
+        written.record
     }
 }
 

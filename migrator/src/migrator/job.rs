@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::history::{Rows, Writer};
 use crate::lock::{self, FileLock, Keep};
-use crate::plan::{Goal, Scripts};
+use crate::plan::{Goal, Plan, Scripts};
 use crate::report::Report;
 use crate::source::Source;
 
@@ -26,6 +26,8 @@ pub(super) struct Job<'a, C> {
     pub(super) goal: &'a Goal,
     /// How much to look at under the lock.
     pub(super) look: Look,
+    /// What was decided before the lock.
+    pub(super) plan: &'a Plan,
 }
 
 /// How one turn under the lock ended.
@@ -85,6 +87,12 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         }
     }
 
+    /// Whether what was decided before the lock is what would be decided again: nothing was recorded then, and nothing is now.
+    fn still_holds(&self, seen: &Seen, report: &Report) -> bool {
+        let is_first = report.run_id.is_empty() && matches!(self.goal, Goal::Apply(_));
+        is_first && self.seen.is_bare() && seen.is_bare()
+    }
+
     /// Reads the history again, decides again, and carries the decision out.
     fn turn(
         &self,
@@ -99,8 +107,14 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         let known = seen.known().unwrap_or_default();
         let given = migrator.given(conn, &seen.facts, &known)?;
         let mut chosen = report.chosen.clone();
-        let plan = self.goal.plan(scripts, &known, &mut chosen, &report.run_id, given)?;
-        if !has_file && migrator.needs_file(&known, &plan) {
+        let again;
+        let plan = if self.still_holds(&seen, report) {
+            self.plan
+        } else {
+            again = self.goal.plan(scripts, &known, &mut chosen, &report.run_id, given)?;
+            &again
+        };
+        if !has_file && migrator.needs_file(&known, plan) {
             return Ok(Turn::Again(grouping, true));
         }
         report.chosen = chosen;
@@ -164,11 +178,12 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             room: seen.facts.room.filter(|_| migrator.backup.is_none()),
             reconnects: migrator.connect.is_some(),
             grouping,
+            is_empty: facts.tables.is_empty(),
             writer,
             report,
         };
         let source = migrator.source.as_ref().map(Source::open).transpose()?;
-        match apply::apply(conn, &mut run, &plan, source.as_deref()) {
+        match apply::apply(conn, &mut run, plan, source.as_deref()) {
             Ok(()) => Ok(Turn::Done),
             Err(Stop::Error(error)) => Ok(Turn::Stopped(error)),
             Err(Stop::Undone(error)) => {

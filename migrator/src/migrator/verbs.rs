@@ -398,7 +398,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             work,
             &self.wait,
             |conn, restore| {
-                let job = Job { migrator: self, seen, key: &key, restore, goal, look };
+                let job = Job { migrator: self, seen, key: &key, restore, goal, look, plan };
                 job.run(conn, scripts, needs_file, report)
             },
         )
