@@ -123,8 +123,8 @@ where
 #[test]
 fn on_sqlite_it_serves_while_it_migrates() {
     let database = sqlite::fresh();
-    // A disk that takes its time for what it has to keep.
-    let slow = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync", "-e"];
+    // A disk that takes its time for what it has to keep. The service is the child and not strace: it ends with the test.
+    let slow = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync,fsync", "-e"];
     let slow = [&slow[..], &["inject=fdatasync,fsync:delay_enter=1000000", SQLITE]].concat();
     let (_service, address) = start(&slow, database.url());
     assert_migrating(address, 2);
