@@ -34,6 +34,7 @@ mod health;
 mod history;
 mod large;
 mod mariadb;
+mod messages;
 mod names;
 mod neighbours;
 mod origins;
