@@ -228,3 +228,40 @@ impl<D: Dialect> Build<'_, '_, D> {
 /// What a message says when it did not come to its end: how far it came, and how long the migration took that it stopped in.
 pub(super) const CAME_TO: &str = "SELECT CAST(@migrator_came_to AS CHAR), \
      CAST(TIMESTAMPDIFF(MICROSECOND, @migrator_since, UTC_TIMESTAMP(6)) AS CHAR)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_stopped_is_taken_up_where_it_stopped() {
+        let part = |of, statement, commits, records| Part { of, statement, commits, records };
+        // DDL and rows; rows in a transaction; DDL. The last intent shares a commit with the record in front of it.
+        let parts = vec![
+            part(0, Some(0), true, [1, 2]),
+            part(0, Some(1), false, [1, 3]),
+            part(1, None, false, [3, 4]),
+            part(2, Some(0), true, [5, 6]),
+        ];
+        let message = Message { sql: String::new(), written: Vec::new(), parts };
+        assert_eq!(message.ends(), [3, 4, 6]);
+        let cases = [
+            (0, 0, Some(Stopped::Before)),
+            (1, 0, Some(Stopped::At(0, Why::Failed))),
+            (1, 1, Some(Stopped::Unrecorded(0))),
+            (1, -1, Some(Stopped::Unrecorded(0))),
+            (2, 1, Some(Stopped::At(1, Why::Failed))),
+            (2, -1, Some(Stopped::At(1, Why::Late))),
+            (2, 2, Some(Stopped::At(1, Why::Record))),
+            (3, 2, Some(Stopped::Before)),
+            (3, 3, Some(Stopped::Before)),
+            (5, 3, Some(Stopped::At(0, Why::Failed))),
+            (5, -3, Some(Stopped::At(0, Why::Late))),
+            (5, 4, Some(Stopped::Unrecorded(0))),
+            (6, 4, None),
+        ];
+        for (records, came_to, expected) in cases {
+            assert_eq!(message.stopped(records, came_to), expected, "{records} records, {came_to}");
+        }
+    }
+}
