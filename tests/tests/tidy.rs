@@ -126,10 +126,22 @@ fn decisions_ask_nobody() {
 
 #[test]
 fn every_file_says_what_it_is_for_and_stays_readable() {
-    for folder in
-        ["migrator/src", "migrator/source/src", "migrator-macros/src", "tests/src", "benches/src", "fuzz/targets"]
-    {
-        for (file, source) in sources(folder) {
+    const FOLDERS: [&str; 11] = [
+        "migrator/src",
+        "migrator/tests",
+        "migrator/source/src",
+        "migrator/source/tests",
+        "migrator-macros/src",
+        "migrator-macros/tests",
+        "tests/src",
+        "tests/tests",
+        "benches/src",
+        "benches/tests",
+        "fuzz/targets",
+    ];
+    for folder in FOLDERS {
+        // What the compiler is to say of a file of `ui` is the file's purpose.
+        for (file, source) in sources(folder).into_iter().filter(|(file, _)| !file.starts_with("ui/")) {
             assert!(source.starts_with("//! "), "{folder}/{file} does not begin with its purpose");
             assert!(source.lines().count() <= 450, "{folder}/{file} has {} lines", source.lines().count());
         }

@@ -109,6 +109,10 @@ where
         }
     }
     let migrator = global.adapt(migrator);
+    if matches!(verb.purpose(), Purpose::Write | Purpose::Make) && is_missing(url) {
+        // Connecting makes the file, also for migrations that are another database's.
+        migrator.check_set()?;
+    }
     let made = if verb.purpose() == Purpose::Make { migrator.create_database(url.text())? } else { None };
     let conn = verb.connect::<C>(url)?;
     let (text, interrupt) = (url.text().to_owned(), Interrupt::new());

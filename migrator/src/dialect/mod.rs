@@ -9,6 +9,8 @@ mod blockers;
 mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod presence;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod together;

@@ -145,7 +145,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         result.map_err(|error| refused::<C::Backend>("cancel what runs", error))
     }
 
-    pub(super) fn check_set(&self) -> Result<(), Error> {
+    pub(crate) fn check_set(&self) -> Result<(), Error> {
         if let Some(fault) = &self.fault {
             let remedy =
                 "give it a name with a version of its own, as a file of the set would have: 20240131120000_name";

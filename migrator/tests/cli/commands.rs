@@ -1,15 +1,12 @@
 //! The commands, as an operator types them: answers, JSON and exit codes on the three databases.
 
-use std::path::PathBuf;
-
 use migrator_tests::{Database, servers, sqlite};
 use serde_json::{Value, json};
 
-use super::project::{Answer, Project};
+use super::project::{Answer, FIRST, Project, SECOND, THIRD};
 
-const FIRST: (&str, &str) = ("20240101000000_users", "CREATE TABLE users (id INTEGER PRIMARY KEY);\n");
-const SECOND: (&str, &str) = ("20240102000000_posts", "CREATE TABLE posts (id INTEGER PRIMARY KEY);\n");
-const THIRD: (&str, &str) = ("20240103000000_tags", "CREATE TABLE tags (id INTEGER PRIMARY KEY);\n");
+on_each_database!(names_what_failed, goes_down_and_up_again, is_taken_over_accepted_and_verified);
+
 const BROKEN: (&str, &str) = ("20240103000000_broken", "-- one line\n  INSERT INTO nowhere VALUES (1);\n");
 
 /// The whole life of a project, as the contract has it.
@@ -117,21 +114,6 @@ fn goes_down_and_up_again(database: &impl Database) {
     project.migrator(url, &["status"]).exits(0);
 }
 
-#[test]
-fn sqlite_goes_down_and_up_again() {
-    goes_down_and_up_again(&sqlite::fresh());
-}
-
-#[test]
-fn postgres_goes_down_and_up_again() {
-    goes_down_and_up_again(&servers::postgres().fresh());
-}
-
-#[test]
-fn mariadb_goes_down_and_up_again() {
-    goes_down_and_up_again(&servers::mariadb().fresh());
-}
-
 /// A database made by hand: refused with the command that takes it over, then an edit is accepted, and all of it verified.
 fn is_taken_over_accepted_and_verified(database: &impl Database) {
     let (project, url) = (Project::new(&[FIRST, SECOND]), database.url());
@@ -179,21 +161,6 @@ fn is_taken_over_accepted_and_verified(database: &impl Database) {
 }
 
 #[test]
-fn sqlite_is_taken_over_accepted_and_verified() {
-    is_taken_over_accepted_and_verified(&sqlite::fresh());
-}
-
-#[test]
-fn postgres_is_taken_over_accepted_and_verified() {
-    is_taken_over_accepted_and_verified(&servers::postgres().fresh());
-}
-
-#[test]
-fn mariadb_is_taken_over_accepted_and_verified() {
-    is_taken_over_accepted_and_verified(&servers::mariadb().fresh());
-}
-
-#[test]
 fn sqlite_goes_from_empty_to_up_to_date() {
     goes_from_empty_to_up_to_date(&sqlite::fresh(), "sqlite");
 }
@@ -206,21 +173,6 @@ fn postgres_goes_from_empty_to_up_to_date() {
 #[test]
 fn mariadb_goes_from_empty_to_up_to_date() {
     goes_from_empty_to_up_to_date(&servers::mariadb().fresh(), "mysql");
-}
-
-#[test]
-fn sqlite_names_what_failed() {
-    names_what_failed(&sqlite::fresh());
-}
-
-#[test]
-fn postgres_names_what_failed() {
-    names_what_failed(&servers::postgres().fresh());
-}
-
-#[test]
-fn mariadb_names_what_failed() {
-    names_what_failed(&servers::mariadb().fresh());
 }
 
 #[test]
@@ -242,6 +194,23 @@ fn reading_a_file_that_is_not_there_does_not_make_it() {
     assert_eq!((&status["state"], &status["database"]), (&json!("uninitialized"), &json!("sqlite:app.db")));
     project.migrator("sqlite:app.db", &["plan"]).exits(2);
     assert!(!project.path().join("app.db").exists());
+}
+
+#[test]
+fn what_is_written_for_another_database_makes_no_file() {
+    let project = Project::new(&[]);
+    let folder = project.path().join("prisma/migrations/20240101000000_init");
+    std::fs::create_dir_all(&folder).expect("a folder can be made");
+    std::fs::write(folder.join("migration.sql"), "CREATE TABLE a (b INTEGER);").expect("a script can be written");
+    let lock = project.path().join("prisma/migrations/migration_lock.toml");
+    std::fs::write(&lock, "provider = \"postgresql\"\n").expect("the lock can be written");
+    for command in [&["run"][..], &["setup", "--env", "test"], &["baseline", "20240101000000_init"]] {
+        let refused = project.migrator("sqlite:app.db", command).exits(1).err();
+        assert!(refused.contains("dialect_mismatch") && refused.contains("migration_lock.toml"), "{refused}");
+        assert!(!project.path().join("app.db").exists(), "{command:?}");
+    }
+    std::fs::write(&lock, "provider = \"sqlite\"\n").expect("the lock can be written");
+    project.migrator("sqlite:app.db", &["run"]).exits(0);
 }
 
 #[test]
@@ -329,319 +298,6 @@ fn a_plan_names_the_risk_and_prints_the_sql() {
 }
 
 #[test]
-fn prisma_s_own_folder_is_found() {
-    let project = Project::new(&[]);
-    let folder: PathBuf = project.path().join("prisma/migrations/20240101000000_init");
-    std::fs::create_dir_all(&folder).expect("a folder can be made");
-    std::fs::write(folder.join("migration.sql"), "CREATE TABLE a (b INTEGER);").expect("a script can be written");
-    project.migrator("app.db", &["run", "--quiet"]).exits(0);
-    let status = project.migrator("app.db", &["status", "--json"]).exits(0).json();
-    assert_eq!(status["migrations"][0]["version"], "20240101000000_init");
-}
-
-#[test]
-fn what_is_sealed_cannot_be_edited() {
-    let project = Project::new(&[FIRST]);
-    let seal = |args: &[&str]| project.with_env(&[], &[&["seal"], args].concat());
-    let nothing_known = seal(&[]).exits(1);
-    assert!(nothing_known.err().contains("--dialect"), "{}", nothing_known.err());
-    assert_eq!(seal(&["--database-url", "sqlite:app.db"]).exits(0).out(), format!("sealed {}\n", FIRST.0));
-    assert_eq!(seal(&["--json"]).exits(0).json(), json!({ "sealed": [] }));
-
-    project.write(SECOND.0, SECOND.1);
-    project.migrator("app.db", &["run"]).exits(0);
-    project.write(SECOND.0, "CREATE TABLE posts (id BIGINT);");
-    assert_eq!(seal(&[]).exits(0).out(), format!("sealed {}\n", SECOND.0), "a draft is free to change until then");
-    project.write(FIRST.0, "CREATE TABLE users (id BIGINT);");
-    for command in ["run", "plan", "status", "seal"] {
-        let refused = project.migrator("app.db", &[command]).exits(1);
-        let expected = format!("{}/up.sql: was edited, and it is sealed (migrations.seal:3)", FIRST.0);
-        assert!(refused.err().contains(&expected), "{command}: {}", refused.err());
-    }
-    let accept = |reason: &str| project.with_env(&[], &["accept", FIRST.0, "--reason", reason]);
-    assert!(accept(" ").exits(1).err().contains("no reason is given"));
-    accept("SQLite knows one kind of integer").exits(0);
-    project.with_env(&[], &["check"]).exits(0);
-    let changed = project.migrator("app.db", &["run"]).exits(1);
-    assert!(
-        changed.err().contains("edited after it was applied"),
-        "the database has run the old text: {}",
-        changed.err()
-    );
-}
-
-#[test]
-fn a_new_migration_is_written_and_checked() {
-    let project = Project::new(&[]);
-    let type_in = |args: &[&str]| project.with_env(&[], args);
-    assert!(type_in(&["new", "update"]).exits(1).err().contains("does not say what the migration does"));
-    let files = type_in(&["new", "add_users", "--json"]).exits(0).json();
-    let up = files["files"][0].as_str().expect("a path").to_owned();
-    let (_, name) = up.split_once("migrations/").expect("the directory in front");
-    let version: String = name.chars().take_while(char::is_ascii_digit).collect();
-    assert_eq!((version.len(), &name[version.len()..]), (14, "_add_users/up.sql"));
-    assert_eq!(files["files"][1], json!(up.replace("up.sql", "down.sql")));
-
-    let empty = type_in(&["check"]).exits(0);
-    assert!(empty.out().contains("warning: ") && empty.out().contains("[empty_up]"), "{}", empty.out());
-    type_in(&["check", "--deny", "warnings"]).exits(2);
-    std::fs::write(project.path().join(&up), "CREATE TABLE users (id INTEGER);").expect("the script");
-    std::fs::write(project.path().join(up.replace("up.sql", "down.sql")), "DROP TABLE users;").expect("the script");
-    assert_eq!(type_in(&["check", "--deny", "warnings", "--json"]).exits(0).json(), json!({ "findings": [] }));
-
-    type_in(&["seal", "--dialect", "sqlite"]).exits(0);
-    project.write("20990101000000_fix", "SELECT 1;");
-    std::fs::write(project.path().join(&up), "CREATE TABLE people (id INTEGER);").expect("the script");
-    let findings = type_in(&["lint", "--json"]).exits(2).json();
-    assert_eq!(findings["findings"][0]["rule"], json!("sealed_edited"));
-    assert_eq!(findings["findings"][0]["severity"], json!("error"));
-    assert_eq!(findings["findings"][0]["file"], json!(up));
-    std::fs::write(project.path().join(&up), "CREATE TABLE users (id INTEGER);").expect("the script");
-    let named = type_in(&["check", "--json"]).exits(0).json();
-    assert_eq!(named["findings"][0]["rule"], json!("bad_name"), "a draft can still be renamed");
-}
-
-#[test]
-fn a_new_migration_of_prisma_says_how_its_tools_leave_our_tables_alone() {
-    let project = Project::new(&[]);
-    let new = |name: &str| project.with_env(&[], &["new", name, "--dir", "prisma/migrations"]).exits(0);
-    let first = new("add_users");
-    assert!(first.out().trim_end().ends_with("_add_users/migration.sql"), "{}", first.out());
-    assert!(first.err().contains("external: ['__migrator_history'"), "{}", first.err());
-    assert_eq!(new("add_posts").err(), "");
-
-    // Where Prisma is at home, as long as it is not told.
-    let told = || {
-        let findings = project.with_env(&[], &["check", "--dir", "prisma/migrations", "--json"]).exits(0).json();
-        let findings = findings["findings"].as_array().cloned().unwrap_or_default();
-        findings.into_iter().find(|finding| finding["rule"] == json!("prisma_external"))
-    };
-    let write = |file: &str, text: &str| std::fs::write(project.path().join(file), text).expect("write a file");
-    assert_eq!(told(), None);
-    write("prisma/schema.prisma", "");
-    write("prisma/migrations/migration_lock.toml", "provider = \"postgresql\"\n");
-    let finding = told().expect("nobody told Prisma");
-    assert_eq!(finding["severity"], json!("warning"));
-    assert!(finding["message"].to_string().contains("there is no prisma.config.ts"), "{finding}");
-    write("prisma.config.ts", "export default {}");
-    let finding = told().expect("nobody told Prisma");
-    let help = finding["help"].as_str().expect("a help").to_owned();
-    assert!(help.contains("'public.__migrator_history', 'public.__migrator_meta'"), "with the schema: {help}");
-    assert!(new("add_tags").err().contains("public.__migrator_seeds"));
-    let (_, lines) = help.split_once('\n').expect("the lines to put there");
-    write("prisma.config.ts", &format!("export default {{\n{lines}\n}}"));
-    assert_eq!(told(), None);
-    assert_eq!(new("add_words").err(), "");
-}
-
-/// A backup before a run, listed, verified, brought back, and refused when it is damaged.
-fn backs_up_and_restores(database: &impl Database) {
-    let (project, url) = (Project::new(&[FIRST]), database.url());
-    project.migrator(url, &["run", "--backup=first"]).exits(0);
-    project.write(SECOND.0, SECOND.1);
-    let report = project.migrator(url, &["run", "--backup", "copies", "--json"]).exits(0).json();
-    let file = report["backup"].as_str().expect("it is named").to_owned();
-    let nothing = project.migrator(url, &["run", "--backup", "copies", "--json"]).exits(0).json();
-    assert_eq!(nothing["backup"], Value::Null, "nothing was pending");
-
-    let list = project.with_env(&[], &["backups", "--in", "copies", "--json"]).exits(0).json();
-    let backup = &list["backups"][0];
-    assert_eq!(backup["head"], "20240101000000");
-    assert!(file.ends_with(backup["file"].as_str().expect("it is named")), "{file}: {backup}");
-    assert_eq!((list["backups"].as_array().map(Vec::len), &list["problems"]), (Some(1), &json!([])));
-    let list = project.with_env(&[], &["backups", "--in", "copies", "--verify"]).exits(0).out();
-    assert!(list.contains("20240101000000") && list.contains("KiB") | list.contains(" B"), "{list}");
-
-    let restored = project.migrator(url, &["restore", &file, "--json"]).exits(0).json();
-    assert_eq!(restored["restored"]["copy"]["head"], "20240102000000");
-    let status = project.migrator(url, &["status", "--json"]).exits(2).json();
-    assert_eq!((&status["applied"], &status["pending"]), (&json!(1), &json!(1)));
-
-    let one = project.migrator(url, &["backup", "--out", "one.copy"]).exits(0);
-    assert!(one.out().contains("one.copy") && one.err().contains("copying "), "{}{}", one.out(), one.err());
-    let again = project.migrator(url, &["backup", "--out", "one.copy", "--json"]).exits(1);
-    assert_eq!(again.json()["error"]["code"], "backup_failed");
-    std::fs::write(project.path().join("one.copy"), "damaged").expect("write");
-    let refused = project.migrator(url, &["restore", "one.copy"]).exits(1).err();
-    assert!(refused.contains("one.copy") && refused.contains("next: "), "{refused}");
-    let listed = project.with_env(&[], &["backups", "--in", ".", "--verify"]).exits(2).out();
-    assert!(listed.contains("damaged: ./one.copy"), "{listed}");
-    let gone = project.with_env(&[], &["backups", "--in", "copies", "--keep", "1", "--json"]).exits(0).json();
-    assert_eq!(
-        (gone["deleted"].as_array().map(Vec::len), gone["backups"].as_array().map(Vec::len)),
-        (Some(1), Some(1))
-    );
-}
-
-#[test]
-fn sqlite_backs_up_and_restores() {
-    backs_up_and_restores(&sqlite::fresh());
-}
-
-#[test]
-fn postgres_backs_up_and_restores() {
-    backs_up_and_restores(&servers::postgres().fresh());
-}
-
-#[test]
-fn mariadb_backs_up_and_restores() {
-    backs_up_and_restores(&servers::mariadb().fresh());
-}
-
-#[test]
-fn health_is_what_a_service_reports() {
-    let project = Project::new(&[("20240101000000_users", "CREATE TABLE users (id INTEGER)")]);
-    tells_its_health(&project, servers::postgres().fresh().url());
-    tells_its_health(&project, "sqlite:app.db");
-    assert_eq!(project.migrator("postgres://nobody@127.0.0.1:1/x", &["health"]).exits(1).out(), "");
-}
-
-fn tells_its_health(project: &Project, url: &str) {
-    let report = project.migrator(url, &["health", "--json"]).exits(2).json();
-    assert_eq!(
-        (&report["status"], &report["checks"]["migrations:pending"][0]["observedValue"]),
-        (&json!("fail"), &json!(1))
-    );
-    project.migrator(url, &["run"]).exits(0);
-    let report = project.migrator(url, &["health", "--json"]).exits(0).json();
-    assert_eq!(report["status"], "pass");
-    assert_eq!(report["checks"]["migrations:state"][0]["head"], "20240101000000");
-    let text = project.migrator(url, &["health"]).exits(0).out();
-    assert!(text.starts_with("pass: ") && text.contains("1 applied, 0 pending"), "{text}");
-}
-
-/// A life from nothing, by `setup`, to nothing, by `reset`, with the guard of a mark between.
-fn is_set_up_marked_and_reset(database: &impl Database, missing: &str, name: &str) {
-    let (project, url) = (Project::new(&[FIRST, SECOND]), missing);
-    std::fs::create_dir(project.path().join("seeds")).expect("a folder can be made");
-    std::fs::write(project.path().join("seeds/010_users.sql"), "INSERT INTO users VALUES (7);").expect("a seed");
-    let refused = project.migrator(url, &["setup", "--env", "production"]).exits(1);
-    assert!(refused.err().contains("development and test"), "{}", refused.err());
-    let setup = project.migrator(url, &["setup", "--json"]).exits(0).json();
-    assert!(setup["made"].as_str().is_some_and(|made| made.ends_with(name)), "{setup}");
-    assert_eq!(setup["run"]["applied"].as_array().map(Vec::len), Some(2), "{setup}");
-    let again = project.migrator(url, &["setup", "--seeds", "seeds", "--json"]).exits(0).json();
-    assert_eq!((&again["made"], again["run"]["applied"].as_array().map(Vec::len)), (&Value::Null, Some(0)));
-
-    let refused = project.migrator(url, &["reset", "--yes"]).exits(1).err();
-    assert!(refused.contains("nobody says what it is for") && refused.contains("--env development"), "{refused}");
-    let marked = project.migrator(url, &["mark", "production", "--json"]).exits(0).json();
-    assert_eq!((&marked["marked"], &marked["before"]), (&json!("production"), &Value::Null));
-    for args in [
-        vec!["reset", "--yes", "--env", "development"],
-        vec!["reset", "--yes", "--env", "development", "--confirm", name],
-        vec!["reset", "--yes"],
-        vec!["mark", "development", "--yes"],
-    ] {
-        let refused = project.migrator(url, &args).exits(1);
-        assert!(refused.err().contains("production"), "{args:?}: {}", refused.err());
-    }
-    let another = project.migrator(url, &["mark", "development", "--yes", "--confirm", "another"]).exits(1);
-    assert!(another.err().contains("`another` was typed back"), "{}", another.err());
-    project.migrator(url, &["mark", "test", "--confirm", name]).exits(0);
-
-    let asked = project.migrator(url, &["reset"]).exits(1).err();
-    assert!(asked.contains("users") && asked.contains("table") && asked.contains("--yes"), "{asked}");
-    project.migrator(url, &["status"]).exits(0);
-    let dropped = project.migrator(url, &["reset", "--yes", "--json"]).exits(0).json();
-    assert!(dropped["dropped"]["table"].as_u64().is_some_and(|tables| tables >= 5), "{dropped}");
-    assert!(dropped["rows"].as_u64().is_some_and(|rows| rows >= 3), "{dropped}");
-    assert_eq!(project.migrator(url, &["status", "--json"]).exits(2).json()["state"], "uninitialized");
-    assert!(database.tables().is_empty(), "the other database is as it was");
-
-    project.migrator(url, &["setup"]).exits(0);
-    project.migrator(url, &["mark", "production"]).exits(0);
-    let named = project.migrator(url, &["reset", "--confirm", name]).exits(1).err();
-    assert!(named.contains("users") && named.contains("--yes"), "it is shown what goes, and asked: {named}");
-    let unnamed = project.migrator(url, &["reset", "--yes"]).exits(1).err();
-    assert!(unnamed.contains("its name has to be typed back"), "{unnamed}");
-    project.migrator(url, &["reset", "--yes", "--confirm", name]).exits(0);
-    assert_eq!(project.migrator(url, &["status", "--json"]).exits(2).json()["state"], "uninitialized");
-}
-
-#[test]
-fn sqlite_is_set_up_marked_and_reset() {
-    let database = sqlite::fresh();
-    let file = database.folder().join("made here.db");
-    is_set_up_marked_and_reset(&database, file.to_str().expect("a path"), "made here.db");
-}
-
-#[test]
-fn postgres_is_set_up_marked_and_reset() {
-    let database = servers::postgres().fresh();
-    let name = format!("{}_made", database.name());
-    is_set_up_marked_and_reset(&database, &database.url().replace(database.name(), &name), &name);
-    database.execute(&format!("DROP DATABASE {name}"));
-}
-
-#[test]
-fn mariadb_is_set_up_marked_and_reset() {
-    let database = servers::mariadb().fresh();
-    let name = format!("{}_made", database.name());
-    is_set_up_marked_and_reset(&database, &database.url().replace(database.name(), &name), &name);
-    database.execute(&format!("DROP DATABASE {name}"));
-}
-
-/// Sound; with something to say; with something that fails; and where something cannot be looked at.
-fn is_examined(database: &impl Database) {
-    let (project, url) = (Project::new(&[FIRST]), database.url());
-    // Of SQLite it is made by the first who connects.
-    database.execute("SELECT 1");
-    let doctor = project.migrator(url, &["doctor", "--env", "staging", "--json"]).exits(0).json();
-    let verdict = |document: &Value, name: &str| {
-        let checks = document["checks"].as_array().expect("a list").clone();
-        let found = checks.into_iter().find(|check| check["name"] == name);
-        found.unwrap_or_else(|| panic!("{name}: {document}"))["verdict"].as_str().expect("a word").to_owned()
-    };
-    assert_eq!([verdict(&doctor, "lock"), verdict(&doctor, "privileges")], ["pass", "pass"]);
-    assert!(database.tables().is_empty());
-    project.migrator(url, &["doctor", "--deny", "warnings"]).exits(2);
-
-    let check = project.migrator(url, &["deploy-check", "--json"]).exits(0).json();
-    assert_eq!(
-        [verdict(&check, "plan"), verdict(&check, "drift"), verdict(&check, "backup")],
-        ["pass", "warn", "warn"]
-    );
-    project.migrator(url, &["run", "--env", "staging"]).exits(0);
-    project.migrator(url, &["deploy-check", "--backup-age", "1day"]).exits(2);
-    project.migrator(url, &["backup"]).exits(0);
-    let check = project.migrator(url, &["deploy-check", "--backup-age", "1day", "--json"]).exits(0).json();
-    assert_eq!([verdict(&check, "backup"), verdict(&check, "environment")], ["pass", "pass"], "{check}");
-    project.migrator(url, &["deploy-check", "--backup-age", "0s"]).exits(2);
-
-    let failed = project.migrator(url, &["doctor", "--env", "production"]).exits(2);
-    assert!(failed.out().contains("fail  environment"), "{}", failed.out());
-    project.write(FIRST.0, "CREATE TABLE users (id INTEGER PRIMARY KEY, more INTEGER);");
-    let check = project.migrator(url, &["deploy-check"]).exits(2).out();
-    assert!(check.contains("fail  status") && check.contains("fail  plan"), "{check}");
-    database.execute("DROP TABLE __migrator_meta");
-    let check = project.migrator(url, &["deploy-check"]).exits(1).out();
-    assert!(check.contains("could not be looked at") && check.contains("pass  lock"), "{check}");
-}
-
-#[test]
-fn sqlite_is_examined() {
-    is_examined(&sqlite::fresh());
-}
-
-/// The moment at which an operator wants one.
-#[test]
-fn a_backup_is_made_though_a_sealed_migration_was_edited() {
-    let (project, url) = (Project::new(&[FIRST]), "sqlite:app.db");
-    project.migrator(url, &["run"]).exits(0);
-    project.migrator(url, &["seal"]).exits(0);
-    let head =
-        |file| project.migrator(url, &["backup", "--out", file, "--json"]).exits(0).json()["backup"]["head"].take();
-    let before = head("before");
-    assert_eq!(before, "20240101000000");
-    project.write(FIRST.0, "CREATE TABLE users (id INTEGER PRIMARY KEY, more INTEGER);");
-    project.migrator(url, &["run"]).exits(1);
-    assert_eq!(head("after"), before);
-    let told = project.migrator(url, &["backup", "--out", "again"]).exits(0).err();
-    assert!(told.contains("warning") && told.contains("without the migrations"), "{told}");
-}
-
-#[test]
 fn an_argument_that_is_no_text_is_refused() {
     use std::os::unix::ffi::OsStrExt;
     let project = Project::new(&[]);
@@ -650,53 +306,4 @@ fn an_argument_that_is_no_text_is_refused() {
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{err}");
     assert!(err.starts_with("error: ") && !err.contains("panicked"), "{err}");
-}
-
-/// A check before a deployment that looks at a wrong path must not pass.
-#[test]
-fn a_file_that_is_missing_is_no_sound_database() {
-    let project = Project::new(&[FIRST]);
-    for command in ["doctor", "deploy-check"] {
-        let document = project.migrator("sqlite:wrong.db", &[command, "--json"]).exits(1).json();
-        assert_eq!(document["error"]["code"], "database_unavailable", "{document}");
-        let refused = project.migrator("sqlite:wrong.db", &[command]).exits(1).err();
-        assert!(refused.contains("wrong.db is not there") && refused.contains("migrator run"), "{refused}");
-    }
-    assert!(!project.path().join("wrong.db").exists());
-}
-
-#[test]
-fn postgres_is_examined() {
-    is_examined(&servers::postgres().fresh());
-}
-
-#[test]
-fn mariadb_is_examined() {
-    is_examined(&servers::mariadb().fresh());
-}
-
-/// A copy of the test's database over production, and the other way round.
-#[test]
-fn a_restore_is_guarded() {
-    let (production, test) = (sqlite::fresh(), sqlite::fresh());
-    let project = Project::new(&[FIRST]);
-    for (database, environment) in [(&production, "production"), (&test, "test")] {
-        project.migrator(database.url(), &["run", "--env", environment]).exits(0);
-        project.migrator(database.url(), &["backup", "--out", environment]).exits(0);
-    }
-    let restore = |database: &sqlite::FreshDatabase, more: &[&str]| {
-        project.migrator(database.url(), &[&["restore", "--other-database", "--yes"], more].concat())
-    };
-    let refused = restore(&production, &["test"]).exits(1).err();
-    assert!(refused.contains("its name has to be typed back") && refused.contains("--confirm test.db"), "{refused}");
-    let refused = restore(&production, &["test", "--env", "test", "--confirm", "test.db"]).exits(1).err();
-    assert!(refused.contains("is marked production"), "{refused}");
-    assert_eq!(production.texts("SELECT environment AS value FROM __migrator_meta"), ["production"]);
-
-    let told = restore(&test, &["production"]).exits(0).out();
-    assert!(told.contains("marked production now") && told.contains("migrator mark test"), "{told}");
-    restore(&test, &["test"]).exits(1);
-    restore(&test, &["test", "--confirm", "test.db"]).exits(0);
-    assert_eq!(test.texts("SELECT environment AS value FROM __migrator_meta"), ["test"]);
-    restore(&production, &["production", "--env", "production", "--confirm", "test.db"]).exits(0);
 }

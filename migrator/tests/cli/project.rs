@@ -8,6 +8,11 @@ use serde_json::Value;
 /// The tool under test.
 pub(crate) const TOOL: &str = env!("CARGO_BIN_EXE_migrator");
 
+/// Migrations that every database takes.
+pub(crate) const FIRST: (&str, &str) = ("20240101000000_users", "CREATE TABLE users (id INTEGER PRIMARY KEY);\n");
+pub(crate) const SECOND: (&str, &str) = ("20240102000000_posts", "CREATE TABLE posts (id INTEGER PRIMARY KEY);\n");
+pub(crate) const THIRD: (&str, &str) = ("20240103000000_tags", "CREATE TABLE tags (id INTEGER PRIMARY KEY);\n");
+
 /// A folder with a migrations directory in the diesel layout.
 pub(crate) struct Project(tempfile::TempDir);
 

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use diesel::connection::SimpleConnection;
 use migrator_tests::{Database, servers, sqlite, wait};
 
-use super::project::Project;
+use super::project::{FIRST, Project};
 
 /// A run that is at work.
 struct Run {
@@ -63,7 +63,6 @@ impl Drop for Run {
     }
 }
 
-const FIRST: (&str, &str) = ("20240101000000_users", "CREATE TABLE users (id INTEGER PRIMARY KEY);\n");
 const LONG: &str = "20240102000000_long";
 
 /// A signal in the middle of a statement that would take minutes.

@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use migrator_tests::{Database, servers, sqlite, wait};
 
-use super::project::{Project, TOOL};
+use super::project::{FIRST, Project, TOOL};
 
 /// A terminal of 100 columns, in which a person types; gone when it is dropped.
 struct Terminal {
@@ -77,7 +77,6 @@ impl Drop for Terminal {
     }
 }
 
-const FIRST: (&str, &str) = ("20240101000000_users", "CREATE TABLE users (id INTEGER PRIMARY KEY);\n");
 const LONG: &str = "20240102000000_long";
 
 #[test]

@@ -100,6 +100,27 @@ fn scripts_do_not_change_what_comes_after_them() {
     assert_eq!(run::<Mariadb>(&database, &folder.set()).expect("run").skipped(), 10);
 }
 
+/// The role cannot be taken again; everything else is as it was, for the next script and for the host.
+#[test]
+fn a_script_that_drops_the_role_of_its_session_changes_nothing_else() {
+    let (database, other) = (Mariadb::fresh(), servers::mariadb().fresh());
+    let (elsewhere, role) = (other.name(), format!("role_of_{}", database.name()));
+    database.execute(&format!("CREATE ROLE {role}"));
+    let settings = "SELECT CONCAT_WS(' ', DATABASE(), @@sql_mode, @@foreign_key_checks, @@autocommit) AS value";
+    let leaves = "SET SESSION sql_mode = 'ANSI_QUOTES', foreign_key_checks = 0";
+    let folder = Folder::of(&[
+        ("01_t1", table(1)),
+        ("02_drops", format!("-- migrator: no-transaction\n{leaves};\nUSE {elsewhere};\nDROP ROLE {role};\n")),
+        ("03_seen", format!("CREATE TABLE seen {settings};")),
+    ]);
+    let mut conn = database.connect();
+    conn.batch_execute(&format!("SET ROLE {role}")).expect("take it");
+    let before = Mariadb::texts(&mut conn, settings);
+    let report = Migrator::new(&folder.set()).run(&mut conn).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((report.applied().len(), Mariadb::texts(&mut conn, settings)), (3, before.clone()));
+    assert_eq!((database.texts("SELECT value FROM seen"), tables(&other)), (before, Vec::new()));
+}
+
 #[test]
 fn a_session_with_other_modes_migrates_as_well() {
     let (database, folder) = (Mariadb::fresh(), Folder::of_tables(2));

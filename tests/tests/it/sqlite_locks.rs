@@ -5,11 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use migrator::{Event, Migrator};
+use migrator::{Environment, Event, Migrator};
 use migrator_tests::{Database, sqlite, wait};
 
-use crate::dialects::{Sqlite, Subject, applies, names, run, tables};
+use crate::dialects::{Sqlite, Subject, applies, history, names, run, tables};
 use crate::folder::{Folder, table};
+use crate::provider::Gate;
 
 /// A database with one migration applied, and a folder that has one more.
 fn one_of_two() -> (sqlite::FreshDatabase, Folder) {
@@ -95,4 +96,44 @@ fn a_reader_that_does_not_end_leaves_nothing_half_applied() {
     assert_eq!(tables(&database), ["t1"]);
     assert_eq!(names(&migrator.run(&mut conn).unwrap_or_else(|error| panic!("{error}"))), ["02_t2"]);
     assert_eq!(Sqlite::texts(&mut conn, "SELECT CAST(foreign_keys AS TEXT) AS value FROM pragma_foreign_keys"), ["1"]);
+}
+
+/// It asked for the lock before there was a file to wait for, and gets it between the end of a script that runs outside and the next
+/// one.
+#[test]
+fn what_another_records_behind_a_script_is_no_harm_of_the_script() {
+    let (database, folder) = one_of_two();
+    folder.write("02_t2/up.sql", format!("-- migrator: no-transaction\n-- Beside __migrator_history.\n{}", table(2)));
+    folder.write("03_t3/up.sql", table(3));
+    let (set, mut writer) = (folder.set(), database.connect());
+    writer.batch_execute("BEGIN IMMEDIATE").expect("the write lock");
+    let [waiting, free, marked] = [(); 3].map(|()| Gate::default());
+    let (waits, goes) = (waiting.clone(), free.clone());
+    let marker = Migrator::new(&set).environment(Environment::Test).on_event(move |event| {
+        if matches!(event, Event::Waiting { attempt: 1, .. }) {
+            waits.open();
+            goes.pass();
+        }
+    });
+    let (lets_go, until) = (free, marked.clone());
+    let migrator = Migrator::new(&set).on_event(move |event| {
+        if matches!(event, Event::Applied { name: "02_t2", .. }) {
+            lets_go.open();
+            until.pass();
+        }
+    });
+    let report = thread::scope(|scope| {
+        let marking = scope.spawn(|| {
+            let mark = marker.mark(&mut database.connect(), Environment::Test);
+            marked.open();
+            mark.map(drop)
+        });
+        waiting.pass();
+        writer.batch_execute("COMMIT").expect("let it go");
+        let report = migrator.run(&mut database.connect());
+        marking.join().expect("no panic").unwrap_or_else(|error| panic!("{error}"));
+        report.unwrap_or_else(|error| panic!("{error}"))
+    });
+    assert_eq!(names(&report), ["02_t2", "03_t3"]);
+    assert_eq!(history(&database)[1..], ["planned 02", "statement 02", "applied 02", "marked ", "applied 03"]);
 }

@@ -6,10 +6,8 @@ use diesel::mysql::Mysql;
 use migrator_source::checksum::{digest, hex};
 use migrator_source::sql::{Change, Part, changes};
 
+use crate::dialect::presence::{ABSENT, PRESENT};
 use crate::dialect::{Dialect, Outcome};
-
-const PRESENT: &str = "present";
-const ABSENT: &str = "absent";
 
 /// An expression for what the catalogue says, with the statement that it is about, the current database, and who asks: what one has no
 /// privilege on is not there. NULL where that says nothing sure.

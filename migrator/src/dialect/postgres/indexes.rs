@@ -6,10 +6,8 @@ use diesel::pg::Pg;
 use migrator_source::checksum::{digest, hex};
 use migrator_source::sql::{Effect, Reindexed, effect};
 
+use crate::dialect::presence::{ABSENT, PRESENT};
 use crate::dialect::{Dialect, Outcome};
-
-const PRESENT: &str = "present";
-const ABSENT: &str = "absent";
 
 /// An expression for whether an index is there and usable before it is made or removed, with the statement that it is about.
 pub(super) fn asked(statement: &str) -> Option<String> {

@@ -1,12 +1,13 @@
 //! The service as a process, from outside.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use migrator_tests::{Database, servers, sqlite, wait};
+
+use crate::crash::starter::said_by;
 
 /// A database that the service is built for.
 pub(super) trait Built: Database + Sync {
@@ -74,16 +75,7 @@ impl Service {
         command.args(rest).env("DATABASE_URL", url).envs(environment.iter().copied());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{first}: {error}; scripts/test installs it"));
-        let (sender, output) = mpsc::channel();
-        let pipes: [Box<dyn Read + Send>; 2] =
-            [Box::new(child.stdout.take().expect("piped")), Box::new(child.stderr.take().expect("piped"))];
-        for pipe in pipes {
-            let sender = sender.clone();
-            thread::spawn(move || {
-                let mut lines = BufReader::new(pipe).lines().map_while(Result::ok);
-                lines.try_for_each(|line| sender.send(line))
-            });
-        }
+        let output = said_by(&mut child);
         Self { input: child.stdin.take(), child, output, said: Vec::new() }
     }
 

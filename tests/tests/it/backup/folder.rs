@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use migrator::Config;
 use migrator::backup::{Backup, Backups, Manifest, Restore};
+use migrator::http::answer;
 use migrator_tests::Database;
+use serde_json::{Value, json};
 
 use super::{Case, assert_whole};
 use crate::dialects::{Sqlite, Subject, applies, history, tables};
@@ -137,24 +139,32 @@ fn pruning_never_deletes_the_only_one_that_is_whole() {
     Restore::of(&mine[0].file).into(case.database.url()).unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// The report of a service whose backup is one file says nothing of one that is damaged, or of another database.
+/// The page of a service whose backup is one file says nothing of one that is damaged, or of another database.
 #[test]
 fn the_age_of_a_file_is_that_of_a_whole_backup_of_this_database() {
     let case = Case::<Sqlite>::new();
     let file = case.backups.path().join("before.sqlite");
     case.run(Backup::to_file(&file).url(case.database.url())).unwrap_or_else(|error| panic!("{error}"));
-    let age = |database: &<Sqlite as Subject>::Database| {
+    aged(&Manifest::of(&file).expect("it has a manifest"), "2001-01-01T00:00:00Z");
+    let check = |database: &<Sqlite as Subject>::Database| {
         let backup = Backup::to_file(&file);
         let provider = crate::provider::provider::<diesel::SqliteConnection>(&case.folder.set());
         let config = Config::new(database.url()).migrator(move |migrator| migrator.backup_before(backup.clone()));
         // On the other one it is refused, as the file is there; afterwards nothing is left to back up.
         applies::<Sqlite>(database, &case.folder.set());
         provider.init(config).unwrap_or_else(|error| panic!("{error}"));
-        provider.health().report().backup_age
+        let page = answer(&provider.health(), "/health");
+        let page: Value = serde_json::from_str(page.body()).unwrap_or_else(|error| panic!("{error}: {}", page.body()));
+        let check = page["checks"]["backup:age"][0].clone();
+        let (told, report) = (check["observedValue"].as_u64(), provider.health().report());
+        assert_eq!(told.is_some(), report.backup_age.is_some(), "{check}: {report:?}");
+        (told.map(Duration::from_secs), check)
     };
-    assert!(age(&case.database).is_some());
-    assert_eq!(age(&Sqlite::fresh()), None, "it is of another database");
+    let (age, told) = check(&case.database);
+    assert!(age.is_some_and(|age| age > Duration::from_secs(20 * 365 * 86_400)), "{told}");
+    assert_eq!((&told["observedUnit"], &told["status"]), (&json!("s"), &json!("pass")), "{told}");
+    assert_eq!(check(&Sqlite::fresh()).1, Value::Null, "it is of another database");
     let cut = fs::read(&file).expect("read")[1..].to_vec();
     fs::write(&file, cut).expect("write");
-    assert_eq!(age(&case.database), None, "it is not whole");
+    assert_eq!(check(&case.database).1, Value::Null, "it is not whole");
 }

@@ -12,6 +12,7 @@ use super::{
     sets::{Set, assert_history_is_sound, records, reference, state},
     starter::{Starter, run},
 };
+use crate::dialects::as_role;
 
 const SETUP: (&str, &str) = (
     "1_first",
@@ -61,12 +62,7 @@ impl Held {
     fn at(server: &Mariadb, script: &str, number: usize) -> Held {
         let (database, set) = (server.fresh(), Set::new(&[SETUP, ("2_second", script)]));
         let mut starter = Starter::start(database.url(), set.path(), &["step"]);
-        let mut started = 0;
-        let reached = starter.step_to(|event| {
-            started += usize::from(event.starts_with("Started"));
-            started == 2 && event.starts_with(&format!("Statement {{ number: {number},"))
-        });
-        reached.expect("the second script");
+        starter.step_to_statement(2, number);
         Held { database, set, starter }
     }
 
@@ -165,6 +161,32 @@ fn what_the_catalogue_does_not_tell_surely_is_for_a_person() {
     let next = Starter::start(foreign.database.url(), foreign.set.path(), &[]).end();
     assert!(next.is("statement_failed") && next.has("already exists"), "{:#?}", next.said);
     assert_eq!(foreign.database.row_counts()["spare"], 1);
+}
+
+/// What one has no privilege on, the catalogue calls absent.
+#[test]
+fn another_who_asks_the_catalogue_is_told_nothing_sure() {
+    let mut server = Mariadb::start(Options::default().durable());
+    let expected = reference(&server.fresh(), &Set::new(&[SETUP, ("2_second", "CREATE TABLE pier (id INT)")]));
+    aged(&server);
+    let mut held = Held::at(&server, "CREATE TABLE pier (id INT)", 1);
+    let holder = hold_records(&held.database);
+    held.starter.go_on();
+    until_waiting(&server, 1);
+    server.kill();
+    drop(holder);
+    server.restart();
+    let (name, role) = (held.database.name(), "'letter'@'127.0.0.1'");
+    let tables = held
+        .database
+        .texts("SELECT TABLE_NAME AS value FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()");
+    let others = tables.iter().filter(|table| *table != "pier");
+    let grants: String = others.map(|table| format!("GRANT ALL ON {name}.{table} TO {role};")).collect();
+    held.database.execute(&format!("CREATE USER {role} IDENTIFIED BY 'letter'; {grants}"));
+    let url = as_role(held.database.url(), "letter", "letter");
+    let next = Starter::start(&url, held.set.path(), &[]).end();
+    assert!(next.is("failed") && next.has("statement 1 was started and nobody knows"), "{:#?}", next.said);
+    held.goes_on(&expected, "by who began it");
 }
 
 #[test]

@@ -155,12 +155,7 @@ where
             continue;
         }
         let mut starter = Starter::start(database.url(), set.path(), &["step"]);
-        let mut started = 0;
-        let reached = starter.step_to(|event| {
-            started += usize::from(event.starts_with("Started"));
-            started == migration + 1 && event.starts_with(&format!("Statement {{ number: {statement},"))
-        });
-        reached.unwrap_or_else(|| panic!("no statement {statement} of migration {migration}: {starter:?}"));
+        starter.step_to_statement(migration + 1, statement);
         let mut holder = place.connect();
         holder.batch_execute(&gate.lock.replace('?', &statement.to_string())).expect("hold the gate");
         starter.go();
@@ -238,12 +233,7 @@ fn while_a_statement_runs_on_sqlite() {
     for migration in 1..=2 {
         let database = sqlite::fresh();
         let mut starter = Starter::start(database.url(), set.path(), &["step"]);
-        let mut started = 0;
-        let reached = starter.step_to(|event| {
-            started += usize::from(event.starts_with("Started"));
-            started == migration && event.starts_with("Statement { number: 2,")
-        });
-        reached.expect("the script has two statements");
+        starter.step_to_statement(migration, 2);
         let before = ticks(starter.pid());
         starter.go();
         wait::until("the statement to compute", || (ticks(starter.pid()) > before).then_some(()));

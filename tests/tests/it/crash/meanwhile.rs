@@ -65,12 +65,7 @@ fn a_script_in_progress_on_sqlite_is_waited_for() {
     for statement in 1..=3 {
         let database = sqlite::fresh();
         let mut holder = Starter::start(database.url(), set.path(), &["step"]);
-        let mut started = 0;
-        let reached = holder.step_to(|event| {
-            started += usize::from(event.starts_with("Started"));
-            started == 2 && event.starts_with(&format!("Statement {{ number: {statement},"))
-        });
-        reached.expect("the second script runs without a transaction");
+        holder.step_to_statement(2, statement);
         // Nothing holds the database now, only the file beside it says that the script is in progress.
         let mut second = Starter::start(database.url(), set.path(), &[]);
         let waiting = second.until("event Waiting");

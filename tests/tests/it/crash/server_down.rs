@@ -44,12 +44,7 @@ where
         let database = server.fresh();
         aged(server);
         let mut starter = Starter::start(database.url(), set.path(), &["step"]);
-        let mut started = 0;
-        let reached = starter.step_to(|event| {
-            started += usize::from(event.starts_with("Started"));
-            started == script && event.starts_with(&format!("Statement {{ number: {statement},"))
-        });
-        reached.expect("three scripts of three statements");
+        starter.step_to_statement(script, statement);
         ends[point % 2](server);
         starter.go_on();
         let end = starter.end();
@@ -101,12 +96,7 @@ fn mariadb_dies_while_a_statement_that_commits_runs() {
         let database: FreshDatabase<Mysql> = server.fresh();
         aged(&server);
         let mut starter = Starter::start(database.url(), set.path(), &["step"]);
-        let mut started = 0;
-        let reached = starter.step_to(|event| {
-            started += usize::from(event.starts_with("Started"));
-            started == 3 && event.starts_with("Statement { number: 2,")
-        });
-        reached.expect("the third script");
+        starter.step_to_statement(3, 2);
         let mut holder = database.connect();
         holder.batch_execute(&format!("LOCK TABLES {table} READ")).expect("hold a table");
         starter.go_on();

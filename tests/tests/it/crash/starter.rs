@@ -21,6 +21,21 @@ pub(crate) struct Starter {
     said: Vec<String>,
 }
 
+/// Every line that a process says, on its output and beside it.
+pub(crate) fn said_by(child: &mut Child) -> Receiver<String> {
+    let (sender, output) = mpsc::channel();
+    let pipes: [Box<dyn std::io::Read + Send>; 2] =
+        [Box::new(child.stdout.take().expect("piped")), Box::new(child.stderr.take().expect("piped"))];
+    for pipe in pipes {
+        let sender = sender.clone();
+        thread::spawn(move || {
+            let mut lines = BufReader::new(pipe).lines().map_while(Result::ok);
+            lines.try_for_each(|line| sender.send(line))
+        });
+    }
+    output
+}
+
 /// How a starter ended.
 #[derive(Debug)]
 pub(crate) struct End {
@@ -56,16 +71,7 @@ impl Starter {
             .spawn()
             .unwrap_or_else(|error| panic!("{first}: {error}; scripts/test installs it"));
         let input = child.stdin.take();
-        let (sender, output) = mpsc::channel();
-        let pipes: [Box<dyn std::io::Read + Send>; 2] =
-            [Box::new(child.stdout.take().expect("piped")), Box::new(child.stderr.take().expect("piped"))];
-        for pipe in pipes {
-            let sender = sender.clone();
-            thread::spawn(move || {
-                let mut lines = BufReader::new(pipe).lines().map_while(Result::ok);
-                lines.try_for_each(|line| sender.send(line))
-            });
-        }
+        let output = said_by(&mut child);
         Starter { child, input, output, said: Vec::new() }
     }
 
@@ -106,6 +112,16 @@ impl Starter {
             }
         }
         None
+    }
+
+    /// Reads up to where this statement of this script is about to be sent, both counted from 1; the starter must run in steps.
+    pub(crate) fn step_to_statement(&mut self, script: usize, number: usize) {
+        let mut started = 0;
+        let reached = self.step_to(|event| {
+            started += usize::from(event.starts_with("Started"));
+            started == script && event.starts_with(&format!("Statement {{ number: {number},"))
+        });
+        reached.unwrap_or_else(|| panic!("no statement {number} of script {script}: {:#?}", self.said));
     }
 
     /// Lets it go on after a step, or from the barrier.

@@ -8,33 +8,18 @@ use diesel::SqliteConnection;
 use diesel::connection::SimpleConnection;
 use migrator::health::{Outcome, Worker};
 use migrator::seed::Phase;
-use migrator::{
-    Config, DbProvider, MigrationSet, ProviderState, Seed, SeedError, SeedResult, SeedStanding, ServiceMode,
-};
+use migrator::{Config, ProviderState, Seed, SeedError, SeedResult, SeedStanding, ServiceMode};
 use migrator_tests::{Database, sqlite, wait};
 
 use super::{becomes, probes};
 use crate::dialects::{Sqlite, Subject, applies};
-use crate::folder::Folder;
-use crate::provider::Gate;
-use crate::seeds::TABLES;
+use crate::provider::{Gate, seeded, seeding};
 
 on_each_dialect!(
     without_a_seed_it_is_degraded,
     without_a_critical_seed_it_is_not_ready,
     a_follower_sees_the_seeds_come,
 );
-
-fn set() -> MigrationSet {
-    Folder::of(&[("01_tables", TABLES)]).set()
-}
-
-fn provider<C>(seeds: impl Into<Vec<Seed<C>>>) -> DbProvider<C>
-where
-    C: diesel::r2d2::R2D2Connection + 'static,
-{
-    DbProvider::new(Box::leak(Box::new(set()))).seeds(Box::leak(seeds.into().into_boxed_slice()))
-}
 
 fn broken<C: SimpleConnection>(_: &mut C) -> SeedResult {
     Err(SeedError::new("the sky fell on secret_thing"))
@@ -55,7 +40,7 @@ fn without_a_seed_it_is_degraded<S: Subject>() {
         Seed::new("broken", broken::<S::Connection>).critical(false),
         Seed::new("busy", busy::<S::Connection>).critical(false).phase(Phase::Background),
     ];
-    let provider = provider(seeds);
+    let provider = seeding(seeds);
     provider.init(Config::new(database.url())).unwrap_or_else(|error| panic!("{error}"));
     let health = provider.health();
     let retries = |standing: &SeedStanding| *standing == SeedStanding::Retrying;
@@ -78,7 +63,7 @@ fn without_a_seed_it_is_degraded<S: Subject>() {
 fn without_a_critical_seed_it_is_not_ready<S: Subject>() {
     let database = S::fresh();
     let seed = Seed::new("busy", busy::<S::Connection>).phase(Phase::Background);
-    let provider = provider([seed]);
+    let provider = seeding([seed]);
     // Once: then nobody tries it again.
     let config = Config::new(database.url()).migrator(|migrator| migrator.seed_attempts(1));
     provider.init(config).unwrap_or_else(|error| panic!("{error}"));
@@ -97,13 +82,13 @@ fn without_a_critical_seed_it_is_not_ready<S: Subject>() {
 /// It tries none itself, so its own state never changes; the ledger does.
 fn a_follower_sees_the_seeds_come<S: Subject>() {
     let database = S::fresh();
-    applies::<S>(&database, &set());
+    applies::<S>(&database, &seeded());
     let seeds = || [Seed::new("fine", fine::<S::Connection>).phase(Phase::Background)];
-    let follower = provider(seeds());
+    let follower = seeding(seeds());
     follower.init(Config::new(database.url()).mode(ServiceMode::WaitOnly)).unwrap_or_else(|error| panic!("{error}"));
     let health = follower.health();
     assert_eq!(probes(&health), (200, 200, 503, "seeds_missing"));
-    let leader = provider(seeds());
+    let leader = seeding(seeds());
     leader.init(Config::new(database.url())).unwrap_or_else(|error| panic!("{error}"));
     becomes(&health, "ready");
     assert!(matches!(follower.state(), ProviderState::Degraded { .. }));
@@ -117,7 +102,7 @@ fn a_worker_that_died_is_not_alive_until_another_one_works() {
         Err(SeedError::transient("not yet"))
     }
     let database = sqlite::fresh();
-    let provider = provider([Seed::new("fails", fails).critical(false).phase(Phase::Background)]);
+    let provider = seeding([Seed::new("fails", fails).critical(false).phase(Phase::Background)]);
     // What panics in the worker is the host's hook: a seed that panics is a failed seed.
     let config = Config::new(database.url()).on_event(|event| {
         if matches!(event, migrator::Event::SeedStarted { .. }) && PANICS.load(Ordering::SeqCst) {
@@ -134,7 +119,7 @@ fn a_worker_that_died_is_not_alive_until_another_one_works() {
     PANICS.store(false, Ordering::SeqCst);
     provider.retry_seeding().unwrap_or_else(|error| panic!("{error}"));
     wait::until("another worker", || health.liveness().is_positive().then_some(()));
-    applies::<Sqlite>(&database, &set());
+    applies::<Sqlite>(&database, &seeded());
 }
 
 static RELEASED: OnceLock<Gate> = OnceLock::new();
@@ -147,7 +132,7 @@ fn a_worker_that_hangs_is_not_alive_until_it_goes_on() {
     }
     let database = sqlite::fresh();
     let deadline = Duration::from_millis(20);
-    let provider = provider([Seed::new("hangs", hangs).critical(false).phase(Phase::Background).deadline(deadline)]);
+    let provider = seeding([Seed::new("hangs", hangs).critical(false).phase(Phase::Background).deadline(deadline)]);
     provider
         .init(Config::new(database.url()).connect_timeout(Duration::from_millis(20)))
         .unwrap_or_else(|error| panic!("{error}"));

@@ -13,12 +13,25 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use diesel::connection::LoadConnection;
 use diesel::r2d2::R2D2Connection;
-use migrator::{Config, DbProvider, Dialect, Event, MigrationSet, ProviderState};
+use migrator::{Config, DbProvider, Dialect, Event, MigrationSet, ProviderState, Seed};
 use migrator_tests::wait;
+
+use crate::folder::Folder;
+use crate::seeds::{TABLES, list};
 
 /// A provider as a `static` of a service; the set of one test lives as long as the tests.
 pub(crate) fn provider<C: R2D2Connection + 'static>(set: &MigrationSet) -> DbProvider<C> {
     DbProvider::new(Box::leak(Box::new(set.clone())))
+}
+
+/// The set of a service that has seeds.
+pub(crate) fn seeded() -> MigrationSet {
+    Folder::of(&[("01_tables", TABLES)]).set()
+}
+
+/// A provider of that service.
+pub(crate) fn seeding<C: R2D2Connection + 'static>(seeds: impl Into<Vec<Seed<C>>>) -> DbProvider<C> {
+    provider(&seeded()).seeds(list(seeds))
 }
 
 /// Every state that a provider was in, as the host was told.
@@ -69,15 +82,15 @@ impl States {
 
 /// Something that happens once, on another thread.
 #[derive(Clone, Default)]
-pub(super) struct Gate(Arc<(Mutex<bool>, Condvar)>);
+pub(crate) struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
 impl Gate {
-    pub(super) fn open(&self) {
+    pub(crate) fn open(&self) {
         *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.0.1.notify_all();
     }
 
-    pub(super) fn pass(&self) {
+    pub(crate) fn pass(&self) {
         let open = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.0.1.wait_timeout_while(open, wait::DEADLINE, |open| !*open);
         assert!(!waited.unwrap_or_else(PoisonError::into_inner).1.timed_out(), "the gate stays closed");

@@ -6,15 +6,12 @@ use diesel::connection::SimpleConnection;
 use diesel::{MysqlConnection, PgConnection, SqliteConnection};
 use migrator::seed::{Mode, Phase, Skip};
 use migrator::{
-    Config, DbProvider, Environment, MigrationSet, ProviderState, Seed, SeedError, SeedOutcome, SeedResult,
-    SeedStanding, ServiceMode,
+    Config, DbProvider, Environment, ProviderState, Seed, SeedError, SeedOutcome, SeedResult, SeedStanding, ServiceMode,
 };
 use migrator_tests::{Database, servers, wait};
 
-use super::{Gate, States};
+use super::{Gate, States, seeded, seeding};
 use crate::dialects::{Sqlite, Subject, applies};
-use crate::folder::Folder;
-use crate::seeds::TABLES;
 
 on_each_dialect!(
     boots_twice_and_changes_nothing,
@@ -24,17 +21,6 @@ on_each_dialect!(
     a_job_tries_background_seeds_too,
     a_follower_waits_for_the_seeds,
 );
-
-fn set() -> MigrationSet {
-    Folder::of(&[("01_tables", TABLES)]).set()
-}
-
-fn provider<C>(seeds: impl Into<Vec<Seed<C>>>) -> DbProvider<C>
-where
-    C: diesel::r2d2::R2D2Connection + 'static,
-{
-    DbProvider::new(Box::leak(Box::new(set()))).seeds(Box::leak(seeds.into().into_boxed_slice()))
-}
 
 fn note<C: SimpleConnection>(conn: &mut C, entry: &str) -> SeedResult {
     conn.batch_execute(&format!("INSERT INTO log VALUES ('{entry}')"))?;
@@ -75,7 +61,7 @@ fn boots_twice_and_changes_nothing<S: Subject>() {
             Seed::new("second", second::<S::Connection>).phase(Phase::Background),
         ]
     };
-    let one = provider(seeds());
+    let one = seeding(seeds());
     let (config, states) = States::of(Config::new(database.url()), |_| {});
     let report = one.init(config).unwrap_or_else(|error| panic!("{error}"));
     let outcome = report.seeds.as_ref().and_then(|seeds| seeds.outcome("first").cloned());
@@ -87,7 +73,7 @@ fn boots_twice_and_changes_nothing<S: Subject>() {
     assert_eq!(log(&database), ["first", "second"]);
     one.shutdown().expect("nothing runs");
     let before = ledger(&database);
-    let two = provider(seeds());
+    let two = seeding(seeds());
     let (config, states) = States::of(Config::new(database.url()), |_| {});
     let report = two.init(config).unwrap_or_else(|error| panic!("{error}"));
     assert!(report.seeds.is_some_and(|seeds| seeds.is_successful()));
@@ -98,7 +84,7 @@ fn boots_twice_and_changes_nothing<S: Subject>() {
 fn a_critical_seed_fails_the_init<S: Subject>() {
     let database = S::fresh();
     let provider =
-        provider([Seed::new("broken", broken::<S::Connection>), Seed::new("second", second::<S::Connection>)]);
+        seeding([Seed::new("broken", broken::<S::Connection>), Seed::new("second", second::<S::Connection>)]);
     let error = provider.init(Config::new(database.url())).expect_err("it fails");
     assert!(error.code() == "seed_failed" && error.message().contains("broken"), "{error}");
     assert_eq!(error.seed_report().map(|report| report.failed().count()), Some(1));
@@ -112,7 +98,7 @@ fn a_critical_seed_fails_the_init<S: Subject>() {
 
 fn another_seed_degrades<S: Subject>() {
     let database = S::fresh();
-    let provider = provider([
+    let provider = seeding([
         Seed::new("broken", broken::<S::Connection>).critical(false),
         Seed::new("second", second::<S::Connection>),
     ]);
@@ -138,7 +124,7 @@ fn a_skipped_seed_is_no_success<S: Subject>() {
             Seed::new("manual", second::<S::Connection>).mode(Mode::Manual),
         ]
     };
-    let production = provider(seeds());
+    let production = seeding(seeds());
     let config = Config::new(database.url()).environment(Environment::Production);
     let report = production.init(config).unwrap_or_else(|error| panic!("{error}"));
     let skipped = report.seeds.as_ref().and_then(|seeds| seeds.outcome("first"));
@@ -148,7 +134,7 @@ fn a_skipped_seed_is_no_success<S: Subject>() {
     assert!(log(&database).is_empty());
     // Nobody says where this is: whether the service lacks it nobody knows.
     let database = S::fresh();
-    let unknown = provider(seeds());
+    let unknown = seeding(seeds());
     unknown.init(Config::new(database.url())).unwrap_or_else(|error| panic!("{error}"));
     let ProviderState::Degraded { seeds, .. } = unknown.state() else { panic!("{unknown:?}") };
     assert!(matches!(&seeds[..], [one] if one.seed == "first" && matches!(one.standing, SeedStanding::Skipped(_))));
@@ -157,7 +143,7 @@ fn a_skipped_seed_is_no_success<S: Subject>() {
 
 fn a_job_tries_background_seeds_too<S: Subject>() {
     let database = S::fresh();
-    let provider = provider([
+    let provider = seeding([
         Seed::new("first", first::<S::Connection>),
         Seed::new("second", second::<S::Connection>).phase(Phase::Background),
     ]);
@@ -172,17 +158,17 @@ fn a_job_tries_background_seeds_too<S: Subject>() {
 fn a_follower_waits_for_the_seeds<S: Subject>() {
     let database = S::fresh();
     let seeds = || [Seed::new("first", first::<S::Connection>)];
-    applies::<S>(&database, &set());
-    let check = provider(seeds());
+    applies::<S>(&database, &seeded());
+    let check = seeding(seeds());
     let error = check.init(Config::new(database.url()).mode(ServiceMode::CheckOnly)).expect_err("no seed yet");
     assert!(error.code() == "seeds_missing" && error.message().contains("first") && error.is_transient(), "{error}");
-    let follower = provider(seeds());
+    let follower = seeding(seeds());
     let (config, states) = States::of(Config::new(database.url()).mode(ServiceMode::WaitOnly), |_| {});
     std::thread::scope(|scope| {
         let init = scope.spawn(|| follower.init(config));
         states.until("the wait", |state| matches!(state, ProviderState::WaitingForMigrations { pending: 0, .. }));
         assert!(log(&database).is_empty(), "it does not seed");
-        provider(seeds()).init(Config::new(database.url())).unwrap_or_else(|error| panic!("{error}"));
+        seeding(seeds()).init(Config::new(database.url())).unwrap_or_else(|error| panic!("{error}"));
         init.join().expect("no panic").unwrap_or_else(|error| panic!("{error}"));
     });
     assert_eq!(follower.state(), ProviderState::Ready);
@@ -213,7 +199,7 @@ fn a_background_seed_is_retried_while_the_service_is_up() {
     static MAIL: Mail = Mail::asleep();
     let database = servers::postgres().fresh();
     let provider: DbProvider<PgConnection> =
-        provider([Seed::new("mail", |conn| MAIL.ask(conn)).phase(Phase::Background)]);
+        seeding([Seed::new("mail", |conn| MAIL.ask(conn)).phase(Phase::Background)]);
     let (config, states) = States::of(Config::new(database.url()), |_| {});
     let report = provider.init(config).unwrap_or_else(|error| panic!("{error}"));
     assert!(!report.seeds.is_some_and(|seeds| seeds.is_successful()));
@@ -232,7 +218,7 @@ fn an_exhausted_seed_is_not_retrying_until_it_is_forced() {
     static MAIL: Mail = Mail::asleep();
     let database = servers::mariadb().fresh();
     let provider: DbProvider<MysqlConnection> =
-        provider([Seed::new("mail", |conn| MAIL.ask(conn)).phase(Phase::Background)]);
+        seeding([Seed::new("mail", |conn| MAIL.ask(conn)).phase(Phase::Background)]);
     let config = Config::new(database.url()).migrator(|migrator| migrator.seed_attempts(2));
     let (config, states) = States::of(config, |_| {});
     provider.init(config).unwrap_or_else(|error| panic!("{error}"));
@@ -253,7 +239,7 @@ fn an_exhausted_seed_is_not_retrying_until_it_is_forced() {
 
 #[test]
 fn a_background_seed_in_memory_has_the_only_connection() {
-    let provider: DbProvider<SqliteConnection> = provider([Seed::new("first", first).phase(Phase::Background)]);
+    let provider: DbProvider<SqliteConnection> = seeding([Seed::new("first", first).phase(Phase::Background)]);
     let (config, states) = States::of(Config::new(":memory:"), |_| {});
     provider.init(config).unwrap_or_else(|error| panic!("{error}"));
     states.until("the seed", |state| *state == ProviderState::Ready);
@@ -265,8 +251,8 @@ fn a_background_seed_in_memory_has_the_only_connection() {
 fn a_follower_leaves_the_seeds_alone() {
     let database = servers::postgres().fresh();
     let seeds = || [Seed::new("first", first::<PgConnection>).phase(Phase::Background)];
-    applies::<crate::dialects::Postgres>(&database, &set());
-    let follower = provider(seeds());
+    applies::<crate::dialects::Postgres>(&database, &seeded());
+    let follower = seeding(seeds());
     follower.init(Config::new(database.url()).mode(ServiceMode::WaitOnly)).unwrap_or_else(|error| panic!("{error}"));
     assert!(matches!(follower.state(), ProviderState::Degraded { .. }), "{follower:?}");
     assert!(!follower.is_seeding_successful());
@@ -286,7 +272,7 @@ fn a_shutdown_cancels_a_seed_and_joins_the_worker() {
     for phase in [Phase::Background, Phase::Blocking] {
         BEGUN.store(false, Ordering::SeqCst);
         let database = servers::postgres().fresh();
-        let provider: DbProvider<PgConnection> = provider([Seed::new("long", long).phase(phase)]);
+        let provider: DbProvider<PgConnection> = seeding([Seed::new("long", long).phase(phase)]);
         let gate = Gate::default();
         std::thread::scope(|scope| {
             let init = scope.spawn(|| provider.init(Config::new(database.url())));
@@ -308,7 +294,7 @@ fn a_shutdown_cancels_a_seed_and_joins_the_worker() {
 #[test]
 fn a_worker_that_dies_is_not_retrying() {
     let database = servers::postgres().fresh();
-    let provider: DbProvider<PgConnection> = provider([Seed::new("first", first).phase(Phase::Background)]);
+    let provider: DbProvider<PgConnection> = seeding([Seed::new("first", first).phase(Phase::Background)]);
     let (config, states) = States::of(Config::new(database.url()), |event| {
         let ours = std::thread::current().name() == Some("migrator-seeds");
         assert!(!(ours && matches!(event, migrator::Event::SeedStarted { .. })), "the host's hook panics");
@@ -333,7 +319,7 @@ fn a_seed_that_panics_fails_and_the_worker_lives_on() {
         assert!(CALMS.load(Ordering::SeqCst), "as the test wants it");
         note(conn, "calm")
     };
-    let provider: DbProvider<PgConnection> = provider([Seed::new("panics", panics).phase(Phase::Background)]);
+    let provider: DbProvider<PgConnection> = seeding([Seed::new("panics", panics).phase(Phase::Background)]);
     let (config, states) = States::of(Config::new(database.url()), |_| {});
     provider.init(config).unwrap_or_else(|error| panic!("{error}"));
     states.until(

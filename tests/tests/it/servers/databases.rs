@@ -1,3 +1,5 @@
+//! Databases of a test's own: apart from each other, dropped, behind a password, and compared by their dumps.
+
 use diesel::{Connection, connection::SimpleConnection};
 use migrator_tests::{
     Database,

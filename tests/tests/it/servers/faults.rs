@@ -1,3 +1,5 @@
+//! Servers that are killed, stopped and paused, and come back.
+
 use std::{sync::mpsc, thread, time::Duration};
 
 use diesel::{Connection, connection::SimpleConnection};

@@ -1,3 +1,5 @@
+//! The proxy between a client and its server: cut, held, delayed, and its turns counted.
+
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},

@@ -1,30 +1,26 @@
-//! Turns with Prisma Migrate on one database. Its rows are written here as its engine writes them; `scripts/turns` has the real one.
+//! Turns that end well: what one of the two did is done for the other, edits and missing tables included.
 
-use migrator::{DatabaseState, Migrator, Policy, Resolution, State, Target};
+use migrator::{DatabaseState, Migrator, Policy, State, Target};
 use migrator_tests::Database;
-use sha2::{Digest, Sha256};
 
-use crate::dialects::{Mariadb, Postgres, Sqlite, Subject, applies, names, run, status, tables};
+use crate::dialects::{applies, names, run, status};
 use crate::folder::{Folder, table};
 use crate::watch;
+
+use crate::prisma::{
+    End, LEDGER, Prisma, add, details, folder, holds_together, ledger, name, prisma_runs, queries, row, sha256, states,
+};
 
 on_each_dialect!(
     what_prisma_applied_is_taken_over,
     prisma_finds_what_we_applied,
     each_takes_the_next_turn,
-    what_failed_in_prisma_waits_for_a_person,
-    what_failed_in_prisma_and_was_done_by_hand,
-    what_prisma_resolved_is_resolved,
-    what_was_rolled_back_runs_again,
-    several_rows_of_one_migration_are_one_story,
     an_edit_after_prisma_applied_it_shows,
     a_checkout_with_other_line_endings_is_no_edit,
     a_last_newline_is_no_edit,
     an_unchanged_start_sees_each_change_that_counts,
     our_tables_gone_are_made_again_from_prismas,
     prismas_table_gone_is_made_again_from_ours,
-    a_failure_that_is_undone_leaves_no_row,
-    a_failure_half_way_is_one_for_prisma_too,
     prisma_at_the_same_moment_is_noticed,
     who_cannot_write_is_served_and_told,
     a_row_deleted_is_a_migration_undone,
@@ -33,126 +29,6 @@ on_each_dialect!(
     a_named_set_leaves_the_table_alone,
     a_directory_of_another_layout_is_told_which,
 );
-
-pub(crate) const LEDGER: &str = "_prisma_migrations";
-
-/// Migrations of Prisma's layout, `202401NN000000_tN`, each with a table and a row.
-pub(crate) fn folder(count: usize) -> Folder {
-    let folder = Folder::of_files(&[]);
-    (1..=count).for_each(|number| add(&folder, number, table(number)));
-    folder
-}
-
-pub(crate) fn name(number: usize) -> String {
-    format!("202401{number:02}000000_t{number}")
-}
-
-pub(crate) fn add(folder: &Folder, number: usize, text: impl AsRef<[u8]>) {
-    folder.write(&format!("{}/migration.sql", name(number)), text);
-}
-
-/// What is different in Prisma's own table on each database.
-pub(crate) trait Prisma: Subject {
-    const CREATE: &'static str;
-    /// Two moments, the later one last, as its engine writes them.
-    const MOMENTS: [&'static str; 2];
-}
-
-impl Prisma for Sqlite {
-    const CREATE: &'static str = "CREATE TABLE \"_prisma_migrations\" (\"id\" TEXT PRIMARY KEY NOT NULL, \"checksum\" TEXT NOT NULL, \
-        \"finished_at\" DATETIME, \"migration_name\" TEXT NOT NULL, \"logs\" TEXT, \"rolled_back_at\" DATETIME, \"started_at\" \
-        DATETIME NOT NULL DEFAULT current_timestamp, \"applied_steps_count\" INTEGER UNSIGNED NOT NULL DEFAULT 0)";
-    const MOMENTS: [&'static str; 2] = ["1704067200123", "'2024-01-01T00:00:01.456+00:00'"];
-}
-
-impl Prisma for Postgres {
-    const CREATE: &'static str = "CREATE TABLE _prisma_migrations (id VARCHAR(36) PRIMARY KEY NOT NULL, checksum VARCHAR(64) NOT NULL, \
-        finished_at TIMESTAMPTZ, migration_name VARCHAR(255) NOT NULL, logs TEXT, rolled_back_at TIMESTAMPTZ, started_at \
-        TIMESTAMPTZ NOT NULL DEFAULT now(), applied_steps_count INTEGER NOT NULL DEFAULT 0)";
-    const MOMENTS: [&'static str; 2] = ["'2024-01-01T00:00:00.123Z'", "'2024-01-01T00:00:01.456Z'"];
-}
-
-impl Prisma for Mariadb {
-    const CREATE: &'static str = "CREATE TABLE _prisma_migrations (id VARCHAR(36) PRIMARY KEY NOT NULL, checksum VARCHAR(64) NOT NULL, \
-        finished_at DATETIME(3), migration_name VARCHAR(255) NOT NULL, logs TEXT, rolled_back_at DATETIME(3), started_at \
-        DATETIME(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3), applied_steps_count INTEGER UNSIGNED NOT NULL DEFAULT 0) DEFAULT \
-        CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci";
-    const MOMENTS: [&'static str; 2] = ["'2024-01-01 00:00:00.123'", "'2024-01-01 00:00:01.456'"];
-}
-
-/// How an attempt of Prisma's ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    Finished,
-    Failed,
-    RolledBack,
-}
-
-pub(crate) fn sha256(text: impl AsRef<[u8]>) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The row that Prisma leaves behind when it ran this text.
-pub(crate) fn row<S: Prisma>(database: &S::Database, number: usize, text: impl AsRef<[u8]>, end: End) {
-    let (name, checksum) = (name(number), sha256(text));
-    let [began, ended] = S::MOMENTS;
-    let [finished, logs, rolled_back, steps] = match end {
-        End::Finished => [ended, "NULL", "NULL", "1"],
-        End::Failed => ["NULL", "'no such table: nowhere'", "NULL", "0"],
-        End::RolledBack => ["NULL", "'no such table: nowhere'", ended, "0"],
-    };
-    let id = format!("{:08x}-0000-4000-8000-{:012x}", fastrand::u32(..), fastrand::u32(..));
-    database.execute(&format!(
-        "INSERT INTO {LEDGER} (id, checksum, finished_at, migration_name, logs, rolled_back_at, started_at, applied_steps_count) \
-         VALUES ('{id}', '{checksum}', {finished}, '{name}', {logs}, {rolled_back}, {began}, {steps})"
-    ));
-}
-
-/// What `prisma migrate deploy` does on an empty database with so many migrations.
-pub(crate) fn prisma_runs<S: Prisma>(database: &S::Database, numbers: impl IntoIterator<Item = usize>) {
-    if !database.texts(S::TABLES).iter().any(|table| table == LEDGER) {
-        database.execute(S::CREATE);
-    }
-    for number in numbers {
-        database.execute(&table(number));
-        row::<S>(database, number, table(number), End::Finished);
-    }
-}
-
-/// Name and fate of each row.
-pub(crate) fn ledger(database: &impl Database) -> Vec<String> {
-    database.texts(&format!(
-        "SELECT CONCAT(migration_name, CASE WHEN rolled_back_at IS NOT NULL THEN ' rolled back' WHEN finished_at IS NULL THEN \
-         ' failed' ELSE '' END) AS value FROM {LEDGER} ORDER BY 1"
-    ))
-}
-
-/// What the history says, each with its detail, moments left out.
-pub(crate) fn details(database: &impl Database) -> Vec<String> {
-    let sql = "SELECT CONCAT(event, ' ', version, ' ', COALESCE(detail, '')) AS value FROM __migrator_history ORDER BY sequence";
-    let rows = database.texts(sql);
-    // A statement by itself is recorded by itself, where DDL commits.
-    let rows = rows.iter().filter(|row| !["planned", "statement"].iter().any(|event| row.starts_with(event)));
-    rows.map(|row| row.split(' ').take(3).collect::<Vec<_>>().join(" ").trim_end().to_owned()).collect()
-}
-
-pub(crate) fn states<S: Subject>(database: &S::Database, folder: &Folder) -> Vec<&'static str> {
-    status::<S>(database, &folder.set()).migrations().iter().map(|row| row.state.name()).collect()
-}
-
-pub(crate) fn queries<S: Subject>(database: &S::Database, folder: &Folder) -> usize {
-    let mut conn = database.connect();
-    let queries = watch::queries(&mut conn);
-    Migrator::new(&folder.set()).run(&mut conn).unwrap_or_else(|error| panic!("{error}"));
-    queries.take().len()
-}
-
-/// What we recorded of another tool's turns is no work of a hand.
-pub(crate) fn holds_together<S: Prisma>(database: &S::Database, folder: &Folder) {
-    let set = folder.set();
-    let found = Migrator::new(&set).verify(&mut database.connect()).unwrap_or_else(|error| panic!("{error}"));
-    assert!(found.problems().is_empty(), "{found}");
-}
 
 fn drop_ours(database: &impl Database) {
     database.execute("DROP TABLE __migrator_history; DROP TABLE __migrator_meta");
@@ -214,98 +90,6 @@ fn each_takes_the_next_turn<S: Prisma>() {
     assert_eq!(ledger(&database), [1, 2, 3, 4].map(name));
     let expected = [(1, " verified"), (2, ""), (3, " verified"), (4, "")];
     assert_eq!(details(&database), expected.map(|(number, word)| format!("applied {}{word}", name(number))));
-    assert_eq!(queries::<S>(&database, &folder), 1);
-}
-
-fn what_failed_in_prisma_waits_for_a_person<S: Prisma>() {
-    let (database, folder) = (S::fresh(), folder(2));
-    prisma_runs::<S>(&database, [1]);
-    row::<S>(&database, 2, table(2), End::Failed);
-    assert_eq!(states::<S>(&database, &folder), ["applied", "failed"]);
-    let seen = status::<S>(&database, &folder.set());
-    assert_eq!(seen.state(), DatabaseState::Blocked);
-    assert_eq!(seen.migrations()[1].error.as_deref(), Some("outside: no such table: nowhere"), "{seen}");
-    assert!(seen.problems()[0].help.contains(&format!("resolve --rolled-back {}", name(2))), "{seen}");
-    let error = run::<S>(&database, &folder.set()).expect_err("nobody knows how much took");
-    assert_eq!((error.code(), error.version()), ("failed", Some(name(2).as_str())), "{error}");
-    assert!(error.message().contains("no such table: nowhere") && error.remedy().contains("resolve"), "{error}");
-    assert_eq!(tables(&database), ["t1"]);
-
-    let settled = Migrator::new(&folder.set()).resolve(&mut database.connect(), &name(2), Resolution::RolledBack);
-    settled.unwrap_or_else(|error| panic!("{error}"));
-    let rolled_back = format!("{} rolled back", name(2));
-    assert_eq!(ledger(&database), [name(1), rolled_back.clone()]);
-    assert_eq!(states::<S>(&database, &folder), ["applied", "rolled_back"]);
-    let set = folder.set();
-    Migrator::new(&set)
-        .run_to(&mut database.connect(), Target::version(name(1)))
-        .unwrap_or_else(|error| panic!("{error}"));
-    holds_together::<S>(&database, &folder);
-    assert_eq!(names(&applies::<S>(&database, &folder.set())), [name(2)]);
-    assert_eq!((ledger(&database), queries::<S>(&database, &folder)), (vec![name(1), name(2), rolled_back], 1));
-    let told = details(&database);
-    assert_eq!(
-        told[1..],
-        ["failed 2_ outside:", "resolved 2_ rolled_back", "applied 2_"].map(|row| row.replace("2_", &name(2)))
-    );
-}
-
-fn what_failed_in_prisma_and_was_done_by_hand<S: Prisma>() {
-    let (database, folder) = (S::fresh(), folder(2));
-    prisma_runs::<S>(&database, [1]);
-    row::<S>(&database, 2, table(2), End::Failed);
-    database.execute(&table(2));
-    let settled = Migrator::new(&folder.set()).resolve(&mut database.connect(), &name(2), Resolution::Applied);
-    settled.unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(ledger(&database), [name(1), name(2), format!("{} rolled back", name(2))]);
-    let steps = format!(
-        "SELECT CONCAT(applied_steps_count, logs) AS value FROM {LEDGER} WHERE finished_at IS NOT NULL AND logs = ''"
-    );
-    assert_eq!(database.texts(&steps), ["0"], "as Prisma's own resolve leaves it");
-    assert_eq!((queries::<S>(&database, &folder), tables(&database).len()), (1, 2));
-}
-
-/// `prisma migrate resolve`, both ways, of what our history says is failed.
-fn what_prisma_resolved_is_resolved<S: Prisma>() {
-    let (database, folder) = (S::fresh(), folder(4));
-    prisma_runs::<S>(&database, [1]);
-    [2, 3].iter().for_each(|number| row::<S>(&database, *number, table(*number), End::Failed));
-    // Up to what is applied, so that all of it is recorded.
-    Migrator::new(&folder.set()).run_to(&mut database.connect(), Target::version(name(1))).expect("adopt");
-    let failed = [2, 3].map(|number| format!("failed {} outside:", name(number)));
-    assert_eq!(details(&database)[1..], failed);
-    let [began, ended] = S::MOMENTS;
-    database.execute(&format!("UPDATE {LEDGER} SET rolled_back_at = {ended} WHERE finished_at IS NULL"));
-    database.execute(&table(3));
-    row::<S>(&database, 3, table(3), End::Finished);
-    assert_eq!(states::<S>(&database, &folder), ["applied", "rolled_back", "applied", "pending"]);
-    let error = run::<S>(&database, &folder.set());
-    // One that is rolled back and older than one that is applied is what it was for Prisma too: to be run again.
-    let report = error.unwrap_or_else(|error| panic!("{error}, since {began}"));
-    assert_eq!(names(&report), [name(2), name(4)]);
-    assert!(report.warnings().iter().any(|warning| warning.contains("rolled back outside")), "{report}");
-    assert_eq!(details(&database)[3], format!("resolved {} rolled_back", name(2)));
-    assert_eq!((queries::<S>(&database, &folder), tables(&database).len()), (1, 4));
-}
-
-fn what_was_rolled_back_runs_again<S: Prisma>() {
-    let (database, folder) = (S::fresh(), folder(2));
-    prisma_runs::<S>(&database, [1]);
-    row::<S>(&database, 2, "another text, which failed", End::RolledBack);
-    assert_eq!(states::<S>(&database, &folder), ["applied", "rolled_back"]);
-    assert_eq!(names(&applies::<S>(&database, &folder.set())), [name(2)]);
-    assert_eq!(ledger(&database), [name(1), name(2), format!("{} rolled back", name(2))]);
-    assert_eq!(queries::<S>(&database, &folder), 1);
-}
-
-fn several_rows_of_one_migration_are_one_story<S: Prisma>() {
-    let (database, folder) = (S::fresh(), folder(1));
-    database.execute(S::CREATE);
-    [End::RolledBack, End::RolledBack].iter().for_each(|end| row::<S>(&database, 1, "text", *end));
-    prisma_runs::<S>(&database, [1]);
-    assert_eq!(states::<S>(&database, &folder), ["applied"]);
-    assert_eq!(applies::<S>(&database, &folder.set()).skipped(), 1);
-    assert_eq!(details(&database), [format!("applied {} verified", name(1))]);
     assert_eq!(queries::<S>(&database, &folder), 1);
 }
 
@@ -440,62 +224,6 @@ fn prismas_table_gone_is_made_again_from_ours<S: Prisma>() {
     assert_eq!(ledger(&database), before);
     let checksums = database.texts(&format!("SELECT checksum AS value FROM {LEDGER} ORDER BY migration_name"));
     assert_eq!(checksums[..2], [1, 2].map(|number| sha256(table(number))));
-}
-
-fn a_failure_that_is_undone_leaves_no_row<S: Prisma>() {
-    let (database, folder) = (S::fresh(), folder(1));
-    add(&folder, 2, "INSERT INTO t1 VALUES (2);\nINSERT INTO nowhere VALUES (1);\n");
-    run::<S>(&database, &folder.set()).expect_err("there is no such table");
-    assert_eq!((ledger(&database), database.row_counts()["t1"]), (vec![name(1)], 1), "Prisma may try it");
-    // Also where the first statement that cannot be undone did not take.
-    add(&folder, 2, "CREATE TABLE t1 (id INTEGER);\nCREATE TABLE t2 (id INTEGER);\n");
-    run::<S>(&database, &folder.set()).expect_err("it is there");
-    assert_eq!((ledger(&database), states::<S>(&database, &folder)), (vec![name(1)], vec!["applied", "pending"]));
-    add(&folder, 2, table(2));
-    applies::<S>(&database, &folder.set());
-    assert_eq!((ledger(&database), queries::<S>(&database, &folder)), ([1, 2].map(name).to_vec(), 1));
-}
-
-/// Where DDL commits by itself.
-fn a_failure_half_way_is_one_for_prisma_too<S: Prisma>() {
-    if S::UNDOES_DDL {
-        return;
-    }
-    let (database, folder) = (S::fresh(), folder(1));
-    let failing = |last: &str| {
-        format!("CREATE TABLE a (id INTEGER);\nCREATE TABLE b (id INTEGER);\nINSERT INTO {last} VALUES (1);\n")
-    };
-    add(&folder, 2, failing("nowhere"));
-    run::<S>(&database, &folder.set()).expect_err("there is no such table");
-    assert_eq!(
-        ledger(&database),
-        [name(1), format!("{} failed", name(2))],
-        "Prisma applies nothing before it is settled"
-    );
-    let logs = || {
-        database
-            .texts(&format!("SELECT COALESCE(logs, '') AS value FROM {LEDGER} WHERE migration_name = '{}'", name(2)))
-    };
-    assert!(logs()[0].contains("nowhere"), "{:?}", logs());
-    // It goes on where it stopped, in the same row.
-    add(&folder, 2, failing("b"));
-    assert_eq!(names(&applies::<S>(&database, &folder.set())), [name(2)]);
-    assert_eq!(
-        (ledger(&database), logs(), database.row_counts()["b"]),
-        ([1, 2].map(name).to_vec(), vec![String::new()], 1)
-    );
-    assert_eq!(queries::<S>(&database, &folder), 1);
-
-    // Or Prisma's operator says that it was undone.
-    add(&folder, 3, failing("nowhere").replace("TABLE a", "TABLE c").replace("TABLE b", "TABLE d"));
-    run::<S>(&database, &folder.set()).expect_err("there is no such table");
-    let [_, moment] = S::MOMENTS;
-    database.execute(&format!("UPDATE {LEDGER} SET rolled_back_at = {moment} WHERE finished_at IS NULL"));
-    database.execute("DROP TABLE c; DROP TABLE d");
-    assert_eq!(states::<S>(&database, &folder), ["applied", "applied", "rolled_back"]);
-    add(&folder, 3, table(3));
-    assert_eq!(names(&applies::<S>(&database, &folder.set())), [name(3)]);
-    assert_eq!(ledger(&database).len(), 4);
 }
 
 /// As if Prisma had recorded it between our look at the table and the end of the script.
