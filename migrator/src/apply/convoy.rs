@@ -106,14 +106,33 @@ where
 {
     let lost = |error| Stop::Error(refused::<C::Backend>("tell what took of a message of several migrations", error));
     let failed = conn.batch_execute(&message.sql).err();
-    let mut came_to = (0, Duration::ZERO);
-    if let Some(error) = failed.as_ref().filter(|error| class::<C::Backend>(error) != Class::Connection) {
+    if let Some(error) = failed {
+        if class::<C::Backend>(&error) == Class::Connection {
+            return Err(lost(error));
+        }
         tracing::debug!(target: "migrator", %error, "a message of several migrations stopped; the next one goes alone");
-        came_to = after_a_failure(conn, run).map_err(lost)?;
-    } else if let Some(error) = failed {
-        return Err(lost(error));
+        return stopped(conn, run, message, travellers, Some(error)).map_err(lost);
     }
-    let records = run.writer.took(conn).map_err(lost)?;
+    stopped(conn, run, message, travellers, None).map_err(lost)
+}
+
+/// Takes what is recorded into the report, and finds where the message stopped, if it did. A query that is killed between two statements
+/// may end it without an error.
+fn stopped<C>(
+    conn: &mut C,
+    run: &mut Run<'_>,
+    message: Message,
+    travellers: &[Traveller<'_>],
+    failed: Option<DatabaseError>,
+) -> Result<Passed, DatabaseError>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let mut came_to = None;
+    if failed.is_some() {
+        came_to = Some(after_a_failure(conn, run)?);
+    }
+    let records = run.writer.took(conn)?;
     let mut passed = Passed { steps: 0, begun: None };
     for (traveller, record) in travellers.iter().zip(message.ends()).take_while(|(_, record)| *record <= records.len())
     {
@@ -121,11 +140,13 @@ where
         run.report.applied.push(Applied { version, name, duration_ms: records[record - 1] });
         passed.steps += 1;
     }
-    if let Some(error) = failed {
-        let stopped = message.stopped(records.len(), came_to.0);
-        // It may be the intent of the next one that failed, in the same transaction; alone each has its own.
-        let is_lost = stopped.is_some_and(Stopped::is_of_record) && lock::lost(conn, run.key).is_some();
-        passed.begun = stopped.and_then(|stopped| begun(stopped, error, is_lost, came_to.1));
+    if passed.steps < travellers.len() {
+        let (came_to, elapsed) = came_to.map_or_else(|| after_a_failure(conn, run), Ok)?;
+        if let Some(stopped) = message.stopped(records.len(), came_to) {
+            // It may be the intent of the next one that failed, in the same transaction; alone each has its own.
+            let is_lost = stopped.is_of_record() && lock::lost(conn, run.key).is_some();
+            passed.begun = begun(stopped, failed, is_lost, elapsed);
+        }
     }
     message.written.into_iter().take(records.len()).for_each(|written| run.writer.wrote(written));
     run.flush();
@@ -145,13 +166,17 @@ where
 }
 
 /// How the migration goes on that a message stopped in.
-fn begun(stopped: Stopped, error: DatabaseError, is_lost: bool, elapsed: Duration) -> Option<Begun> {
+fn begun(stopped: Stopped, error: Option<DatabaseError>, is_lost: bool, elapsed: Duration) -> Option<Begun> {
     let (from, met) = match stopped {
         Stopped::Before => return None,
         Stopped::At(statement, Why::Late) => (statement, None),
-        Stopped::At(statement, Why::Failed) => (statement, Some(Met::Failed(Failure::Statement(statement, error)))),
+        Stopped::At(statement, Why::Failed) => {
+            (statement, error.map(|error| Met::Failed(Failure::Statement(statement, error))))
+        }
         // What was undone with its record runs again, but not by who has no lock.
-        Stopped::At(statement, Why::Record) => (statement, is_lost.then_some(Met::Failed(Failure::Around(error)))),
+        Stopped::At(statement, Why::Record) => {
+            (statement, error.filter(|_| is_lost).map(|error| Met::Failed(Failure::Around(error))))
+        }
         Stopped::Unrecorded(statement) => (statement, Some(Met::Unrecorded)),
     };
     let now = Instant::now();

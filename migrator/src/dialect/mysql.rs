@@ -1,6 +1,7 @@
 //! MySQL and MariaDB: DDL commits by itself, named locks belong to the session.
 
 mod blockers;
+mod cancel;
 mod contents;
 mod presence;
 
@@ -339,7 +340,7 @@ impl Dialect for Mysql {
     }
 
     fn cancel<C: LoadConnection<Backend = Self>>(conn: &mut C, session: &str) -> QueryResult<()> {
-        conn.batch_execute(&format!("KILL QUERY {session}"))
+        cancel::cancel(conn, session)
     }
 
     fn class(words: &str) -> Class {

@@ -2,9 +2,10 @@
 //! run ends as if nothing had happened.
 
 use diesel::{connection::SimpleConnection, mysql::Mysql};
+use migrator::{Event, Interrupt, MigrationSet, Migrator};
 use migrator_tests::{
     Database,
-    servers::{FreshDatabase, Mariadb, Options},
+    servers::{FreshDatabase, Mariadb, Options, mariadb},
     wait,
 };
 
@@ -77,4 +78,47 @@ fn the_client_the_connection_or_the_server_dies_within_a_message() {
         }
     }
     println!("MariaDB: died {points} times within a message; {points} survived");
+}
+
+#[test]
+fn a_run_that_is_cancelled_anywhere_in_a_message() {
+    let server = mariadb();
+    let script = |number: usize| {
+        format!(
+            "CREATE TABLE pier_{number} (id INT); INSERT INTO log VALUES ('{number}'); ALTER TABLE pier_{number} ADD COLUMN n INT;"
+        )
+    };
+    let mut migrations = vec![("00_log".to_owned(), "CREATE TABLE log (entry VARCHAR(20) NOT NULL);".to_owned())];
+    migrations.extend((1..=9).map(|number| (format!("{number:02}_pier"), script(number))));
+    let directory = Set::new(&migrations);
+    let set = MigrationSet::from_path(directory.path()).expect("the set is sound");
+    let expected = reference(&server.fresh(), &directory);
+    let mut cancelled = 0;
+    for round in 0..30 {
+        let database = server.fresh();
+        let mut conn = database.connect();
+        let (sent, sending) = std::sync::mpsc::channel();
+        let migrator = Migrator::new(&set).interrupt(&Interrupt::new()).on_event(move |event| {
+            if matches!(event, Event::Together { .. }) {
+                let _nobody_may_wait = sent.send(());
+            }
+        });
+        let result = std::thread::scope(|scope| {
+            let run = scope.spawn(|| migrator.run(&mut conn));
+            sending.recv_timeout(wait::DEADLINE).expect("they are sent");
+            std::thread::sleep(std::time::Duration::from_micros(731 * round));
+            migrator.cancel(&mut database.connect()).expect("cancel");
+            run.join().expect("no panic")
+        });
+        match &result {
+            Ok(report) => assert_eq!(report.applied().len(), 10),
+            Err(error) => assert_eq!(error.code(), "interrupted", "{error}"),
+        }
+        cancelled += usize::from(result.is_err());
+        let next = Migrator::new(&set).run(&mut database.connect());
+        next.unwrap_or_else(|error| panic!("round {round}: {error}, after {result:?}; {:#?}", records(&database)));
+        assert_eq!(state(&database), expected, "round {round}, after {result:?}: {:#?}", records(&database));
+        assert_history_is_sound(&database);
+    }
+    println!("MariaDB: cancelled {cancelled} of 30 runs within a message; all survived");
 }
