@@ -154,7 +154,7 @@ impl<'a> Migration<'a> {
         if self.is_called() {
             return self.item.up_path();
         }
-        format!("{}/{}", self.set.dir, self.item.up_path())
+        [&*self.set.dir, "/", self.item.name, self.item.up_ending()].concat()
     }
 
     /// One of its texts, as [`up`](Self::up) and [`down`](Self::down) give them.
@@ -167,9 +167,11 @@ impl<'a> Migration<'a> {
 
     /// The path of one of its scripts, with the directory as it was named.
     pub(crate) fn file(&self, way: Way) -> String {
-        match self.item.down_path().filter(|_| way == Way::Down && !self.is_called()) {
-            Some(path) => format!("{}/{path}", self.set.dir),
-            None => self.path(),
+        match way {
+            Way::Down if !self.is_called() => {
+                self.item.down_path().map_or_else(|| self.path(), |path| format!("{}/{path}", self.set.dir))
+            }
+            _ => self.path(),
         }
     }
 

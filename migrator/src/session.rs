@@ -120,7 +120,11 @@ where
 {
     let looking = |error| refused::<C::Backend>("tell the session's settings", error);
     let found = C::Backend::session(conn, statement_lock_timeout, work).map_err(looking)?;
-    let _can_be_cancelled = wait.interrupt.note(C::Backend::myself(conn).map_err(looking)?);
+    let name = match &found.name {
+        Some(name) => Some(name.clone()),
+        None => C::Backend::myself(conn).map_err(looking)?,
+    };
+    let _can_be_cancelled = wait.interrupt.note(name);
     let result = catch_unwind(AssertUnwindSafe(|| {
         wait.interrupt.check()?;
         send(conn, &found.enter).map_err(|error| refused::<C::Backend>("set the session up", error))?;
@@ -131,13 +135,15 @@ where
         // Taken after the set-up, so that a restore brings back what the set-up chose, and the set-up itself runs once: what it
         // locked is not locked twice.
         let chosen = match setup {
+            Step::Nothing if found.whole.is_some() => return body(conn, &found),
             Step::Nothing => Session { leave: format!("{}{}", found.leave, found.enter), ..found.clone() },
             _ => C::Backend::session(conn, statement_lock_timeout, work).map_err(looking)?,
         };
         body(conn, &chosen)
     }));
     let torn_down = catch_unwind(AssertUnwindSafe(|| teardown.run(conn)));
-    let left = send(conn, &found.leave);
+    let whole = found.whole.as_ref().and_then(|whole| whole.get()).map_or("", String::as_str);
+    let left = if found.left.get() { Ok(()) } else { send(conn, &format!("{whole}{}", found.leave)) };
     match (result, torn_down) {
         (Err(panic), _) | (Ok(_), Err(panic)) => resume_unwind(panic),
         (Ok(result), Ok(torn_down)) => {

@@ -7,7 +7,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Read};
 
-use sha2::{Digest, Sha256, Sha384};
+use sha2::{Digest, Sha384};
+
+use crate::sha_256::{self, Running};
 
 /// A SHA-256 digest.
 pub type Sum = [u8; 32];
@@ -39,7 +41,9 @@ pub fn normalise(bytes: &[u8]) -> Result<Cow<'_, str>, NotText> {
 
 /// The digest of a text.
 pub fn digest(text: &[u8]) -> Sum {
-    Sha256::digest(text).into()
+    let mut running = Running::new();
+    running.update(text);
+    sha_256::sum(&running)
 }
 
 /// The digest of a migration's script. Newlines at its end, which editors add and take away, are no part of it.
@@ -57,10 +61,10 @@ pub fn digest_384(text: &[u8]) -> [u8; 48] {
 /// # Errors
 /// When it cannot be read.
 pub fn digest_of(reader: &mut impl Read) -> io::Result<Sum> {
-    let (mut sum, mut buffer) = (Sha256::new(), vec![0; 64 * 1024]);
+    let (mut sum, mut buffer) = (Running::new(), vec![0; 64 * 1024]);
     loop {
         match reader.read(&mut buffer) {
-            Ok(0) => return Ok(sum.finalize().into()),
+            Ok(0) => return Ok(sha_256::sum(&sum)),
             Ok(read) => sum.update(&buffer[..read]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
@@ -74,7 +78,7 @@ pub fn digest_of(reader: &mut impl Read) -> io::Result<Sum> {
 ///
 /// The digest is SHA-256 over `version 0x00 checksum` of each migration in order.
 #[derive(Clone, Default)]
-pub struct Fingerprint(Sha256);
+pub struct Fingerprint(Running);
 
 impl Fingerprint {
     /// Adds the next migration: its version in the layout's canonical form and the digest of its up script.
@@ -86,7 +90,7 @@ impl Fingerprint {
 
     /// The fingerprint of what was pushed so far.
     pub fn sum(&self) -> Sum {
-        self.0.clone().finalize().into()
+        sha_256::sum(&self.0)
     }
 }
 
@@ -100,7 +104,12 @@ impl fmt::Debug for Fingerprint {
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 0xf)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(*byte));
+    }
+    text
 }
 
 /// Reads 64 hexadecimal digits.

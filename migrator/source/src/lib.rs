@@ -13,4 +13,5 @@ pub mod fault;
 pub mod layout;
 pub mod pack;
 pub mod seal;
+mod sha_256;
 pub mod sql;

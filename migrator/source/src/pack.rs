@@ -285,7 +285,12 @@ impl Item<'_> {
 
     /// The path of the up script below the directory.
     pub fn up_path(&self) -> String {
-        format!("{}{}", self.name, UP_FORMS[self.up_form as usize])
+        [self.name, self.up_ending()].concat()
+    }
+
+    /// What stands behind the name in it.
+    pub fn up_ending(&self) -> &'static str {
+        UP_FORMS[self.up_form as usize]
     }
 
     /// The path of the down script below the directory, when there is one.

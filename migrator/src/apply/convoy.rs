@@ -160,7 +160,7 @@ where
 {
     conn.batch_execute("ROLLBACK")?;
     let rows = C::Backend::rows(conn, CAME_TO)?;
-    send(conn, run.restore)?;
+    send(conn, run.session.restore())?;
     let number = |at| rows.first().and_then(|row| row.number::<i64>(at)).unwrap_or(0);
     Ok((number(0), Duration::from_micros(u64::try_from(number(1)).unwrap_or(0))))
 }

@@ -187,7 +187,7 @@ where
     // say that it did not take.
     let begun = began_unseen.then(|| run.writer.record(RecordKind::Reverting, version, name));
     let records = begun.iter().chain((!took).then_some(&record));
-    let recorded = send(conn, run.restore).and_then(|()| {
+    let recorded = send(conn, run.session.restore()).and_then(|()| {
         let mut records = records;
         records.try_for_each(|record| run.writer.write(conn, record))
     });

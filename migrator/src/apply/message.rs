@@ -155,7 +155,7 @@ impl<D: Dialect> Build<'_, '_, D> {
             false => self.ahead.next(&record, took),
         };
         self.recorded();
-        format!("{}\n{ends}{}", self.run.restore, self.planned(next).unwrap_or_default())
+        format!("{}\n{ends}{}", self.run.session.restore(), self.planned(next).unwrap_or_default())
     }
 
     /// The last part is recorded by the last record.

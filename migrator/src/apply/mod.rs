@@ -6,6 +6,7 @@ mod failure;
 mod message;
 mod opaque;
 mod outside;
+mod ready;
 mod spot;
 mod together;
 
@@ -20,8 +21,9 @@ use self::convoy::Convoy;
 use self::failure::{Failure, failed};
 use self::opaque::{opaque, whole};
 use self::outside::{one_by_one, renew, resume};
+use self::ready::ready;
 use self::together::Company;
-use crate::dialect::{Dialect, Facts, LockKey, Violations, depth, refused};
+use crate::dialect::{Dialect, Facts, LockKey, Room, Session, Violations, depth, refused};
 use crate::error::Error;
 use crate::event::Event;
 use crate::history::{Writer, Written};
@@ -66,11 +68,15 @@ pub(crate) struct Run<'a> {
     pub(crate) facts: &'a Facts,
     pub(crate) key: &'a LockKey,
     pub(crate) wait: &'a Wait,
-    /// The SQL that undoes what a script changed in the session.
-    pub(crate) restore: &'a str,
+    /// What the database has that migrations could meet which travel together, where it was looked at just now.
+    pub(crate) room: Option<Room>,
+    /// Knows the SQL that undoes what a script changed in the session.
+    pub(crate) session: &'a Session,
     /// Whether a lost connection is not the end of the run.
     pub(crate) reconnects: bool,
     pub(crate) grouping: Grouping,
+    /// Whether there was no table when the lock was taken, so that no row broke a foreign key.
+    pub(crate) is_empty: bool,
     pub(crate) writer: Writer,
     pub(crate) report: &'a mut Report,
 }
@@ -104,8 +110,9 @@ where
     C: LoadConnection<Backend: Dialect>,
 {
     let scripts = run.scripts;
-    let mut keys = Keys { before: violations(conn)?, broken_since: None };
-    let (steps, mut company, mut convoy) = (plan.steps.len(), Company::default(), Convoy::default());
+    let before = if run.is_empty { Vec::new() } else { violations(conn)? };
+    let mut keys = Keys { before, broken_since: None };
+    let (steps, mut company, mut convoy) = (plan.steps.len(), Company::of(run.room.take()), Convoy::default());
     let (mut at, mut begun) = (0, None);
     while let Some(step) = plan.steps.get(at) {
         // What is begun looks for an interrupt itself, and records it.
@@ -116,11 +123,15 @@ where
                 at += company.travel(conn, run, &travellers, [at, steps])?;
                 continue;
             }
-            if let Some(passed) = convoy.travel(conn, run, plan, at)? {
-                at += passed.steps;
-                begun = passed.begun;
-                continue;
-            }
+        }
+        if !C::Backend::LOCK_IS_TRANSACTION {
+            ready(conn, run)?;
+        }
+        if begun.is_none()
+            && let Some(passed) = convoy.travel(conn, run, plan, at)?
+        {
+            (at, begun) = (at + passed.steps, passed.begun);
+            continue;
         }
         let migration = scripts.set.at(step.position);
         let span = tracing::info_span!(target: "migrator", "migrator.migration", version = migration.version());
@@ -278,7 +289,7 @@ where
                     return Err(Failure::ForeignKeys(what));
                 }
             }
-            let restore = if migration.is_called() { run.restore } else { restore::<C>(run, script) };
+            let restore = if migration.is_called() { run.session.restore() } else { restore::<C>(run, script) };
             let record = done_since(run, step, migration, script, start);
             if waits {
                 bounds.commit(conn, restore)?;
@@ -323,7 +334,7 @@ where
 /// The SQL that undoes what a script changed in the session. In SQLite only a statement of its own, a PRAGMA, can change it.
 fn restore<'a, C: LoadConnection<Backend: Dialect>>(run: &Run<'a>, script: &Script<'_>) -> &'a str {
     let changes = script.statements().iter().any(|statement| statement.kind != Kind::Plain);
-    if changes || C::Backend::SQL != SqlDialect::Sqlite { run.restore } else { "" }
+    if changes || C::Backend::SQL != SqlDialect::Sqlite { run.session.restore() } else { "" }
 }
 
 /// The statements of a script, in turn; the first one takes along what begins their transaction.

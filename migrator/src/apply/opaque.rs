@@ -63,14 +63,14 @@ where
     let done = retrying::<C, _>(conn, run, |conn, run| {
         if !in_transaction {
             call(conn, migration, step.way, source).map_err(|words| failure::<C>(words, Undone::NobodyKnows))?;
-            send(conn, run.restore).map_err(Failure::Unrecorded)?;
+            send(conn, run.session.restore()).map_err(Failure::Unrecorded)?;
             let record = done_since(run, step, migration, script, start);
             return run.writer.write(conn, &record).map_err(Failure::Unrecorded);
         }
         C::TransactionManager::begin_transaction(conn)?;
         let mut body = || -> Result<_, Failure> {
             whole(conn, migration, step.way, source)?;
-            send(conn, run.restore).map_err(Failure::Unrecorded)?;
+            send(conn, run.session.restore()).map_err(Failure::Unrecorded)?;
             let (sql, written) = run.writer.sql::<C::Backend>(&done_since(run, step, migration, script, start));
             conn.batch_execute(&sql).map_err(Failure::Unrecorded)?;
             Ok(written)

@@ -12,8 +12,8 @@ use diesel::connection::LoadConnection;
 use diesel::result::Error as DatabaseError;
 use migrator_source::sql::Script;
 
-use super::{Run, Stop, applied};
-use crate::dialect::{Class, Dialect, Together, class, refused};
+use super::{Run, Stop, applied, ready};
+use crate::dialect::{Class, Dialect, Room, Together, class, refused};
 use crate::event::Event;
 use crate::history::Several;
 use crate::migration::Migration;
@@ -26,6 +26,8 @@ use crate::session::send;
 pub(super) struct Company {
     /// What the database says of it, once it was asked; a script that may change the answer has it asked again.
     answer: Option<Option<Together>>,
+    /// What was seen of that when the history was read, until it is asked.
+    room: Option<Room>,
     /// The steps before this one go alone.
     alone_until: usize,
     /// Some that shared a transaction failed; one may use there what only a COMMIT gives, as a new value of an enum.
@@ -36,6 +38,10 @@ pub(super) struct Company {
 type Traveller<'a> = (Migration<'a>, &'a Script<'a>);
 
 impl Company {
+    pub(super) fn of(room: Option<Room>) -> Self {
+        Self { room, ..Self::default() }
+    }
+
     /// Those that travel together from this step on; none, when it goes alone.
     pub(super) fn next<'a, C>(
         &mut self,
@@ -72,7 +78,7 @@ impl Company {
     {
         if self.answer.is_none() {
             let asking = |error| Stop::Error(refused::<C::Backend>("tell which functions it has", error));
-            self.answer = Some(C::Backend::together(conn, run.key, &run.writer.tables()).map_err(asking)?);
+            self.answer = Some(C::Backend::together(conn, run.key, self.room.take()).map_err(asking)?);
         }
         Ok(self.answer.as_ref().and_then(Option::as_ref))
     }
@@ -80,8 +86,9 @@ impl Company {
     /// Takes note of a step that went alone: it may have made a function.
     pub(super) fn went_alone(&mut self, migration: &Migration<'_>, script: &Script<'_>) {
         // Where nothing was answered there is nothing to ask again, and nothing to read the script for.
-        if matches!(self.answer, Some(Some(_))) && !is_quiet(migration, script) {
-            self.answer = None;
+        let told = self.room.is_some() || matches!(self.answer, Some(Some(_)));
+        if told && !is_quiet(migration, script) {
+            (self.answer, self.room) = (None, None);
         }
     }
 
@@ -107,12 +114,20 @@ impl Company {
         let mut failed = None;
         let shares = !self.apart && shares(together, travellers);
         if shares {
-            failed = conn.batch_execute(&shared(run, travellers, &mut records)).err();
+            let parting = run.session.parting().filter(|_| at + travellers.len() == steps);
+            let message = shared(run, travellers, &mut records) + parting.unwrap_or("");
+            failed = conn.batch_execute(&message).err();
+            run.session.left.set(failed.is_none() && parting.is_some());
+            if failed.as_ref().is_none_or(|error| class::<C::Backend>(error) == Class::Connection) {
+                run.writer.made_tables();
+            }
         }
         let mut apart = !shares;
         if let Some(error) = failed.take_if(|error| class::<C::Backend>(error) != Class::Connection) {
             tracing::debug!(target: "migrator", %error, "a transaction of several migrations failed; each gets its own");
-            conn.batch_execute("ROLLBACK").and_then(|()| send(conn, run.restore)).map_err(lost)?;
+            conn.batch_execute("ROLLBACK").map_err(lost)?;
+            ready(conn, run)?;
+            send(conn, run.session.restore()).map_err(lost)?;
             let _not_there_when_unreadable = conn.batch_execute(&records.stop_clock());
             // What failed behind its COMMIT undid nothing.
             if run.writer.took(conn).map_err(lost)?.is_empty() {
@@ -122,6 +137,7 @@ impl Company {
             }
         }
         if apart {
+            ready(conn, run)?;
             failed = conn.batch_execute(&message(run, travellers, together, &mut records)).err();
         }
         if let Some(error) = &failed {
@@ -153,7 +169,7 @@ where
     C: LoadConnection<Backend: Dialect>,
 {
     conn.batch_execute("ROLLBACK")?;
-    send(conn, run.restore)?;
+    send(conn, run.session.restore())?;
     // They are not there when the message could not be read.
     let _nothing_to_release = conn.batch_execute(release);
     let took = run.writer.took(conn)?;
@@ -189,7 +205,7 @@ fn shares(together: &Together, travellers: &[Traveller<'_>]) -> bool {
 /// The message where they share a transaction. What is quiet leaves the session as it is.
 fn shared<D: Dialect>(run: &Run<'_>, travellers: &[Traveller<'_>], records: &mut Several<'_, D>) -> String {
     let [prepare, start, tick] = records.clock();
-    let mut message = format!("{prepare}BEGIN;\n{start}");
+    let mut message = format!("{prepare}BEGIN;\n{}{start}", run.writer.tables_sql::<D>());
     for (_, script) in travellers {
         push_statements(&mut message, script);
         message.push_str(&tick);
@@ -225,7 +241,7 @@ fn message<D: Dialect>(
         let _infallible = writeln!(message, "BEGIN;{}", if is_last || !restores { "" } else { D::HASTEN });
         push_statements(&mut message, script);
         if restores {
-            message.push_str(run.restore);
+            message.push_str(run.session.restore());
         }
         let record = applied(run, migration, script);
         let record = if at == 0 || restores { records.next_fenced(&record) } else { records.next(&record) };

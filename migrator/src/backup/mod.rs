@@ -66,7 +66,7 @@ use migrator_source::sql::SqlDialect;
 use self::making::{Making, refused};
 use self::place::{Place, Server};
 use self::restore::Bringing;
-use crate::dialect::{Dialect, Facts, LockKey, refused as database_refused};
+use crate::dialect::{Dialect, Facts, LockKey, Look, refused as database_refused};
 use crate::error::Error;
 use crate::event::{Event, Hook};
 use crate::history::{self, Home};
@@ -299,8 +299,8 @@ impl Standing {
 
 /// What was applied to the database of this connection; nothing where its history is not whole.
 fn standing<C: LoadConnection<Backend: Dialect>>(conn: &mut C) -> Result<Standing, Error> {
-    let facts =
-        C::Backend::facts(conn, None).map_err(|error| database_refused::<C::Backend>("tell what it is", error))?;
+    let facts = C::Backend::facts(conn, None, Look::First)
+        .map_err(|error| database_refused::<C::Backend>("tell what it is", error))?;
     let home = Home { schema: facts.schema.clone(), set_name: String::new() };
     let history = history::load(conn, &facts, &home);
     Ok(history.ok().flatten().as_ref().map(Standing::of).unwrap_or_default())
@@ -387,7 +387,7 @@ fn marks_of(place: &Place) -> Result<Option<Vec<String>>, Error> {
 /// What the history in this schema, or in the connection's own, is marked as.
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "mysql"))]
 fn marks<C: LoadConnection<Backend: Dialect>>(conn: &mut C, schema: Option<&str>) -> Result<Vec<String>, Error> {
-    let facts =
-        C::Backend::facts(conn, schema).map_err(|error| database_refused::<C::Backend>("tell what it is", error))?;
+    let facts = C::Backend::facts(conn, schema, Look::First)
+        .map_err(|error| database_refused::<C::Backend>("tell what it is", error))?;
     history::marks(conn, &facts)
 }

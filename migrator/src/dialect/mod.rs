@@ -5,12 +5,14 @@
 
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod blockers;
+mod facts;
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(any(feature = "postgres", feature = "mysql"))]
 mod presence;
+mod session;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod together;
@@ -26,6 +28,8 @@ use diesel::row::{Field, NamedRow, Row};
 use diesel::sql_types::Text;
 use migrator_source::sql::SqlDialect;
 
+pub(crate) use self::facts::{Facts, Look, Room};
+pub(crate) use self::session::{Session, Work};
 pub(crate) use self::together::Together;
 use crate::checkup::Setting;
 use crate::contents::Contents;
@@ -41,9 +45,10 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// Whether the migration lock is a transaction, and migrations are savepoints in it.
     #[doc(hidden)]
     const LOCK_IS_TRANSACTION: bool;
-    /// Column types for: a word in a key, a number, a text, a time.
+    /// Column types for: a word in a key, a number, a text, a time; a word of at most 64 characters, and of at most 255, in a table
+    /// that has no others.
     #[doc(hidden)]
-    const TYPES: [&'static str; 4];
+    const TYPES: [&'static str; 6];
     /// Expressions for: the present moment, who is connected.
     #[doc(hidden)]
     const NOW_AND_USER: [&'static str; 2];
@@ -99,7 +104,10 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     fn list(schema: Option<&str>, table: &str, item: &str, which: &str) -> String;
     /// What there is to know before anything is decided.
     #[doc(hidden)]
-    fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: Option<&str>) -> QueryResult<Facts>;
+    fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: Option<&str>, look: Look) -> QueryResult<Facts>;
+    /// The tables of the schema that an extension made.
+    #[doc(hidden)]
+    fn extended<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: &str) -> QueryResult<Vec<String>>;
     /// Whether the database is the server's own, in which nobody migrates.
     #[doc(hidden)]
     fn is_system(facts: &Facts) -> bool;
@@ -153,12 +161,13 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// A condition that holds while this very connection holds the lock.
     #[doc(hidden)]
     fn owned(key: &LockKey) -> String;
-    /// What migrations need that travel together in one message. `None` where they do not. `ours` are the tables that we keep.
+    /// What migrations need that travel together in one message. `None` where they do not. What was seen of the
+    /// `room` that they have is not asked again.
     #[doc(hidden)]
     fn together<C: LoadConnection<Backend = Self>>(
         conn: &mut C,
         key: &LockKey,
-        ours: &[&str],
+        room: Option<Room>,
     ) -> QueryResult<Option<Together>>;
     /// Who holds the lock, as far as the database tells.
     #[doc(hidden)]
@@ -237,51 +246,6 @@ where
         });
         cells.collect::<deserialize::Result<Vec<_>>>().map(Self)
     }
-}
-
-/// What there is to know of a database before anything is decided.
-#[derive(Debug, Clone, Default)]
-pub struct Facts {
-    /// Its name, or the file of a SQLite database.
-    pub(crate) database: String,
-    /// The schema in which the history lives.
-    pub(crate) schema: String,
-    /// Why it cannot be written to, when it cannot.
-    pub(crate) read_only: Option<String>,
-    /// Whether a transaction is open on the connection.
-    pub(crate) in_transaction: bool,
-    /// Why its migration lock could not be trusted, when it could not.
-    pub(crate) unsupported: Option<String>,
-    /// How many bytes a message to it may have, where it bounds them.
-    pub(crate) longest_message: Option<usize>,
-    /// When the server started, in seconds of its own clock, where a restart can leave a statement in doubt.
-    pub(crate) started: Option<i64>,
-    /// The tables of the schema that belong to no extension.
-    pub(crate) tables: Vec<String>,
-}
-
-impl Facts {
-    pub(crate) fn has_table(&self, name: &str) -> bool {
-        self.tables.iter().any(|table| table == name)
-    }
-}
-
-/// The SQL that sets a session up for a run, and that makes it what it was when it was asked for.
-#[derive(Debug, Clone, Default)]
-pub struct Session {
-    pub(crate) enter: String,
-    pub(crate) leave: String,
-    /// In front of a record and until the end of its transaction: who the session is, whatever role a script took.
-    pub(crate) myself: String,
-}
-
-/// What a session is set up for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Work {
-    /// Migrations: no statement has a deadline, and SQLite checks foreign keys at the end only.
-    Migrations,
-    /// A seed, whose statements may take so long.
-    Seed(Duration),
 }
 
 /// How many rows of one table break a foreign key to one other.
@@ -432,6 +396,12 @@ fn on_conflict<D: Dialect>(key: &[&str], columns: &[&str]) -> String {
 fn quoted(text: &str, quote: char) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push(quote);
+    // Hardly any text has one.
+    if !text.as_bytes().contains(&(quote as u8)) {
+        quoted.push_str(text);
+        quoted.push(quote);
+        return quoted;
+    }
     for (at, part) in text.split(quote).enumerate() {
         if at > 0 {
             quoted.extend([quote, quote]);

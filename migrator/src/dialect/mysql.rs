@@ -14,14 +14,17 @@ use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::checksum::hex;
 use migrator_source::sql::SqlDialect;
 
-use super::{Asked, Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, quoted};
+use super::{
+    Asked, Cells, Class, Dialect, Facts, LockKey, Look, Outcome, Room, Session, Together, Violations, Work, quoted,
+};
 use crate::checkup::Setting;
 use crate::contents::Contents;
 
 impl Dialect for Mysql {
     const SQL: SqlDialect = SqlDialect::Mysql;
     const LOCK_IS_TRANSACTION: bool = false;
-    const TYPES: [&'static str; 4] = ["VARCHAR(255)", "BIGINT", "LONGTEXT", "DATETIME(3)"];
+    const TYPES: [&'static str; 6] =
+        ["VARCHAR(255)", "BIGINT", "LONGTEXT", "DATETIME(3)", "VARCHAR(255)", "VARCHAR(255)"];
     const NOW_AND_USER: [&'static str; 2] = ["UTC_TIMESTAMP(3)", "CURRENT_USER()"];
     const TABLE_OPTIONS: &'static str = " ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin";
     const HASTEN: &'static str = "";
@@ -104,7 +107,7 @@ impl Dialect for Mysql {
         )
     }
 
-    fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: Option<&str>) -> QueryResult<Facts> {
+    fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: Option<&str>, _look: Look) -> QueryResult<Facts> {
         let variables = Self::rows(
             conn,
             "SHOW SESSION VARIABLES WHERE Variable_name IN ('version', 'version_comment', 'wsrep_on', 'in_transaction', \
@@ -151,7 +154,12 @@ impl Dialect for Mysql {
             longest_message: variable("max_allowed_packet").parse().ok(),
             started: Some(second(&rows, 1) - second(&uptime, 1)),
             tables: rows.iter().filter_map(|row| row.optional(2)).map(str::to_owned).collect(),
+            room: None,
         })
+    }
+
+    fn extended<C: LoadConnection<Backend = Self>>(_conn: &mut C, _schema: &str) -> QueryResult<Vec<String>> {
+        Ok(Vec::new())
     }
 
     fn is_system(facts: &Facts) -> bool {
@@ -246,7 +254,7 @@ impl Dialect for Mysql {
             set.push(format!("SESSION {name} = {value}"));
             let ours = match (name, work) {
                 ("lock_wait_timeout" | "innodb_lock_wait_timeout", _) => lock_timeout.as_secs().max(1).to_string(),
-                ("max_statement_time" | "max_execution_time", Work::Migrations) => "0".to_owned(),
+                ("max_statement_time" | "max_execution_time", Work::Migrations | Work::Quiet) => "0".to_owned(),
                 // MariaDB takes seconds; MySQL milliseconds, and bounds only what reads.
                 ("max_statement_time", Work::Seed(deadline)) => format!("{:.3}", deadline.as_secs_f64().max(0.001)),
                 // What failed is told by its words.
@@ -312,7 +320,7 @@ impl Dialect for Mysql {
     fn together<C: LoadConnection<Backend = Self>>(
         _conn: &mut C,
         _key: &LockKey,
-        _ours: &[&str],
+        _room: Option<Room>,
     ) -> QueryResult<Option<Together>> {
         Ok(None)
     }

@@ -4,6 +4,7 @@ mod blockers;
 mod contents;
 mod indexes;
 mod language;
+mod session;
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -14,7 +15,8 @@ use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::sql::SqlDialect;
 
 use super::{
-    Asked, Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, on_conflict, quoted,
+    Asked, Cells, Class, Dialect, Facts, LockKey, Look, Outcome, Room, Session, Together, Violations, Work,
+    on_conflict, quoted,
 };
 use crate::checkup::Setting;
 use crate::contents::Contents;
@@ -22,7 +24,8 @@ use crate::contents::Contents;
 impl Dialect for Pg {
     const SQL: SqlDialect = SqlDialect::Postgres;
     const LOCK_IS_TRANSACTION: bool = false;
-    const TYPES: [&'static str; 4] = ["text", "bigint", "text", "timestamptz"];
+    // A table that may have a row of some 2,000 bytes gets a second one for what is long, with an index; a character has up to four.
+    const TYPES: [&'static str; 6] = ["text", "bigint", "text", "timestamptz", "varchar(64)", "varchar(255)"];
     // Inside of one message `now()` stands still.
     const NOW_AND_USER: [&'static str; 2] = ["clock_timestamp()", "session_user"];
     const TABLE_OPTIONS: &'static str = "";
@@ -99,23 +102,28 @@ impl Dialect for Pg {
         }
     }
 
-    fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: Option<&str>) -> QueryResult<Facts> {
+    fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: Option<&str>, look: Look) -> QueryResult<Facts> {
         // In a message of its own both times are equal, unless a transaction was open before. The extended protocol, which
         // every query that returns rows uses, moves one of them; hence the detour through a setting.
-        conn.batch_execute(
-            "SELECT set_config('migrator.open', (transaction_timestamp() <> statement_timestamp())::text, false)",
-        )?;
-        // One row for each table, and at least one.
+        let asked = match look {
+            Look::Again | Look::ForMany => "''",
+            Look::First => {
+                conn.batch_execute(
+                    "SELECT set_config('migrator.open', (transaction_timestamp() <> statement_timestamp())::text, false)",
+                )?;
+                "current_setting('migrator.open')"
+            }
+        };
+        // One row for each table, and at least one. On a fresh connection each catalogue and index that a query names is looked up.
         let place = schema.map_or_else(|| Self::here().to_owned(), Self::literal);
+        let room = if look == Look::ForMany { format!(", {ROOM}") } else { String::new() };
         let rows = Self::rows(
             conn,
             &format!(
                 "SELECT current_database()::text, coalesce(current_schema(), '')::text, pg_is_in_recovery()::text, \
-                 current_setting('transaction_read_only'), current_setting('migrator.open'), version(), tables.name FROM \
-                 (SELECT) AS one LEFT JOIN (SELECT c.relname::text AS name FROM pg_catalog.pg_class c JOIN \
-                 pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {place} AND c.relkind IN ('r', 'p') AND \
-                 NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND \
-                 d.objid = c.oid AND d.deptype = 'e')) AS tables ON true ORDER BY 7"
+                 current_setting('transaction_read_only'), {asked}, version(), tables.name{room} FROM (SELECT) AS one LEFT JOIN \
+                 (SELECT c.relname::text AS name FROM pg_catalog.pg_class c WHERE c.relnamespace = (SELECT n.oid FROM \
+                 pg_catalog.pg_namespace n WHERE n.nspname = {place}) AND c.relkind IN ('r', 'p')) AS tables ON true"
             ),
         )?;
         let mut facts = Facts::default();
@@ -129,10 +137,22 @@ impl Dialect for Pg {
             };
             facts.in_transaction = row.holds(4);
             let engine = ["CockroachDB", "Redshift"].into_iter().find(|engine| row.text(5).contains(engine));
+            facts.room = (look == Look::ForMany).then(|| room_of(row, 7));
             facts.unsupported = engine.map(|engine| format!("{engine} grants advisory locks that exclude nobody"));
         }
         facts.tables = rows.iter().filter_map(|row| row.optional(6)).map(str::to_owned).collect();
+        facts.tables.sort_unstable();
         Ok(facts)
+    }
+
+    fn extended<C: LoadConnection<Backend = Self>>(conn: &mut C, schema: &str) -> QueryResult<Vec<String>> {
+        let sql = format!(
+            "SELECT c.relname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN \
+             pg_catalog.pg_depend d ON d.objid = c.oid WHERE n.nspname = {} AND c.relkind IN ('r', 'p') AND d.classid = \
+             'pg_catalog.pg_class'::regclass AND d.deptype = 'e'",
+            Self::literal(schema)
+        );
+        Ok(Self::rows(conn, &sql)?.iter().map(|row| row.text(0).to_owned()).collect())
     }
 
     fn is_system(facts: &Facts) -> bool {
@@ -195,58 +215,12 @@ impl Dialect for Pg {
         )
     }
 
-    /// A script may change the search path, the role and any setting; what the session set is reset, and what was found set
-    /// again. Not by `RESET ALL`: it would also take the settings that applications make up (`app.tenant`), which no view lists
-    /// and so nobody could bring back.
     fn session<C: LoadConnection<Backend = Self>>(
         conn: &mut C,
         lock_timeout: Duration,
         work: Work,
     ) -> QueryResult<Session> {
-        // In one query: the view is costly.
-        let rows = Self::rows(
-            conn,
-            "SELECT '', session_user::text, current_setting('role') UNION ALL SELECT source, name, setting FROM \
-             pg_catalog.pg_settings WHERE source = 'session' AND name NOT LIKE 'migrator.%' AND context IN ('user', 'superuser') \
-             OR name IN ('client_connection_check_interval', 'transaction_timeout', 'lc_messages') ORDER BY 2",
-        )?;
-        let is_known =
-            |row: &&Cells| ["client_connection_check_interval", "transaction_timeout"].contains(&row.text(1));
-        let (who, found) =
-            (rows.iter().find(|row| row.text(0).is_empty()), rows.iter().filter(|row| row.text(0) == "session"));
-        let (mut leave, mut myself) = (String::new(), String::new());
-        if let Some(who) = who {
-            let role = match who.text(2) {
-                "" | "none" => "NONE".to_owned(),
-                role => Self::ident(role),
-            };
-            let user = Self::ident(who.text(1));
-            let _infallible = write!(leave, "SET SESSION AUTHORIZATION {user}; SET ROLE {role}; {RESET};");
-            let _infallible = write!(myself, "SET LOCAL SESSION AUTHORIZATION {user}; SET LOCAL ROLE {role};");
-        }
-        for row in found {
-            // As a function, since SET does not take every value in the form in which it is shown: `""` for an empty path.
-            let (name, value) = (Self::literal(row.text(1)), Self::literal(row.text(2)));
-            let _infallible = write!(leave, "SELECT pg_catalog.set_config({name}, {value}, false);");
-        }
-        let deadline = match work {
-            Work::Migrations => 0,
-            Work::Seed(deadline) => deadline.as_millis().clamp(1, i32::MAX.unsigned_abs().into()),
-        };
-        let mut enter = format!(
-            "SET lock_timeout = {}; SET statement_timeout = {deadline}; SET idle_in_transaction_session_timeout = 0;",
-            lock_timeout.as_millis()
-        );
-        for row in rows.iter().filter(is_known) {
-            // The server notices within half a second that a killed client is gone, and frees its locks.
-            let value = if row.text(1) == "transaction_timeout" { 0 } else { 500 };
-            let _infallible = write!(enter, "SET {} = {value};", row.text(1));
-        }
-        let language = rows.iter().find(|row| row.text(1) == "lc_messages").map_or("", |row| row.text(2));
-        if !language::is_english(language) && language::may_be_chosen(conn) {
-            enter.push_str("SET lc_messages = 'C';");
-        }
-        Ok(Session { enter, leave, myself })
+        session::session(conn, lock_timeout, work)
     }
 
     fn patience<C: LoadConnection<Backend = Self>>(_conn: &mut C, _wait: Duration) -> QueryResult<Session> {
@@ -287,30 +261,36 @@ impl Dialect for Pg {
     fn owned(key: &LockKey) -> String {
         let [high, low] = halves(key.number);
         format!(
-            "EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND classid = {high} AND objid = {low} AND \
-             objsubid = 1 AND granted AND pid = pg_catalog.pg_backend_pid())"
+            "EXISTS (SELECT FROM pg_catalog.pg_lock_status() WHERE locktype = 'advisory' AND classid = {high} AND objid = {low} \
+             AND objsubid = 1 AND granted AND pid = pg_catalog.pg_backend_pid())"
         )
     }
 
     fn together<C: LoadConnection<Backend = Self>>(
         conn: &mut C,
         key: &LockKey,
-        ours: &[&str],
+        room: Option<Room>,
     ) -> QueryResult<Option<Together>> {
-        let ours: Vec<String> = ours.iter().map(|table| Self::literal(table)).collect();
-        let sql = format!(
-            "SELECT current_setting('standard_conforming_strings'), (NOT EXISTS ({LOUD}))::text, (NOT EXISTS (SELECT FROM \
-             pg_catalog.pg_class WHERE oid >= 16384 AND relkind IN ('r', 'p', 'f', 'm') AND relname NOT IN ({})))::text, \
-             (current_setting('max_locks_per_transaction')::bigint * current_setting('max_connections')::bigint / 12)::text",
-            ours.join(", ")
-        );
-        let rows = Self::rows(conn, &sql)?;
+        let room = match room {
+            Some(room) => room,
+            None => match Self::rows(conn, &format!("SELECT {ROOM}"))?.first() {
+                Some(row) => room_of(row, 0),
+                None => return Ok(None),
+            },
+        };
         // The scripts are split as it is by default.
-        let Some(row) = rows.first().filter(|row| row.holds(0)) else { return Ok(None) };
+        if !room.conforms {
+            return Ok(None);
+        }
+        // What each of them does is asked where there is one.
+        let quiet = match room.has_functions {
+            false => true,
+            true => Self::rows(conn, &format!("SELECT (NOT EXISTS ({LOUD}))::text"))?.iter().all(|row| row.holds(0)),
+        };
         Ok(Some(Together {
-            quiet: row.holds(1),
-            empty: row.holds(2),
-            most_sharing: row.number(3).unwrap_or(0),
+            quiet,
+            empty: room.tables == 0,
+            most_sharing: room.most_sharing,
             // Granted to the session that has it already, and to any other one only when nobody has it.
             owned: format!("pg_catalog.pg_try_advisory_xact_lock({})", key.number),
             elapsed: |since| {
@@ -419,10 +399,21 @@ impl Dialect for Pg {
     }
 }
 
-/// Resets what the session set. A value of NULL is the default.
-const RESET: &str = "SELECT pg_catalog.set_config(name, NULL, false) FROM pg_catalog.pg_settings WHERE source = 'session' \
-                     AND context IN ('user', 'superuser') AND name NOT IN ('transaction_isolation', \
-                     'transaction_read_only', 'transaction_deferrable')";
+/// What there is in the database besides our tables.
+const ROOM: &str = "current_setting('standard_conforming_strings'), EXISTS (SELECT FROM pg_catalog.pg_proc WHERE oid >= 16384)::text, \
+                    (SELECT count(*) FROM pg_catalog.pg_class WHERE oid >= 16384 AND relkind IN ('r', 'p', 'f', 'm') AND \
+                    left(relname::text, 11) <> '__migrator_')::text, (current_setting('max_locks_per_transaction')::bigint * \
+                    current_setting('max_connections')::bigint / 12)::text";
+
+fn room_of(row: &Cells, at: usize) -> Room {
+    Room {
+        conforms: row.holds(at),
+        has_functions: row.holds(at + 1),
+        // What is not told is no reason to share.
+        tables: row.number(at + 2).unwrap_or(u64::MAX),
+        most_sharing: row.number(at + 3).unwrap_or(0),
+    }
+}
 
 /// The functions, made here, that may change the session: of those in SQL and PL/pgSQL the text tells, where it is one (a body of
 /// the SQL standard is none); one in C may, unless it is declared to change nothing. pg_trgm's `set_limit` does.

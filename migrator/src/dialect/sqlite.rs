@@ -10,8 +10,8 @@ use diesel::{QueryResult, RunQueryDsl, sql_query};
 use migrator_source::sql::SqlDialect;
 
 use super::{
-    Asked, Cells, Class, Dialect, Facts, LockKey, Outcome, Session, Together, Violations, Work, depth, on_conflict,
-    quoted,
+    Asked, Cells, Class, Dialect, Facts, LockKey, Look, Outcome, Room, Session, Together, Violations, Work, depth,
+    on_conflict, quoted,
 };
 use crate::checkup::Setting;
 use crate::contents::Contents;
@@ -19,7 +19,7 @@ use crate::contents::Contents;
 impl Dialect for Sqlite {
     const SQL: SqlDialect = SqlDialect::Sqlite;
     const LOCK_IS_TRANSACTION: bool = true;
-    const TYPES: [&'static str; 4] = ["TEXT", "INTEGER", "TEXT", "TEXT"];
+    const TYPES: [&'static str; 6] = ["TEXT", "INTEGER", "TEXT", "TEXT", "TEXT", "TEXT"];
     const NOW_AND_USER: [&'static str; 2] = ["strftime('%Y-%m-%dT%H:%M:%fZ', 'now')", "NULL"];
     const TABLE_OPTIONS: &'static str = " WITHOUT ROWID";
     const HASTEN: &'static str = "";
@@ -78,10 +78,15 @@ impl Dialect for Sqlite {
         format!("(SELECT coalesce(group_concat({item}, '/'), '') FROM main.{}{which})", Self::ident(table))
     }
 
-    fn facts<C: LoadConnection<Backend = Self>>(conn: &mut C, _schema: Option<&str>) -> QueryResult<Facts> {
-        let file = Self::rows(conn, "SELECT file FROM pragma_database_list WHERE name = 'main'")?;
-        let database = file.first().map(|row| row.text(0)).filter(|file| !file.is_empty()).unwrap_or(":memory:");
-        let query_only = Self::rows(conn, "SELECT query_only FROM pragma_query_only")?;
+    fn facts<C: LoadConnection<Backend = Self>>(
+        conn: &mut C,
+        _schema: Option<&str>,
+        _look: Look,
+    ) -> QueryResult<Facts> {
+        let files = Self::rows(conn, "PRAGMA database_list")?;
+        let main = files.iter().find(|row| row.text(1) == "main");
+        let database = main.map(|row| row.text(2)).filter(|file| !file.is_empty()).unwrap_or(":memory:");
+        let query_only = Self::rows(conn, "PRAGMA query_only")?;
         let tables = Self::rows(
             conn,
             "SELECT name FROM main.sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name",
@@ -96,6 +101,10 @@ impl Dialect for Sqlite {
             tables: tables.iter().map(|row| row.text(0).to_owned()).collect(),
             ..Facts::default()
         })
+    }
+
+    fn extended<C: LoadConnection<Backend = Self>>(_conn: &mut C, _schema: &str) -> QueryResult<Vec<String>> {
+        Ok(Vec::new())
     }
 
     fn is_system(_facts: &Facts) -> bool {
@@ -167,7 +176,7 @@ impl Dialect for Sqlite {
             }
         }
         // What waits here is the COMMIT, for readers; it is not tried again, so it gets the time of all tries.
-        let keys = if work == Work::Migrations { "PRAGMA foreign_keys = OFF; " } else { "" };
+        let keys = if matches!(work, Work::Migrations | Work::Quiet) { "PRAGMA foreign_keys = OFF; " } else { "" };
         let enter = format!("{keys}{};", busy_timeout(lock_timeout * 5));
         Ok(Session { enter, leave, ..Session::default() })
     }
@@ -251,7 +260,7 @@ impl Dialect for Sqlite {
     fn together<C: LoadConnection<Backend = Self>>(
         _conn: &mut C,
         _key: &LockKey,
-        _ours: &[&str],
+        _room: Option<Room>,
     ) -> QueryResult<Option<Together>> {
         Ok(None)
     }

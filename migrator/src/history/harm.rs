@@ -3,7 +3,7 @@
 use diesel::connection::LoadConnection;
 
 use super::{HISTORY, META, Writer, column_names, load};
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Look};
 use crate::session::send;
 
 impl Writer {
@@ -15,7 +15,7 @@ impl Writer {
     {
         // A script may have taken a role that does not see it.
         send(conn, &self.myself)?;
-        let facts = C::Backend::facts(conn, Some(&self.home.schema))?;
+        let facts = C::Backend::facts(conn, Some(&self.home.schema), Look::Again)?;
         Ok(match load(conn, &facts, &self.home) {
             Ok(Some(history)) => {
                 let last = history.records.last().map_or(0, |record| record.sequence);

@@ -39,6 +39,13 @@ pub(crate) const WORD: usize = 0;
 pub(crate) const NUMBER: usize = 1;
 pub(crate) const TEXT: usize = 2;
 pub(crate) const TIME: usize = 3;
+/// Of at most 64 characters: a digest, the name of a schema, an environment.
+const BRIEF: usize = 4;
+/// Of at most [`LONGEST_SET_NAME`] characters.
+const LINE: usize = 5;
+
+/// How many characters the name of a set has at most.
+pub(crate) const LONGEST_SET_NAME: usize = 255;
 
 const HISTORY_COLUMNS: [(&str, usize); 18] = [
     ("set_name", WORD),
@@ -61,13 +68,14 @@ const HISTORY_COLUMNS: [(&str, usize); 18] = [
     ("application", WORD),
 ];
 
+// The rows are short for sure, so that PostgreSQL makes one table of it and not two.
 const META_COLUMNS: [(&str, usize); 7] = [
-    ("set_name", WORD),
+    ("set_name", LINE),
     ("format", NUMBER),
-    ("fingerprint", WORD),
+    ("fingerprint", BRIEF),
     ("sequence", NUMBER),
-    ("schema", WORD),
-    ("environment", WORD),
+    ("schema", BRIEF),
+    ("environment", BRIEF),
     ("updated_at", TIME),
 ];
 
@@ -268,14 +276,12 @@ where
     C: LoadConnection<Backend: Dialect>,
 {
     let meta = history.and_then(|history| history.meta.as_ref());
-    let mut tables = String::new();
     if history.is_none() {
         // With the set's row in one message, which PostgreSQL takes as one transaction. On MySQL each commits by itself: a meta
         // table that is empty and alone is then what a killed process left; the other table alone never is.
-        let meta = create::<C::Backend>(home, META, &META_COLUMNS, "set_name");
-        let history = create::<C::Backend>(home, HISTORY, &HISTORY_COLUMNS, "set_name, sequence");
-        tables = format!("{}{meta};\n{history};\n", C::Backend::HASTEN);
-    } else if meta.is_none_or(|meta| meta.format < FORMAT) {
+        return conn.batch_execute(&format!("{}{}", C::Backend::HASTEN, made::<C::Backend>(home, environment)));
+    }
+    if meta.is_none_or(|meta| meta.format < FORMAT) {
         upgrade::<C>(conn, home, HISTORY, &HISTORY_COLUMNS)?;
         upgrade::<C>(conn, home, META, &META_COLUMNS)?;
     }
@@ -283,17 +289,7 @@ where
     let meta_table = table::<C::Backend>(&home.schema, META);
     let set = literal(&home.set_name);
     match meta {
-        None => {
-            let columns: Vec<String> = META_COLUMNS.iter().map(|(name, _)| ident(name)).collect();
-            let [now, _] = C::Backend::NOW_AND_USER;
-            let (fingerprint, schema) =
-                (literal(&Checksum(Fingerprint::default().sum()).to_string()), literal(&home.schema));
-            let environment = environment.map_or_else(|| "NULL".to_owned(), literal);
-            conn.batch_execute(&format!(
-                "{tables}INSERT INTO {meta_table} ({}) VALUES ({set}, {FORMAT}, {fingerprint}, 0, {schema}, {environment}, {now})",
-                columns.join(", ")
-            ))
-        }
+        None => conn.batch_execute(&first_row::<C::Backend>(home, environment)),
         Some(meta) => {
             let mut changes = Vec::new();
             if meta.format < FORMAT {
@@ -315,6 +311,34 @@ where
             }
         }
     }
+}
+
+/// The error where the tables cannot be made.
+pub(crate) fn not_made<D: Dialect>(error: diesel::result::Error) -> Error {
+    let remedy = "the role needs the right to create tables in the schema once; or let the owner run the migrations";
+    refused::<D>("make the history tables", error).with_remedy(remedy)
+}
+
+/// The SQL that makes the tables, and the set's row, where there is nothing.
+pub(super) fn made<D: Dialect>(home: &Home, environment: Option<&str>) -> String {
+    let meta = create::<D>(home, META, &META_COLUMNS, "set_name");
+    let history = create::<D>(home, HISTORY, &HISTORY_COLUMNS, "set_name, sequence");
+    format!("{meta};\n{history};\n{}", first_row::<D>(home, environment))
+}
+
+/// The SQL that adds the set's row.
+fn first_row<D: Dialect>(home: &Home, environment: Option<&str>) -> String {
+    let columns: Vec<String> = META_COLUMNS.iter().map(|(name, _)| D::ident(name)).collect();
+    let [now, _] = D::NOW_AND_USER;
+    let fingerprint = Checksum(Fingerprint::default().sum()).to_string();
+    format!(
+        "INSERT INTO {} ({}) VALUES ({}, {FORMAT}, '{fingerprint}', 0, {}, {}, {now})",
+        table::<D>(&home.schema, META),
+        columns.join(", "),
+        D::literal(&home.set_name),
+        D::literal(&home.schema),
+        environment.map_or_else(|| "NULL".to_owned(), D::literal),
+    )
 }
 
 /// The SQL that makes one of our tables, unless it is there.

@@ -3,15 +3,17 @@
 //! Written one by one they cost a quarter of an apply of small migrations on SQLite; and every `ALTER TABLE` there reads the whole
 //! schema again, our tables included, so that these too are made at the end.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::time::SystemTime;
 
 use diesel::connection::LoadConnection;
 
 use super::writer::in_transaction;
-use super::{Writer, Written, prepare};
+use super::{Home, META, Writer, Written, exists, made, prepare, read};
 use crate::dialect::Dialect;
-use crate::record::{Change, Record};
+use crate::ledgers::Ledger;
+use crate::record::{Change, History, Record};
 
 /// What of the history is still to be written.
 #[derive(Default)]
@@ -41,11 +43,36 @@ impl Writer {
         let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let record = Record { sequence: self.sequence + 1, recorded_at: now, ..record };
         let change = Change::of(&record, self.tally.layout);
-        self.waiting.records.push(record.clone());
         let written = Written { record, change };
         let follow = self.follow::<D>(&written);
         self.waiting.follow.push_str(&follow);
-        self.wrote(written);
+        let record = self.noted(written);
+        self.waiting.records.push(record);
+    }
+
+    /// Makes the tables, where they are still to be made.
+    pub(crate) fn make_tables<C>(&mut self, conn: &mut C) -> diesel::QueryResult<()>
+    where
+        C: LoadConnection<Backend: Dialect>,
+    {
+        if let Some(environment) = self.waiting.tables {
+            make(conn, &self.home, environment)?;
+            self.ledger.as_mut().map_or(Ok(()), |ledger| ledger.make(conn, None))?;
+            self.made_tables();
+        }
+        Ok(())
+    }
+
+    /// The SQL that makes the tables, where they are to be made with what is written first.
+    pub(crate) fn tables_sql<D: Dialect>(&self) -> String {
+        let ledger = || self.ledger.as_ref().map_or_else(String::new, Ledger::first::<D>);
+        let all = |environment| format!("{};\n{}", made::<D>(&self.home, environment), ledger());
+        self.waiting.tables.map_or_else(String::new, all)
+    }
+
+    /// Takes note that the tables are made, or that nothing can be made any more.
+    pub(crate) fn made_tables(&mut self) {
+        self.waiting.tables = None;
     }
 
     /// Whether a script names one of our tables, or the tool's.
@@ -58,10 +85,7 @@ impl Writer {
     where
         C: LoadConnection<Backend: Dialect>,
     {
-        if let Some(environment) = self.waiting.tables {
-            prepare(conn, &self.home, None, environment)?;
-            self.waiting.tables = None;
-        }
+        self.make_tables(conn)?;
         if self.waiting.records.is_empty() {
             return Ok(());
         }
@@ -73,8 +97,6 @@ impl Writer {
 
     /// What is the same for all of them stands once in a statement, which is then read in half the time.
     fn waiting_sql<D: Dialect>(&self) -> String {
-        let text = |text: &str| D::literal(text);
-        let number = |number: Option<u64>| number.map_or_else(|| "NULL".to_owned(), |number| number.to_string());
         let mut sql = self.myself.clone();
         let alike =
             self.waiting.records.chunk_by(|one, next| one.kind == next.kind && one.breaks_before == next.breaks_before);
@@ -82,24 +104,50 @@ impl Writer {
             let mut values = self.values::<D>(&records[0]);
             OWN.iter().enumerate().for_each(|(at, column)| values[*column] = format!("column{}", at + 1));
             values[1] = format!("CASE WHEN {} THEN column1 END", self.owned);
-            let rows = records.iter().map(|record| {
-                format!(
-                    "({}, {}, {}, {}, {}, {}, {})",
-                    record.sequence,
-                    text(&record.version),
-                    text(&record.name),
-                    record.checksum.map_or_else(|| "NULL".to_owned(), |checksum| text(&checksum.to_string())),
-                    number(record.statements.map(|count| count as u64)),
-                    number(record.duration_ms),
-                    text(&record.recorded_at),
-                )
-            });
-            let rows: Vec<String> = rows.collect();
             let into = self.insert_into::<D>();
-            let _infallible = writeln!(sql, "{into} SELECT {} FROM (VALUES {});", values.join(", "), rows.join(",\n"));
+            let _infallible = write!(sql, "{into} SELECT {} FROM (VALUES ", values.join(", "));
+            for (at, record) in records.iter().enumerate() {
+                sql.push_str(if at == 0 { "(" } else { ",\n(" });
+                own::<D>(record, &mut sql);
+                sql.push(')');
+            }
+            sql.push_str(");\n");
         }
         let fingerprint = format!("'{}'", self.tally.fingerprint());
         sql + &self.waiting.follow + &self.update::<D>(&fingerprint, &self.sequence.to_string())
+    }
+}
+
+/// Makes the tables. Another set has a lock of its own, and may have made them at the same moment; or they are there since the
+/// message that made them failed behind its COMMIT.
+fn make<C>(conn: &mut C, home: &Home, environment: Option<&str>) -> diesel::QueryResult<()>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    prepare(conn, home, None, environment).or_else(|error| {
+        let row =
+            if exists(conn, home) { read::<C>(conn, home, META, &["sequence"], false)? } else { return Err(error) };
+        if row.is_empty() { prepare(conn, home, Some(&History::default()), environment) } else { Ok(()) }
+    })
+}
+
+/// The values of the columns [`OWN`].
+fn own<D: Dialect>(record: &Record, sql: &mut String) {
+    const NULL: &str = "NULL";
+    let number = |number: Option<u64>| number.map_or(Cow::Borrowed(NULL), |number| number.to_string().into());
+    let checksum = record.checksum.map_or(Cow::Borrowed(NULL), |checksum| D::literal(&checksum.to_string()).into());
+    let values = [
+        record.sequence.to_string().into(),
+        D::literal(&record.version).into(),
+        D::literal(&record.name).into(),
+        checksum,
+        number(record.statements.map(|count| count as u64)),
+        number(record.duration_ms),
+        D::literal(&record.recorded_at).into(),
+    ];
+    for (at, value) in values.iter().enumerate() {
+        sql.push_str(if at == 0 { "" } else { ", " });
+        sql.push_str(value);
     }
 }
 

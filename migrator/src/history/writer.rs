@@ -3,7 +3,7 @@
 use diesel::connection::{LoadConnection, TransactionManager};
 
 use super::waiting::Waiting;
-use super::{HISTORY, HISTORY_COLUMNS, Home, META, OURS, read};
+use super::{HISTORY, HISTORY_COLUMNS, Home, META, read};
 use crate::dialect::{Dialect, Facts, LockKey, table};
 use crate::ledgers::Ledger;
 use crate::migration::{Checksum, MigrationSet};
@@ -72,11 +72,6 @@ impl Writer {
     pub(crate) fn keeping(mut self, ledger: Option<&Ledger>, known: &History) -> Self {
         self.ledger = ledger.map(|ledger| ledger.place().begun(known));
         self
-    }
-
-    /// The tables that it writes, and those that are ours.
-    pub(crate) fn tables(&self) -> Vec<&'static str> {
-        OURS.into_iter().chain(self.ledger.as_ref().map(Ledger::name)).collect()
     }
 
     /// A record of this run for a migration, to be filled in.
@@ -269,11 +264,17 @@ impl Writer {
 
     /// Takes note that a record is committed.
     pub(crate) fn wrote(&mut self, written: Written) {
+        self.noted(written);
+    }
+
+    /// As [`wrote`](Self::wrote), and gives the record back.
+    pub(super) fn noted(&mut self, written: Written) -> Record {
         self.sequence = written.record.sequence;
         if let Some(ledger) = &mut self.ledger {
             ledger.wrote(&written.record);
         }
         self.tally.take(written.change);
+        written.record
     }
 }
 

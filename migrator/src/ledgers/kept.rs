@@ -7,9 +7,8 @@ use ::diesel::connection::{LoadConnection, TransactionManager};
 use migrator_source::sql::SqlDialect;
 
 use super::{Tool, diesel, prisma};
-use crate::dialect::{Dialect, refused, table};
+use crate::dialect::{Dialect, Facts, refused, table};
 use crate::error::Error;
-use crate::history::Home;
 use crate::migration::{MigrationSet, Way};
 use crate::record::{Change, History, Partial, RESOLVED_RESUME, Record, RecordKind, Standing};
 use crate::turns::Row;
@@ -67,14 +66,17 @@ pub(super) enum Before {
 
 impl Ledger {
     /// Reads it where our history lives, which is where the tool looks: in the current schema.
-    pub(crate) fn load<C>(conn: &mut C, tool: Tool, set: &MigrationSet, home: &Home) -> Result<Self, Error>
+    pub(crate) fn load<C>(conn: &mut C, tool: Tool, set: &MigrationSet, facts: &Facts) -> Result<Self, Error>
     where
         C: LoadConnection<Backend: Dialect>,
     {
-        let schema = home.schema.as_str();
+        let schema = facts.schema.as_str();
         let reading = |error| refused::<C::Backend>(&format!("read the table {}", tool.table()), error);
-        let columns = Columns::of(conn, schema, tool.table()).map_err(reading)?;
         let ledger = Self { tool, schema: schema.to_owned(), set: set.clone(), rows: None, begun: BTreeMap::new() };
+        if !facts.has_table(tool.table()) {
+            return Ok(ledger);
+        }
+        let columns = Columns::of(conn, schema, tool.table()).map_err(reading)?;
         if columns.0.is_empty() {
             return Ok(ledger);
         }
@@ -124,10 +126,7 @@ impl Ledger {
         if self.rows.is_some() {
             return Ok(());
         }
-        let create = |table: &str| match self.tool {
-            Tool::Diesel => diesel::create(table),
-            Tool::Prisma => prisma::create(C::Backend::SQL, table),
-        };
+        let create = |table: &str| self.creation::<C::Backend>(table);
         let nothing = History::default();
         let history = history.unwrap_or(&nothing);
         let fill = |table: &str| match self.tool {
@@ -143,6 +142,9 @@ impl Ledger {
                 create(&unfinished),
                 fill(&unfinished)
             ))?;
+        } else if C::Backend::SQL == SqlDialect::Postgres {
+            // One message, one transaction.
+            conn.batch_execute(&format!("{};\n{}", create(&ledger), fill(&ledger)))?;
         } else {
             C::TransactionManager::begin_transaction(conn)?;
             if let Err(error) = conn.batch_execute(&format!("{};\n{}", create(&ledger), fill(&ledger))) {
@@ -153,6 +155,18 @@ impl Ledger {
         }
         self.rows = Some(Vec::new());
         Ok(())
+    }
+
+    /// The SQL that makes it, where nothing was applied yet.
+    pub(crate) fn first<D: Dialect>(&self) -> String {
+        self.creation::<D>(&table::<D>(&self.schema, self.name())) + ";\n"
+    }
+
+    fn creation<D: Dialect>(&self, table: &str) -> String {
+        match self.tool {
+            Tool::Diesel => diesel::create(table),
+            Tool::Prisma => prisma::create(D::SQL, table),
+        }
     }
 
     /// Takes note of what was begun and not ended.

@@ -5,7 +5,7 @@ use diesel::connection::LoadConnection;
 use super::Migrator;
 use super::job::Job;
 use crate::backup::{self, Backup};
-use crate::dialect::{Dialect, LockKey};
+use crate::dialect::{Dialect, LockKey, Look};
 use crate::error::Error;
 use crate::lock::{self, Keep};
 use crate::record::History;
@@ -23,7 +23,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let key = LockKey::new(&seen.facts, &seen.home);
         let _until_made = self.lock_file(conn, &seen, &key)?;
         lock::with_lock(conn, &key, &seen.facts, &self.wait, |conn, _| {
-            let now = self.look(conn, Some(&seen));
+            let now = self.look(conn, Some(&seen), Look::Again);
             let made =
                 now.and_then(|now| backup::make(backup, conn, &now.facts, &key, now.known().as_ref(), &self.wait));
             (Keep::Nothing, made)

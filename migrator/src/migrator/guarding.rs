@@ -6,7 +6,7 @@ use migrator_source::sql::SqlDialect;
 use super::Migrator;
 use super::verbs::run_id;
 use crate::checkup::Check;
-use crate::dialect::{Dialect, Facts, LockKey, refused};
+use crate::dialect::{Dialect, Facts, LockKey, Look, refused};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::guard::{self, Act, Facing};
@@ -50,7 +50,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let _until_marked = self.lock_file(conn, &seen, &key)?;
         lock::with_lock(conn, &key, &seen.facts, &self.wait, |conn, _| {
             let mut mark = || {
-                let mut seen = self.look(conn, Some(&seen))?;
+                let mut seen = self.look(conn, Some(&seen), Look::Again)?;
                 let marks = history::marks(conn, &seen.facts)?;
                 guard::allow(Act::Mark(environment), self.facing(&seen.facts, &marks))?;
                 let before = guard::strictest(&marks).map(str::to_owned);

@@ -24,7 +24,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     pub(crate) fn reading(&self, conn: &mut C) -> Result<Reading, Error> {
         self.check_set()?;
         let start = Instant::now();
-        let is_there = self.glimpse(conn)?.is_some_and(|glance| self.is_proven(&glance));
+        let is_there = self.glimpse(conn)?.0.is_some_and(|glance| self.is_proven(&glance));
         let latency = Some(start.elapsed());
         let migrations = match is_there {
             true => Migrations::up_to_date(&self.set),

@@ -1,18 +1,19 @@
 //! One run with work to do: turns under the lock, until it is done or stopped.
 
 use diesel::connection::LoadConnection;
+use migrator_source::sql::SqlDialect;
 
 use super::Migrator;
 use super::seen::Seen;
 use super::verbs::run_id;
 use crate::apply::{self, Grouping, Run, Stop};
-use crate::dialect::{Dialect, LockKey, Session, refused};
+use crate::dialect::{Dialect, LockKey, Look, Session, refused};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::event::Event;
 use crate::history::{Rows, Writer};
 use crate::lock::{self, FileLock, Keep};
-use crate::plan::{Goal, Scripts};
+use crate::plan::{Goal, Plan, Scripts};
 use crate::report::Report;
 use crate::source::Source;
 
@@ -23,6 +24,10 @@ pub(super) struct Job<'a, C> {
     pub(super) key: &'a LockKey,
     pub(super) restore: &'a Session,
     pub(super) goal: &'a Goal,
+    /// How much to look at under the lock.
+    pub(super) look: Look,
+    /// What was decided before the lock.
+    pub(super) plan: &'a Plan,
 }
 
 /// How one turn under the lock ended.
@@ -82,6 +87,12 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         }
     }
 
+    /// Whether what was decided before the lock is what would be decided again: nothing was recorded then, and nothing is now.
+    fn still_holds(&self, seen: &Seen, report: &Report) -> bool {
+        let is_first = report.run_id.is_empty() && matches!(self.goal, Goal::Apply(_));
+        is_first && self.seen.is_bare() && seen.is_bare()
+    }
+
     /// Reads the history again, decides again, and carries the decision out.
     fn turn(
         &self,
@@ -92,12 +103,18 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         report: &mut Report,
     ) -> Result<Turn, Error> {
         let migrator = self.migrator;
-        let mut seen = migrator.look(conn, Some(self.seen))?;
+        let mut seen = migrator.look(conn, Some(self.seen), self.look)?;
         let known = seen.known().unwrap_or_default();
         let given = migrator.given(conn, &seen.facts, &known)?;
         let mut chosen = report.chosen.clone();
-        let plan = self.goal.plan(scripts, &known, &mut chosen, &report.run_id, given)?;
-        if !has_file && migrator.needs_file(&known, &plan) {
+        let again;
+        let plan = if self.still_holds(&seen, report) {
+            self.plan
+        } else {
+            again = self.goal.plan(scripts, &known, &mut chosen, &report.run_id, given)?;
+            &again
+        };
+        if !has_file && migrator.needs_file(&known, plan) {
             return Ok(Turn::Again(grouping, true));
         }
         report.chosen = chosen;
@@ -105,7 +122,14 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             self.back_up(conn, seen.known().as_ref(), report)?;
         }
         let told = seen.told(true);
-        let makes_tables = C::Backend::LOCK_IS_TRANSACTION && seen.is_bare() && !plan.is_empty();
+        // With what is written first: what cannot be written leaves no tables, and on PostgreSQL they take no message of their own.
+        let makes_tables = seen.is_bare()
+            && !plan.is_empty()
+            && match C::Backend::SQL {
+                SqlDialect::Sqlite => seen.ledger.is_none(),
+                SqlDialect::Postgres => true,
+                SqlDialect::Mysql => false,
+            };
         if !makes_tables {
             migrator.prepare(conn, &mut seen, migrator.environment)?;
         }
@@ -149,14 +173,17 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             facts: &self.seen.facts,
             key: self.key,
             wait: &migrator.wait,
-            restore: &self.restore.leave,
+            session: self.restore,
+            // A backup may have taken long.
+            room: seen.facts.room.filter(|_| migrator.backup.is_none()),
             reconnects: migrator.connect.is_some(),
             grouping,
+            is_empty: facts.tables.is_empty(),
             writer,
             report,
         };
         let source = migrator.source.as_ref().map(Source::open).transpose()?;
-        match apply::apply(conn, &mut run, &plan, source.as_deref()) {
+        match apply::apply(conn, &mut run, plan, source.as_deref()) {
             Ok(()) => Ok(Turn::Done),
             Err(Stop::Error(error)) => Ok(Turn::Stopped(error)),
             Err(Stop::Undone(error)) => {

@@ -7,7 +7,7 @@ use diesel::ConnectionResult;
 use diesel::connection::LoadConnection;
 
 use super::Migrator;
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Look};
 use crate::error::Error;
 use crate::event::Event;
 use crate::lock::jitter;
@@ -41,7 +41,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
                     return Err(lost.with_remedy(remedy));
                 }
             }
-            match self.come_to(conn, goal, report) {
+            match self.come_to(conn, goal, report, Look::First) {
                 Ok(()) => return Ok(()),
                 Err(error) => lost = error,
             }

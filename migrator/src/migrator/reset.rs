@@ -5,7 +5,7 @@ use migrator_source::sql::SqlDialect;
 
 use super::Migrator;
 use crate::contents::Contents;
-use crate::dialect::{Dialect, Facts, LockKey, Work, refused};
+use crate::dialect::{Dialect, Facts, LockKey, Look, Work, refused};
 use crate::error::Error;
 use crate::guard::Act;
 use crate::history::{self, Home, META};
@@ -63,7 +63,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
 
     /// Looks again, now that nobody else migrates, and drops what is there.
     fn drop_all(&self, conn: &mut C, before: &Facts, key: &LockKey) -> Result<Contents, Error> {
-        let facts = C::Backend::facts(conn, Some(&before.schema))
+        let facts = C::Backend::facts(conn, Some(&before.schema), Look::First)
             .map_err(|error| refused::<C::Backend>("tell what it is", error))?;
         self.guard(conn, &facts, Act::Reset)?;
         let contents = held::<C>(conn, &facts)?;
@@ -86,8 +86,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
                 .with_remedy("see what it says; the role must own what is dropped. Then reset again"));
         }
         let left = held::<C>(conn, &facts)?;
-        let tables = C::Backend::facts(conn, Some(&before.schema)).map(|facts| facts.tables);
-        let tables = tables.map_err(|error| refused::<C::Backend>("tell what is left", error))?;
+        let telling = |error| refused::<C::Backend>("tell what is left", error);
+        let mut tables = C::Backend::facts(conn, Some(&before.schema), Look::Again).map_err(telling)?.tables;
+        let extended = C::Backend::extended(conn, &before.schema).map_err(telling)?;
+        tables.retain(|table| !extended.contains(table));
         if left.is_empty() && tables.is_empty() {
             return Ok(contents);
         }

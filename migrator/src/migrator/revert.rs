@@ -5,7 +5,7 @@ use std::time::Instant;
 use diesel::connection::LoadConnection;
 
 use super::Migrator;
-use crate::dialect::{Dialect, depth};
+use crate::dialect::{Dialect, Look, depth};
 use crate::error::Error;
 use crate::migration::Way;
 use crate::plan::{Goal, Target};
@@ -49,6 +49,6 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         if depth(conn) > 0 {
             return Err(Error::open_transaction());
         }
-        self.carried(conn, goal, Report { way: Way::Down, ..Report::default() }, start)
+        self.carried(conn, goal, Report { way: Way::Down, ..Report::default() }, Look::First, start)
     }
 }

@@ -3,7 +3,7 @@
 use diesel::connection::LoadConnection;
 
 use super::Migrator;
-use crate::dialect::{Dialect, Facts, LockKey, depth, refused};
+use crate::dialect::{Dialect, Facts, LockKey, Look, depth, refused};
 use crate::environment::Environment;
 use crate::error::Error;
 use crate::history::{self, Home};
@@ -38,9 +38,11 @@ impl Seen {
         Some(History { turns: self.turns.clone(), ..self.history.clone().unwrap_or_default() })
     }
 
-    /// Whether there is neither our history nor a tool's, to be kept in step or taken over.
+    /// Whether there is neither our history nor a tool's table, to be kept in step or taken over.
     pub(super) fn is_bare(&self) -> bool {
-        self.history.is_none() && self.ledger.is_none() && self.turns.is_empty()
+        self.history.is_none()
+            && self.ledger.as_ref().is_none_or(|ledger| ledger.rows().is_none())
+            && self.turns.is_empty()
     }
 
     /// What the database is marked as.
@@ -90,7 +92,7 @@ impl Seen {
 impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// Reads what there is to know.
     pub(super) fn read(&self, conn: &mut C) -> Result<Seen, Error> {
-        self.patiently(conn, |conn| self.read_now(conn))
+        self.patiently(conn, |conn| self.read_now(conn, Look::First))
     }
 
     /// Reads what there is to know, for a verb that goes on under the lock whatever is pending.
@@ -113,7 +115,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             return Err(Error::open_transaction());
         }
         let facts = self.patiently(conn, |conn| {
-            C::Backend::facts(conn, self.schema.as_deref())
+            C::Backend::facts(conn, self.schema.as_deref(), Look::First)
                 .map_err(|error| refused::<C::Backend>("tell what it is", error))
         })?;
         if facts.in_transaction {
@@ -141,10 +143,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         read
     }
 
-    fn read_now(&self, conn: &mut C) -> Result<Seen, Error> {
+    pub(super) fn read_now(&self, conn: &mut C, look: Look) -> Result<Seen, Error> {
         let mut before = None;
         loop {
-            let read = self.look(conn, None);
+            let read = self.look(conn, None, look);
             // These are several queries. What a run commits between two of them looks like a hand's work, or another tool's; what
             // they did is still the same at a second look.
             let found = match &read {
@@ -165,11 +167,11 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     }
 
     /// Looks once. What was seen before says where: a session's set-up may have moved the current schema.
-    pub(super) fn look(&self, conn: &mut C, before: Option<&Seen>) -> Result<Seen, Error> {
+    pub(super) fn look(&self, conn: &mut C, before: Option<&Seen>, look: Look) -> Result<Seen, Error> {
         let telling =
             |error| refused::<C::Backend>("tell what it is", error).with_remedy("check that the database is up");
         let pinned = before.map(|before| before.home.schema.as_str());
-        let mut facts = C::Backend::facts(conn, self.schema.as_deref().or(pinned)).map_err(telling)?;
+        let mut facts = C::Backend::facts(conn, self.schema.as_deref().or(pinned), look).map_err(telling)?;
         if facts.schema.is_empty() {
             let remedy =
                 "name a database in the URL, or a schema that exists in the search path or in Migrator::schema";
@@ -183,12 +185,12 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let mut history = history::load(conn, &facts, &home);
         if history.is_err() && history::exists(conn, &home) {
             // Another set, which has a lock of its own, made the second of our tables between the two queries.
-            facts = C::Backend::facts(conn, Some(&home.schema)).map_err(telling)?;
+            facts = C::Backend::facts(conn, Some(&home.schema), look).map_err(telling)?;
             history = history::load(conn, &facts, &home);
         }
         let history = history?;
         let tool = Tool::of(&self.set, &self.set_name);
-        let ledger = tool.map(|tool| Ledger::load(conn, tool, &self.set, &home)).transpose()?;
+        let ledger = tool.map(|tool| Ledger::load(conn, tool, &self.set, &facts)).transpose()?;
         let is_first = history.as_ref().is_none_or(|history| history.records.is_empty());
         let taken = match is_first && self.set_name.is_empty() {
             true => ledgers::take_over(conn, &facts, &self.set)?,
@@ -216,10 +218,6 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         });
         let ledger = seen.ledger.as_mut();
         let made = made.and_then(|()| ledger.map_or(Ok(()), |ledger| ledger.make(conn, history)));
-        made.map_err(|error| {
-            let remedy =
-                "the role needs the right to create tables in the schema once; or let the owner run the migrations";
-            refused::<C::Backend>("make the history tables", error).with_remedy(remedy)
-        })
+        made.map_err(history::not_made::<C::Backend>)
     }
 }

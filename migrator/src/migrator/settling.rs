@@ -4,7 +4,7 @@ use diesel::connection::LoadConnection;
 
 use super::Migrator;
 use super::verbs::run_id;
-use crate::dialect::{Dialect, LockKey, refused};
+use crate::dialect::{Dialect, LockKey, Look, refused};
 use crate::error::Error;
 use crate::guard::Act;
 use crate::history::{Rows, Writer};
@@ -83,7 +83,7 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let key = LockKey::new(&seen.facts, &seen.home);
         let _until_recorded = self.lock_file(conn, &seen, &key)?;
         lock::with_lock(conn, &key, &seen.facts, &self.wait, |conn, _| {
-            let recorded = self.look(conn, Some(&seen)).and_then(|mut seen| {
+            let recorded = self.look(conn, Some(&seen), Look::Again).and_then(|mut seen| {
                 let known = seen.known().unwrap_or_default();
                 // A record more would move the meta row along, and what a hand did would no longer show.
                 if let Some(problem) = status::tampered(&known, self.set.layout()) {

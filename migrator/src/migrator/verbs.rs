@@ -3,12 +3,14 @@
 use std::time::Instant;
 
 use diesel::connection::LoadConnection;
+use diesel::result::Error as DatabaseError;
+use migrator_source::sql::SqlDialect;
 
 use super::Migrator;
 use super::job::Job;
 use super::seen::Seen;
 use crate::Layout;
-use crate::dialect::{Class, Dialect, Facts, LockKey, Outcome, Work, depth, refused};
+use crate::dialect::{Class, Dialect, Facts, LockKey, Look, Outcome, Work, depth, refused};
 use crate::error::Error;
 use crate::event::Event;
 use crate::guard::Act;
@@ -19,7 +21,7 @@ use crate::metrics;
 use crate::plan::{self, Given, Goal, Plan, Policy, Scripts, Target};
 use crate::record::History;
 use crate::report::Report;
-use crate::session::with_session;
+use crate::session::{Step, with_session};
 use crate::stale;
 use crate::status::{self, Status};
 
@@ -52,13 +54,14 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         if let Some(warning) = stale::warning(&self.files) {
             self.warn(&mut report, warning);
         }
-        if target == Target::Latest && self.is_unchanged(conn, &mut report)? {
+        let mut look = Look::First;
+        if target == Target::Latest && self.is_unchanged(conn, &mut report, &mut look)? {
             (report.skipped, report.proven) = (self.set.len(), true);
             report.duration = start.elapsed();
             metrics::run(&Ok(()), &report, Some(0));
             return Ok(report);
         }
-        self.carried(conn, &Goal::Apply(target), report, start)
+        self.carried(conn, &Goal::Apply(target), report, look, start)
     }
 
     /// Comes to a goal, if need be over another connection, and reports.
@@ -67,9 +70,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         conn: &mut C,
         goal: &Goal,
         mut report: Report,
+        look: Look,
         start: Instant,
     ) -> Result<Report, Error> {
-        let result = self.come_to(conn, goal, &mut report);
+        let result = self.come_to(conn, goal, &mut report, look);
         let result = result.or_else(|error| self.go_on(conn, goal, &mut report, error));
         report.duration = start.elapsed();
         let pending = match goal {
@@ -151,6 +155,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
                 "give it a name with a version of its own, as a file of the set would have: 20240131120000_name";
             return Err(Error::new("folder", format!("a migration in Rust is refused: {fault}"), remedy));
         }
+        if self.set_name.chars().count() > history::LONGEST_SET_NAME {
+            let message = format!("the set's name has more than {} characters", history::LONGEST_SET_NAME);
+            return Err(Error::new("set_name", message, "give a shorter one to Migrator::set_name"));
+        }
         let here = C::Backend::SQL;
         match self.set.sql_dialect() {
             Some(stated) if stated != here => {
@@ -170,8 +178,10 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     }
 
     /// One query: whether the database carries the fingerprint of the set, and the tool's table, which is kept in step, says the same.
-    fn is_unchanged(&self, conn: &mut C, report: &mut Report) -> Result<bool, Error> {
-        let Some(glance) = self.glimpse(conn)? else {
+    fn is_unchanged(&self, conn: &mut C, report: &mut Report, look: &mut Look) -> Result<bool, Error> {
+        let (glance, told) = self.glimpse(conn)?;
+        *look = told;
+        let Some(glance) = glance else {
             return Ok(false);
         };
         self.check_environment(glance.environment.as_deref(), report);
@@ -182,14 +192,17 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         Ok(true)
     }
 
-    /// What one query tells. `None` when our tables are not there, or cannot be read.
-    pub(super) fn glimpse(&self, conn: &mut C) -> Result<Option<Glance>, Error> {
+    /// What one query tells. `None` when our tables are not there, or cannot be read. Where the database itself refused
+    /// the query, that would have ended an open transaction.
+    pub(super) fn glimpse(&self, conn: &mut C) -> Result<(Option<Glance>, Look), Error> {
         let schema = self.schema.as_deref();
         let list = self.keeps().map(|tool| tool.list::<C::Backend>(schema));
         match history::glance(conn, schema, &self.set_name, list.as_deref()) {
-            Ok(glance) => Ok(glance),
+            Ok(glance) => Ok((glance, Look::First)),
             // Whether the table is missing, or what else it is, the catalogue says: to whoever reads on.
-            Err(error) if C::Backend::class(&error.to_string()) != Class::Connection => Ok(None),
+            Err(error) if C::Backend::class(&error.to_string()) != Class::Connection => {
+                Ok((None, if matches!(error, DatabaseError::DatabaseError(..)) { Look::Again } else { Look::First }))
+            }
             Err(error) => {
                 Err(refused::<C::Backend>("answer the first query", error).with_remedy("check that the database is up"))
             }
@@ -263,9 +276,15 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             known.extend([Tool::Diesel, Tool::Prisma].map(Tool::table));
         }
         ledgers::refuse::<C>(conn, &seen.facts, &known)?;
-        let theirs: Vec<&str> = ledgers::foreign_tables(&seen.facts).collect();
+        let mut theirs: Vec<&str> = ledgers::foreign_tables(&seen.facts).collect();
         let is_theirs = seen.taken.is_some() || seen.ledger.as_ref().is_some_and(Ledger::has_rows);
         if theirs.is_empty() || is_theirs || history.is_some() && !is_emptied || self.non_empty == Policy::Allow {
+            return Ok(None);
+        }
+        let extended = C::Backend::extended(conn, &seen.facts.schema)
+            .map_err(|error| refused::<C::Backend>("tell which tables its extensions made", error))?;
+        theirs.retain(|table| !extended.iter().any(|extended| extended == table));
+        if theirs.is_empty() {
             return Ok(None);
         }
         let (tables, ledger) = (status::list(theirs.into_iter()), seen.told_by());
@@ -298,8 +317,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     }
 
     /// Does what is left to do for a goal.
-    pub(super) fn come_to(&self, conn: &mut C, goal: &Goal, report: &mut Report) -> Result<(), Error> {
-        let seen = self.read(conn)?;
+    pub(super) fn come_to(&self, conn: &mut C, goal: &Goal, report: &mut Report, look: Look) -> Result<(), Error> {
+        let seen = self.patiently(conn, |conn| self.read_now(conn, look))?;
         if seen.facts.in_transaction {
             return Err(Error::open_transaction());
         }
@@ -368,14 +387,18 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
         let key = LockKey::new(&seen.facts, &seen.home);
         let needs_file =
             self.needs_file(known, plan) || C::Backend::LOCK_IS_TRANSACTION && FileLock::is_there(&seen.facts);
+        let is_quiet = C::Backend::SQL == SqlDialect::Postgres
+            && matches!((&self.setup, &self.teardown), (Step::Nothing, Step::Nothing))
+            && plan::all_travel(scripts, plan);
+        let (work, look) = if is_quiet { (Work::Quiet, Look::ForMany) } else { (Work::Migrations, Look::Again) };
         with_session(
             conn,
             [&self.setup, &self.teardown],
             self.statement_lock_timeout,
-            Work::Migrations,
+            work,
             &self.wait,
             |conn, restore| {
-                let job = Job { migrator: self, seen, key: &key, restore, goal };
+                let job = Job { migrator: self, seen, key: &key, restore, goal, look, plan };
                 job.run(conn, scripts, needs_file, report)
             },
         )

@@ -19,6 +19,9 @@ pub(crate) struct Doubt {
 
 /// The statement of which nobody knows whether it took and the catalogue can be asked, if there is one: a run stops at it.
 pub(crate) fn in_doubt(set: &MigrationSet, history: &History, given: Given) -> Result<Option<Doubt>, Error> {
+    if history.records.is_empty() && history.turns.is_empty() {
+        return Ok(None);
+    }
     for entry in status::states(set, history).of_set {
         let Standing::Partial(partial @ Partial { in_doubt: true, .. }) = entry.standing else { continue };
         let migration = set.at(entry.position);

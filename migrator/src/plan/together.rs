@@ -2,7 +2,7 @@
 
 use migrator_source::sql::{Mode, Script, is_quiet, is_quiet_on_mysql};
 
-use super::Step;
+use super::{Plan, Scripts, Step};
 use crate::migration::Way;
 
 /// A run of fewer goes one by one, and tells each statement.
@@ -37,6 +37,12 @@ pub(crate) fn travels_in_parts(step: &Step, script: &Script<'_>) -> bool {
         && script.breaks_before().is_none()
         && !script.statements().is_empty()
         && script.statements().iter().all(|statement| is_quiet_on_mysql(statement.text))
+}
+
+/// Whether all of a plan can travel in a database that is quiet, so that nothing changes the session, as far as is known before.
+pub(crate) fn all_travel(scripts: &Scripts<'_>, plan: &Plan) -> bool {
+    let travels = |step: &Step| !scripts.set.at(step.position).is_called() && travels(step, scripts.of(step), true);
+    plan.steps.len() >= FEWEST && plan.steps.iter().all(travels)
 }
 
 /// How many of the migrations that could travel go in one message: all that fit, and none when they are too few to be worth it.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use diesel::connection::LoadConnection;
 
 use super::TestDatabase;
-use crate::dialect::{Dialect, refused, table};
+use crate::dialect::{Dialect, Look, refused, table};
 use crate::error::Error;
 use crate::ledgers;
 use crate::migrator::Migrator;
@@ -80,9 +80,10 @@ where
     C: LoadConnection<Backend: Dialect>,
 {
     let reading = |error| refused::<C::Backend>("read the data", error);
-    let facts = C::Backend::facts(conn, None).map_err(reading)?;
+    let facts = C::Backend::facts(conn, None, Look::First).map_err(reading)?;
     let mut data = BTreeMap::new();
-    for name in ledgers::foreign_tables(&facts) {
+    let extended = C::Backend::extended(conn, &facts.schema).map_err(reading)?;
+    for name in ledgers::foreign_tables(&facts).filter(|name| !extended.iter().any(|extended| extended == name)) {
         let columns = C::Backend::rows(conn, &C::Backend::columns(&facts.schema, name)).map_err(reading)?;
         let shown: Vec<String> = columns.iter().map(|column| C::Backend::shown(column.text(0))).collect();
         let sql = format!("SELECT {} FROM {}", shown.join(", "), table::<C::Backend>(&facts.schema, name));

@@ -20,6 +20,7 @@ mod backup;
 mod baseline;
 mod blockers;
 mod code;
+mod cold;
 mod conflicts;
 mod connections;
 mod convoy;

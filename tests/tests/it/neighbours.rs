@@ -10,7 +10,7 @@ use crate::crash::starter::Starter;
 use crate::dialects::{Postgres, Subject, history, names, run, status, tables};
 use crate::folder::Folder;
 
-on_each_dialect!(start_at_the_same_moment, share_a_name_by_mistake);
+on_each_dialect!(start_at_the_same_moment, share_a_name_by_mistake, a_name_that_is_too_long_is_refused,);
 
 /// Several processes of three services, on an empty database, all at once.
 fn start_at_the_same_moment<S: Subject>() {
@@ -109,4 +109,14 @@ fn make_the_tables_of_postgres_at_the_same_moment() {
     });
     assert_eq!(names(&report), ["01_t1"]);
     assert_eq!(history(&database), ["applied 01"]);
+}
+
+fn a_name_that_is_too_long_is_refused<S: Subject>() {
+    let (database, set) = (S::fresh(), Folder::of_tables(5).set());
+    let named = |length: usize| Migrator::<S::Connection>::new(&set).set_name("ü".repeat(length));
+    let error = named(256).run(&mut database.connect()).expect_err("too long");
+    assert_eq!(error.code(), "set_name", "{error}");
+    assert!(error.remedy().contains("Migrator::set_name") && tables(&database).is_empty(), "{error}");
+    named(255).run(&mut database.connect()).unwrap_or_else(|error| panic!("{error}"));
+    assert!(named(255).run(&mut database.connect()).expect("nothing is pending").applied().is_empty());
 }

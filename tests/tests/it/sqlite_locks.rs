@@ -137,3 +137,29 @@ fn what_another_records_behind_a_script_is_no_harm_of_the_script() {
     assert_eq!(names(&report), ["02_t2", "03_t3"]);
     assert_eq!(history(&database)[1..], ["planned 02", "statement 02", "applied 02", "marked ", "applied 03"]);
 }
+
+/// It decided on an empty database, and another was faster: what it decided then is worth nothing.
+#[test]
+fn who_gets_the_lock_second_decides_again() {
+    let (database, folder) = (sqlite::fresh(), Folder::of_files(&[("1_t1.sql", &table(1)), ("2_t2.sql", &table(2))]));
+    let (set, mut writer) = (folder.set(), database.connect());
+    writer.batch_execute("BEGIN IMMEDIATE").expect("the write lock");
+    let [waiting, free] = [(); 2].map(|()| Gate::default());
+    let (waits, goes) = (waiting.clone(), free.clone());
+    let late = Migrator::new(&set).on_event(move |event| {
+        if matches!(event, Event::Waiting { attempt: 1, .. }) {
+            waits.open();
+            goes.pass();
+        }
+    });
+    let report = thread::scope(|scope| {
+        let second = scope.spawn(|| late.run(&mut database.connect()));
+        waiting.pass();
+        writer.batch_execute("COMMIT").expect("let it go");
+        applies::<Sqlite>(&database, &set);
+        free.open();
+        second.join().expect("no panic").unwrap_or_else(|error| panic!("{error}"))
+    });
+    assert_eq!((report.applied().len(), report.skipped()), (0, 2));
+    assert_eq!(database.row_counts()["t1"], 1);
+}

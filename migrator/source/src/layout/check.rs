@@ -37,7 +37,7 @@ pub(super) fn structure(layout: Layout, found: &mut Found<'_>) {
             let message = format!("the name has {} bytes, the history holds {LONGEST_NAME}", draft.name.len());
             found.faults.push(Fault::new("name_too_long", &draft.name, message, "shorten the name"));
         }
-        if draft.name.chars().any(is_combining) {
+        if !draft.name.is_ascii() && draft.name.chars().any(is_combining) {
             let message = format!("the name `{}` has letters that are written in two characters", draft.name);
             let help = "rename it to single characters (Unicode's NFC), best to ASCII: other file systems compose them, and it would be another name";
             found.faults.push(Fault::new("name_decomposed", &draft.name, message, help));

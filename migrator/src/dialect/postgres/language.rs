@@ -10,6 +10,11 @@ pub(super) fn is_english(language: &str) -> bool {
     matches!(language, "" | "C" | "POSIX") || language.starts_with("en")
 }
 
+/// As [`is_english`], asked of the server about a column.
+pub(super) fn is_english_sql(column: &str) -> String {
+    format!("({column} IN ('', 'C', 'POSIX') OR {column} LIKE 'en%')")
+}
+
 /// Whether this role may have a server speak English that does not: what failed is told by its words.
 pub(super) fn may_be_chosen<C: LoadConnection<Backend = Pg>>(conn: &mut C) -> bool {
     // The first is there since PostgreSQL 15; before, a superuser may.
