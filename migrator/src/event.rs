@@ -80,9 +80,11 @@ pub enum Event<'a> {
         /// How many migrations the run applies.
         steps: usize,
     },
-    /// Several migrations were sent in one message and run now (PostgreSQL, when many are pending): each in a transaction of its own, in
-    /// a database without tables all in one. [`Applied`](Event::Applied) follows for each that took, when all have run; they have no event
-    /// of their own before, and after a failure they may be sent again.
+    /// Several migrations were sent in one message and run now (PostgreSQL and MySQL, when many are pending): on PostgreSQL each in a
+    /// transaction of its own, in a database without tables all in one; on MySQL as each runs alone. [`Applied`](Event::Applied) follows
+    /// for each that took, when all have run, or when a message to MySQL is older than a second; they have no event of their own before. After
+    /// a failure those of PostgreSQL may be sent again; on MySQL [`Started`](Event::Started) tells of the one that it stopped in, which goes on
+    /// from there.
     Together {
         /// The full name of the first.
         name: &'a str,

@@ -1,7 +1,9 @@
 //! Carries out a plan, under the lock, and records each step.
 
 mod bounds;
+mod convoy;
 mod failure;
+mod message;
 mod opaque;
 mod outside;
 mod ready;
@@ -15,6 +17,7 @@ use diesel::result::Error as DatabaseError;
 use migrator_source::sql::{Kind, Script, SqlDialect, Statement};
 
 use self::bounds::Bounds;
+use self::convoy::Convoy;
 use self::failure::{Failure, failed};
 use self::opaque::{opaque, whole};
 use self::outside::{one_by_one, renew, resume};
@@ -109,17 +112,26 @@ where
     let scripts = run.scripts;
     let before = if run.is_empty { Vec::new() } else { violations(conn)? };
     let mut keys = Keys { before, broken_since: None };
-    let (steps, mut company) = (plan.steps.len(), Company::of(run.room.take()));
-    let mut at = 0;
+    let (steps, mut company, mut convoy) = (plan.steps.len(), Company::of(run.room.take()), Convoy::default());
+    let (mut at, mut begun) = (0, None);
     while let Some(step) = plan.steps.get(at) {
-        run.wait.interrupt.check().map_err(Stop::Error)?;
-        let travellers = company.next(conn, run, plan, at)?;
-        if !travellers.is_empty() {
-            at += company.travel(conn, run, &travellers, [at, steps])?;
-            continue;
+        // What is begun looks for an interrupt itself, and records it.
+        if begun.is_none() {
+            run.wait.interrupt.check().map_err(Stop::Error)?;
+            let travellers = company.next(conn, run, plan, at)?;
+            if !travellers.is_empty() {
+                at += company.travel(conn, run, &travellers, [at, steps])?;
+                continue;
+            }
         }
         if !C::Backend::LOCK_IS_TRANSACTION {
             ready(conn, run)?;
+        }
+        if begun.is_none()
+            && let Some(passed) = convoy.travel(conn, run, plan, at)?
+        {
+            (at, begun) = (at + passed.steps, passed.begun);
+            continue;
         }
         let migration = scripts.set.at(step.position);
         let span = tracing::info_span!(target: "migrator", "migrator.migration", version = migration.version());
@@ -146,7 +158,7 @@ where
             keys.hold(conn, run.grouping)?;
             match source {
                 Some(source) => opaque(conn, run, step, &migration, script, source)?,
-                None => one_by_one(conn, run, step, &migration, script)?,
+                None => one_by_one(conn, run, step, &migration, script, begun.take())?,
             }
             if let Some(message) = keys.accept(conn, name)? {
                 run.wait.hook.emit(Event::Warning { message: &message });

@@ -24,21 +24,19 @@ pub(super) fn one_by_one<C>(
     step: &Step,
     migration: &Migration<'_>,
     script: &Script<'_>,
+    begun: Option<Begun>,
 ) -> Result<(), Stop>
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    let start = Instant::now();
+    let start = begun.as_ref().map_or_else(Instant::now, |begun| begun.start);
     let count = script.statements().len();
     if C::Backend::LOCK_IS_TRANSACTION {
         pause::<C>(conn, run)?;
     }
     let (version, name) = (migration.version(), migration.name());
-    let mut planned = run.writer.record(intent(step.way), version, name);
-    planned.checksum = if step.way == Way::Up { Some(migration.checksum()) } else { step.text };
-    planned.statements = Some(count);
-    planned.breaks_before = script.breaks_before().filter(|_| step.way == Way::Up).map(str::to_owned);
-    let from = step.resume_at.map_or(0, |number| number - 1);
+    let resumed = step.resume_at.map_or(0, |number| number - 1);
+    let from = begun.as_ref().map_or(resumed, |begun| begun.from);
     // What the applied part set in its session is gone with that session.
     let repeated =
         script.statements().iter().enumerate().take(from).filter(|(_, statement)| statement.kind == Kind::Session);
@@ -49,9 +47,10 @@ where
     }
     // What is repeated first may be `USE`, behind which a name means another table.
     let moves = repeated.iter().any(|(_, statement)| statement.text.to_lowercase().starts_with("use"));
-    planned.asks = if moves { None } else { asked(script, from) };
+    let asks = if moves { None } else { asked(script, from) };
     // The server carries a message out from its begin: the intent is on disk before the statement behind it starts.
-    let mut intent = Some(planned);
+    let mut intent = begun.is_none().then(|| Record { asks, ..planned(run, step, migration, script) });
+    let mut met = begun.and_then(|begun| begun.met);
     if !travels_with_intent::<C>(script.statements().get(from)) || !repeated.is_empty() {
         let planned = intent.take();
         let written = planned.map_or(Ok(()), |planned| run.writer.write(conn, &planned));
@@ -69,6 +68,13 @@ where
                 took(run, step, migration, script, at + 1)
             };
             retrying::<C, _>(conn, run, |conn, run| {
+                if let Some(met) = met.take() {
+                    announce(run, script, at, statement);
+                    return match met {
+                        Met::Failed(failure) => Err(failure),
+                        Met::Unrecorded => outcome_alone(conn, run, &record),
+                    };
+                }
                 // Also a try of this very run, ended by a deadlock, leaves an INVALID index behind.
                 if std::mem::replace(&mut tried, true) && statement.kind == Kind::Alone {
                     clear(conn, statement)?;
@@ -115,6 +121,34 @@ where
     }
 }
 
+/// How far a script came in a message with others that stopped in it.
+pub(super) struct Begun {
+    /// The statement (from 0) at which it goes on.
+    pub(super) from: usize,
+    pub(super) start: Instant,
+    /// What became of that statement, when it was tried.
+    pub(super) met: Option<Met>,
+}
+
+/// What became of a statement.
+pub(super) enum Met {
+    /// It did not take.
+    Failed(Failure),
+    /// It took, and its record could not be written.
+    Unrecorded,
+}
+
+/// The intent of a script, from its first statement on.
+pub(super) fn planned(run: &Run<'_>, step: &Step, migration: &Migration<'_>, script: &Script<'_>) -> Record {
+    Record {
+        checksum: if step.way == Way::Up { Some(migration.checksum()) } else { step.text },
+        statements: Some(script.statements().len()),
+        breaks_before: script.breaks_before().filter(|_| step.way == Way::Up).map(str::to_owned),
+        asks: asked(script, 0),
+        ..run.writer.record(intent(step.way), migration.version(), migration.name())
+    }
+}
+
 /// The record that a script which cannot be rolled back is about to start.
 pub(super) fn intent(way: Way) -> RecordKind {
     match way {
@@ -124,7 +158,13 @@ pub(super) fn intent(way: Way) -> RecordKind {
 }
 
 /// The record that a statement took which is not the last one, or of which the catalogue told so.
-fn took(run: &Run<'_>, step: &Step, migration: &Migration<'_>, script: &Script<'_>, number: usize) -> Record {
+pub(super) fn took(
+    run: &Run<'_>,
+    step: &Step,
+    migration: &Migration<'_>,
+    script: &Script<'_>,
+    number: usize,
+) -> Record {
     Record {
         checksum: prefix(migration.text(step.way), script, number),
         statement: Some(number),

@@ -24,6 +24,8 @@ pub struct Facts {
     pub(crate) in_transaction: bool,
     /// Why its migration lock could not be trusted, when it could not.
     pub(crate) unsupported: Option<String>,
+    /// How many bytes a message to it may have, where it bounds them.
+    pub(crate) longest_message: Option<usize>,
     /// When the server started, in seconds of its own clock, where a restart can leave a statement in doubt.
     pub(crate) started: Option<i64>,
     /// The tables of the schema. Those of extensions are among them.

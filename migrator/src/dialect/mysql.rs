@@ -1,6 +1,7 @@
 //! MySQL and MariaDB: DDL commits by itself, named locks belong to the session.
 
 mod blockers;
+mod cancel;
 mod contents;
 mod presence;
 
@@ -110,7 +111,7 @@ impl Dialect for Mysql {
         let variables = Self::rows(
             conn,
             "SHOW SESSION VARIABLES WHERE Variable_name IN ('version', 'version_comment', 'wsrep_on', 'in_transaction', \
-             'read_only', 'super_read_only', 'group_replication_group_name')",
+             'read_only', 'super_read_only', 'group_replication_group_name', 'max_allowed_packet')",
         )?;
         let variable = |name: &str| {
             let row = variables.iter().find(|row| row.text(0).eq_ignore_ascii_case(name));
@@ -150,6 +151,7 @@ impl Dialect for Mysql {
                 .then(|| "the server is read-only (read_only is ON), as a replica is".to_owned()),
             in_transaction: on("in_transaction"),
             unsupported,
+            longest_message: variable("max_allowed_packet").parse().ok(),
             started: Some(second(&rows, 1) - second(&uptime, 1)),
             tables: rows.iter().filter_map(|row| row.optional(2)).map(str::to_owned).collect(),
             room: None,
@@ -346,7 +348,7 @@ impl Dialect for Mysql {
     }
 
     fn cancel<C: LoadConnection<Backend = Self>>(conn: &mut C, session: &str) -> QueryResult<()> {
-        conn.batch_execute(&format!("KILL QUERY {session}"))
+        cancel::cancel(conn, session)
     }
 
     fn class(words: &str) -> Class {

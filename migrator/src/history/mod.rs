@@ -1,5 +1,6 @@
 //! The history tables: read, created, and written under the fence.
 
+mod ahead;
 mod harm;
 mod marking;
 mod several;
@@ -15,6 +16,7 @@ use crate::ledgers::UNFINISHED;
 use crate::migration::Checksum;
 use crate::origin::Origin;
 use crate::record::{History, Meta, Record, RecordKind};
+pub(crate) use ahead::Ahead;
 pub(crate) use marking::{Rows, marks};
 pub(crate) use several::Several;
 pub(crate) use writer::{Writer, Written, enclosed};

@@ -110,18 +110,26 @@ impl Writer {
         (fingerprint, written): (Checksum, Written),
         elapsed: Option<String>,
     ) -> (String, Written) {
-        let mut values = self.values::<D>(record);
-        if let Some(elapsed) = elapsed {
-            values[8] = elapsed;
-        }
         let sql = format!(
-            "{}{};\n{}{};",
-            self.myself,
-            self.insert::<D>(&values),
-            self.follow::<D>(&written),
+            "{}{};",
+            self.adding::<D>(&written, elapsed),
             self.update::<D>(&format!("'{fingerprint}'"), &record.sequence.to_string()),
         );
         (sql, written)
+    }
+
+    /// As [`sql_for`](Self::sql_for), in front of another record of the same transaction, which moves the meta row.
+    pub(super) fn sql_in_front<D: Dialect>(&self, record: &Record, elapsed: Option<String>) -> (String, Written) {
+        let (_, written) = self.moved(record);
+        (self.adding::<D>(&written, elapsed), written)
+    }
+
+    fn adding<D: Dialect>(&self, written: &Written, elapsed: Option<String>) -> String {
+        let mut values = self.values::<D>(&written.record);
+        if let Some(elapsed) = elapsed {
+            values[8] = elapsed;
+        }
+        format!("{}{};\n{}", self.myself, self.insert::<D>(&values), self.follow::<D>(written))
     }
 
     /// What the meta row's fingerprint is with a record, and what the record changes here.

@@ -17,7 +17,7 @@ pub(crate) use self::resume::{in_doubt, leaves_remains, prefix, remains, renames
 use self::resume::{is_in_doubt, resume, unknown, unseen};
 pub(crate) use self::revert::Goal;
 pub(crate) use self::scripts::Scripts;
-pub(crate) use self::together::{FEWEST, all_travel, together, travels};
+pub(crate) use self::together::{FEWEST, all_travel, together, together_in, travels, travels_in_parts};
 
 use crate::error::Error;
 use crate::migration::{Checksum, Migration, MigrationSet, Version, Way};

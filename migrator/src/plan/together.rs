@@ -1,6 +1,6 @@
 //! Which migrations travel together in one message, each in a transaction of its own: a pure decision.
 
-use migrator_source::sql::{Mode, Script, is_quiet};
+use migrator_source::sql::{Mode, Script, is_quiet, is_quiet_on_mysql};
 
 use super::{Plan, Scripts, Step};
 use crate::migration::Way;
@@ -27,6 +27,18 @@ pub(crate) fn travels(step: &Step, script: &Script<'_>, database_is_quiet: bool)
         && (database_is_quiet || script.statements().iter().all(|statement| reads_the_same(statement.text)))
 }
 
+/// Whether a migration can travel on MySQL, where each statement of a script that no transaction holds is recorded by itself also in
+/// company: so it is new, and nothing in it changes how what follows is read.
+pub(crate) fn travels_in_parts(step: &Step, script: &Script<'_>) -> bool {
+    step.way == Way::Up
+        && step.resume_at.is_none()
+        && !step.retried
+        && !step.is_told
+        && script.breaks_before().is_none()
+        && !script.statements().is_empty()
+        && script.statements().iter().all(|statement| is_quiet_on_mysql(statement.text))
+}
+
 /// Whether all of a plan can travel in a database that is quiet, so that nothing changes the session, as far as is known before.
 pub(crate) fn all_travel(scripts: &Scripts<'_>, plan: &Plan) -> bool {
     let travels = |step: &Step| !scripts.set.at(step.position).is_called() && travels(step, scripts.of(step), true);
@@ -36,10 +48,15 @@ pub(crate) fn all_travel(scripts: &Scripts<'_>, plan: &Plan) -> bool {
 /// How many of the migrations that could travel go in one message: all that fit, and none when they are too few to be worth it.
 /// `None` is one that cannot; it ends the message.
 pub(crate) fn together(lengths: impl IntoIterator<Item = Option<usize>>) -> usize {
+    together_in(BYTES, lengths)
+}
+
+/// As [`together`], where the server takes messages of so many bytes.
+pub(crate) fn together_in(most: usize, lengths: impl IntoIterator<Item = Option<usize>>) -> usize {
     let mut bytes = 0;
     let fits = |length: &usize| {
         bytes += length;
-        bytes <= BYTES
+        bytes <= most.min(BYTES)
     };
     let count = lengths.into_iter().map_while(|length| length).take_while(fits).take(MOST).count();
     if count < FEWEST { 0 } else { count }

@@ -35,6 +35,7 @@ mod health;
 mod history;
 mod large;
 mod mariadb;
+mod messages;
 mod names;
 mod neighbours;
 mod origins;

@@ -23,7 +23,7 @@ mod split;
 pub use change::{Change, Part, changes};
 pub use effect::{Effect, Reindexed, effect};
 pub use fault::Fault;
-pub use quiet::is_quiet;
+pub use quiet::{is_quiet, is_quiet_on_mysql};
 pub use risk::Risk;
 
 /// The SQL that a script is written in.

@@ -1,4 +1,4 @@
-//! Statements of PostgreSQL behind which the session is as it was, so that nothing has to be restored.
+//! Statements behind which the session is as it was, so that they can travel with others.
 
 use super::SqlDialect;
 use super::lex::{Lexer, Token, TokenKind};
@@ -40,12 +40,49 @@ const QUIET: &[&[&str]] = &[
 /// name in another way, and a temporary table may end with its transaction.
 const LOUD: &[&str] = &["set_config", "_to_xml", "u&", "pg_temp"];
 
+/// Begins of statements of MySQL that say what is to be there, or which rows.
+const QUIET_ON_MYSQL: &[&[&str]] = &[
+    &["CREATE", "TABLE"],
+    &["CREATE", "INDEX"],
+    &["CREATE", "UNIQUE", "INDEX"],
+    &["CREATE", "FULLTEXT", "INDEX"],
+    &["CREATE", "SPATIAL", "INDEX"],
+    &["CREATE", "VIEW"],
+    &["CREATE", "OR", "REPLACE", "VIEW"],
+    &["ALTER", "TABLE"],
+    &["RENAME", "TABLE"],
+    &["DROP", "TABLE"],
+    &["DROP", "INDEX"],
+    &["DROP", "VIEW"],
+    &["TRUNCATE"],
+    &["INSERT"],
+    &["UPDATE"],
+    &["DELETE"],
+    &["REPLACE"],
+];
+
+/// Whether a statement of MySQL says what is to be there, or which rows, and no more: it names no variable, which it could set,
+/// and hides nothing in a comment that only some servers read.
+pub fn is_quiet_on_mysql(statement: &str) -> bool {
+    let mut lexer = Lexer::new(statement, SqlDialect::Mysql);
+    let tokens: Vec<Token<'_>> = std::iter::from_fn(|| lexer.next()).collect();
+    let begins = |words: &&[&str]| begin(&tokens, words);
+    let is_plain = |token: &Token<'_>| {
+        let is_hint = matches!(token.kind, TokenKind::HintOpen | TokenKind::HintClose | TokenKind::Semicolon);
+        !is_hint && !token.is_symbol(b'@')
+    };
+    QUIET_ON_MYSQL.iter().any(begins) && tokens.iter().all(is_plain)
+}
+
+fn begin(tokens: &[Token<'_>], words: &[&str]) -> bool {
+    tokens.len() >= words.len() && words.iter().zip(tokens).all(|(word, token)| token.is(word))
+}
+
 /// Whether a statement of PostgreSQL leaves the session as it is, so long as no function that the database holds changes it.
 pub fn is_quiet(statement: &str) -> bool {
     let mut lexer = Lexer::new(statement, SqlDialect::Postgres);
     let tokens: Vec<Token<'_>> = std::iter::from_fn(|| lexer.next()).collect();
-    let begins =
-        |words: &&[&str]| tokens.len() >= words.len() && words.iter().zip(&tokens).all(|(word, token)| token.is(word));
+    let begins = |words: &&[&str]| begin(&tokens, words);
     // `CREATE TABLE … AS EXECUTE` runs what the session prepared; a trigger's EXECUTE FUNCTION names a function.
     let executes = tokens.iter().any(|token| token.kind == TokenKind::Word && token.is("EXECUTE"));
     let trigger = tokens.get(1).is_some_and(|token| token.is("TRIGGER"));
@@ -84,6 +121,32 @@ mod tests {
         ];
         for (statement, quiet) in cases {
             assert_eq!(is_quiet(statement), quiet, "{statement}");
+        }
+    }
+
+    #[test]
+    fn what_is_quiet_on_mysql_says_what_is_to_be_there() {
+        let cases = [
+            ("CREATE TABLE t (a INT DEFAULT 1)", true),
+            ("/* why */ insert into t values ('; @a')", true),
+            ("CREATE UNIQUE INDEX i ON t (a)", true),
+            ("DELETE FROM `@a`", true),
+            ("CREATE TEMPORARY TABLE t (a INT)", false),
+            ("CREATE OR REPLACE TABLE t (a INT)", false),
+            ("CREATE DATABASE d", false),
+            ("DROP DATABASE d", false),
+            ("CREATE TRIGGER g AFTER INSERT ON t FOR EACH ROW SET a = 1", false),
+            ("INSERT INTO t VALUES (@a := 1)", false),
+            ("INSERT INTO t SELECT @@sql_mode", false),
+            ("INSERT /*!50000 INTO */ t VALUES (1)", false),
+            ("SET sql_mode = ''", false),
+            ("USE d", false),
+            ("CALL p()", false),
+            ("SELECT f()", false),
+            ("LOAD DATA INFILE 'x' INTO TABLE t", false),
+        ];
+        for (statement, expected) in cases {
+            assert_eq!(is_quiet_on_mysql(statement), expected, "{statement}");
         }
     }
 }

@@ -10,6 +10,7 @@ mod faulty_disk;
 mod killed;
 mod locked;
 mod meanwhile;
+mod messages;
 mod prisma;
 mod reverting;
 mod seeding;
