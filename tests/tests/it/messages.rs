@@ -284,7 +284,8 @@ fn what_a_trigger_sets_unseen_is_not_the_next_one_s() {
     let (migrator, events) = watch::events(Migrator::new(&folder.set()));
     migrator.run(&mut database.connect()).unwrap_or_else(|error| panic!("{error}"));
     assert!(words(&events.take()).contains(&"Together"));
-    assert_eq!(database.texts("SELECT DISTINCT a AS value FROM seen").len(), 1);
+    let found = note.trim_start_matches("INSERT INTO seen ").trim_end_matches(';').replace(" FROM", " AS value FROM");
+    assert_eq!(database.texts("SELECT DISTINCT a AS value FROM seen"), database.texts(&found));
     assert_eq!(database.texts("SELECT CAST(COUNT(*) AS CHAR) AS value FROM seen"), ["5"]);
 }
 
