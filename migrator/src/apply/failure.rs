@@ -4,7 +4,7 @@ use diesel::connection::LoadConnection;
 use diesel::result::Error as DatabaseError;
 use migrator_source::sql::Script;
 
-use super::Run;
+use super::{Run, spot};
 use crate::dialect::{Class, Dialect, class, refused};
 use crate::error::{Error, Place, words};
 use crate::event::Event;
@@ -142,6 +142,7 @@ where
         Failure::Statement(at, error) => {
             record.statement = Some(at + 1);
             let statement = &script.statements()[at];
+            let error = spot::in_front(statement.text, error);
             let remedy = format!("{remedy}{}", remains(statement));
             let place =
                 Place::new(step.file.clone(), migration.text(step.way), statement.start, at + 1, statement.text);
