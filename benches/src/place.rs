@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use migrator_tests::proxy::{Direction, Fault, Proxy};
@@ -130,7 +131,8 @@ impl Contended for diesel::mysql::Mysql {
 /// `strace` beside processes, which counts how often they sync.
 pub(crate) struct Syncs {
     strace: Child,
-    lines: BufReader<std::process::ChildStderr>,
+    /// Counts while they are made: a pipe that nobody reads would hold the server up.
+    counting: JoinHandle<usize>,
 }
 
 impl Syncs {
@@ -148,15 +150,16 @@ impl Syncs {
                 return None;
             }
         }
-        Some(Syncs { strace, lines })
+        let is_sync = |line: &String| ["fsync(", "fdatasync("].iter().any(|call| line.contains(call));
+        let counting = thread::spawn(move || lines.lines().map_while(Result::ok).filter(is_sync).count());
+        Some(Syncs { strace, counting })
     }
 
     /// How often they did since then.
     pub(crate) fn count(mut self) -> u64 {
         let pid = Pid::from_child(&self.strace);
         kill_process(pid, Signal::INT).expect("strace can be ended");
-        let lines = self.lines.lines().map_while(Result::ok);
-        let count = lines.filter(|line| ["fsync(", "fdatasync("].iter().any(|call| line.contains(call))).count();
+        let count = self.counting.join().expect("it only reads");
         self.strace.wait().expect("strace ends");
         count as u64
     }

@@ -328,7 +328,10 @@ fn rows_that_cannot_be_recorded_are_undone() {
         assert_eq!((error.code(), error.version()), ("lock_lost", Some("03")), "{error}");
         assert_eq!(database.texts("SELECT CAST(id AS CHAR) AS value FROM t1"), ["1"], "autocommit = {autocommit}");
         assert_eq!(history(&database).iter().filter(|event| event.ends_with(" 03")).count(), 0);
-        assert_eq!(Mariadb::texts(&mut conn, "SELECT CAST(@@autocommit + 0 AS CHAR) AS value"), [autocommit.to_string()]);
+        assert_eq!(
+            Mariadb::texts(&mut conn, "SELECT CAST(@@autocommit + 0 AS CHAR) AS value"),
+            [autocommit.to_string()]
+        );
     }
 }
 
