@@ -12,7 +12,7 @@ where
     C: LoadConnection<Backend: Dialect>,
 {
     // Before anything is committed.
-    run.writer.make_tables(conn).map_err(|error| Stop::Undone(history::not_made::<C::Backend>(error)))?;
+    history::in_time(conn, run.wait, |conn| run.writer.make_tables(conn)).map_err(Stop::Undone)?;
     let looking = |error| Stop::Error(refused::<C::Backend>("tell the session's settings", error));
     if let Some(whole) = run.session.whole.as_ref().filter(|whole| whole.get().is_none()) {
         // Until now nothing but the run's own set-up changed it.

@@ -1,7 +1,7 @@
 //! Many pending migrations on PostgreSQL: several in one message, each a transaction of its own.
 //!
-//! In an empty database they share one transaction, which takes half the time: nobody waits there for what it locks. When one fails,
-//! none took, and they are sent again, each in its own.
+//! In an empty database they share one transaction, which takes half the time: there nobody waits for what it locks but another set that
+//! makes our tables too, or the same names. When one fails, none took, and they are sent again, each in its own.
 //!
 //! When one fails, the server has committed those before it and does nothing of those behind it. The history tells which those
 //! are; the one that failed runs again, alone and statement by statement, and that is its verdict.

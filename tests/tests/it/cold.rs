@@ -1,12 +1,21 @@
 //! The first run of many migrations on PostgreSQL: its own tables, and what it sets, go with the migrations.
 
-use diesel::Connection;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
 use diesel::connection::SimpleConnection;
-use migrator::Migrator;
-use migrator_tests::Database;
+use diesel::{Connection, PgConnection};
+use migrator::{Environment, Error, Event, Migrator};
+use migrator_tests::{Database, wait};
 
 use crate::dialects::{Postgres, Subject, applies, as_role, history, names, run, tables};
 use crate::folder::{Folder, table};
+use crate::watch::Notes;
+
+/// Whoever waits for somebody else.
+const WAITS: &str =
+    "SELECT 'waits' AS value FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
 
 /// So many migrations that no other tool has a table for.
 fn flat(count: usize) -> Folder {
@@ -116,6 +125,64 @@ fn two_sets_begin_at_the_same_time() {
     let ends: Vec<_> = starts.into_iter().map(|start| start.join().expect("no panic")).collect();
     assert!(ends.iter().all(|end| matches!(end, Ok(5))), "{ends:?}");
     assert_eq!(database.texts("SELECT count(*)::text AS value FROM __migrator_meta"), ["4"]);
+}
+
+/// The first one has them under way in one transaction, which waits for a name that somebody else took; who makes them too waits
+/// as long as for the lock, and not only for a lock timeout.
+#[test]
+fn a_set_waits_while_another_one_makes_the_tables() {
+    type Second = fn(Migrator<PgConnection>, &mut PgConnection) -> Result<usize, Error>;
+    let second: [Second; 2] = [
+        |migrator, conn| migrator.run(conn).map(|report| report.applied().len()),
+        |migrator, conn| migrator.mark(conn, Environment::Test).map(|before| usize::from(before.is_some())),
+    ];
+    let own: Vec<(String, String)> =
+        (1..=5).map(|number| (format!("{number:02}_own"), format!("CREATE TABLE own_{number} ();"))).collect();
+    let (first, own) = (flat(5).set(), Folder::of(&own).set());
+    for (second, done) in second.into_iter().zip([5, 0]) {
+        let database = Postgres::fresh();
+        let mut holder = database.connect();
+        holder.batch_execute("BEGIN; CREATE TABLE t3 ()").expect("take the name");
+        let (holder, notes) = (Mutex::new(holder), Notes::default());
+        thread::scope(|scope| {
+            let patient = Migrator::new(&first).statement_lock_timeout(Duration::from_secs(60));
+            let run = scope.spawn({
+                let database = &database;
+                move || patient.run(&mut database.connect()).map(|report| report.applied().len())
+            });
+            wait::until("the first set to wait", || database.texts(WAITS).pop());
+            let noted = notes.clone();
+            let beside = Migrator::new(&own).set_name("second").statement_lock_timeout(Duration::from_millis(100));
+            let beside = beside.on_event(move |event| {
+                if let Event::Retrying { class, .. } = event {
+                    noted.add(class.to_owned());
+                    holder.lock().expect("no panic").batch_execute("ROLLBACK").expect("let go of the name");
+                }
+            });
+            let mut conn = database.connect();
+            conn.batch_execute("SET lock_timeout = '100ms'").expect("set");
+            assert_eq!(second(beside, &mut conn).unwrap_or_else(|error| panic!("{error}")), done);
+            assert_eq!(run.join().expect("no panic").unwrap_or_else(|error| panic!("{error}")), 5);
+        });
+        assert_eq!(notes.take().first().map(String::as_str), Some("busy"));
+        assert_eq!(database.texts("SELECT count(*)::text AS value FROM __migrator_meta"), ["2"]);
+    }
+}
+
+/// Its error is one that can pass, and its remedy is none about the role.
+#[test]
+fn a_set_does_not_wait_for_ever_until_another_one_has_made_the_tables() {
+    let database = Postgres::fresh();
+    let mut holder = database.connect();
+    holder.batch_execute("BEGIN; CREATE TABLE __migrator_meta ()").expect("take the name");
+    let set = flat(5).set();
+    let migrator = Migrator::new(&set)
+        .statement_lock_timeout(Duration::from_millis(10))
+        .lock_timeout(Duration::from_millis(100));
+    let error = migrator.run(&mut database.connect()).expect_err("it waits in vain");
+    assert!(error.is_lock_timeout() && !error.remedy().contains("role"), "{error}");
+    holder.batch_execute("ROLLBACK").expect("let go of the name");
+    assert_eq!(migrator.run(&mut database.connect()).unwrap_or_else(|error| panic!("{error}")).applied().len(), 5);
 }
 
 #[test]
