@@ -114,10 +114,7 @@ impl Company {
         let mut failed = None;
         let shares = !self.apart && shares(together, travellers);
         if shares {
-            let parting = run.session.parting().filter(|_| at + travellers.len() == steps);
-            let message = shared(run, travellers, &mut records) + parting.unwrap_or("");
-            failed = conn.batch_execute(&message).err();
-            run.session.left.set(failed.is_none() && parting.is_some());
+            failed = conn.batch_execute(&shared(run, travellers, &mut records)).err();
             if failed.as_ref().is_none_or(|error| class::<C::Backend>(error) == Class::Connection) {
                 run.writer.made_tables();
             }

@@ -145,6 +145,12 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// Gives the migration lock back; `keep` says whether what a transaction that is the lock holds is kept.
     #[doc(hidden)]
     fn unlock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, keep: bool) -> QueryResult<()>;
+    /// Gives it back with all kept, and sends SQL behind it.
+    #[doc(hidden)]
+    fn unlock_and<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, behind: &str) -> QueryResult<()> {
+        Self::unlock(conn, key, true)?;
+        conn.batch_execute(behind)
+    }
     /// The rows that break a foreign key, where the database does not check while it runs.
     #[doc(hidden)]
     fn violations<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Vec<Violations>>;

@@ -242,6 +242,11 @@ impl Dialect for Pg {
         Self::rows(conn, &format!("SELECT pg_advisory_unlock({})::text", key.number)).map(drop)
     }
 
+    fn unlock_and<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, behind: &str) -> QueryResult<()> {
+        // In one message.
+        conn.batch_execute(&format!("SELECT pg_advisory_unlock({});{behind}", key.number))
+    }
+
     fn violations<C: LoadConnection<Backend = Self>>(_conn: &mut C) -> QueryResult<Vec<Violations>> {
         Ok(Vec::new())
     }

@@ -14,13 +14,12 @@ pub struct Session {
     pub(crate) name: Option<String>,
     /// Where `leave` undoes only what the run itself set: what undoes anything that a script may have set, once it was asked for.
     pub(crate) whole: Option<OnceCell<String>>,
-    /// Whether `leave` went with the last message already.
+    /// Whether `leave` was sent already, behind the lock.
     pub(crate) left: Cell<bool>,
 }
 
 impl Session {
-    /// The SQL that leaves the session, which can stand behind the last commit of a run: where nothing but the run itself changed
-    /// anything.
+    /// The SQL that leaves the session, which can stand behind the lock: where nothing but the run itself changed anything.
     pub(crate) fn parting(&self) -> Option<&str> {
         self.whole.as_ref().is_some_and(|whole| whole.get().is_none()).then_some(&self.leave)
     }

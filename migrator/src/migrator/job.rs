@@ -61,7 +61,7 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
                     wait.hook.emit(Event::Locked { waited });
                     match self.turn(conn, scripts, grouping, file.is_some(), report) {
                         // What the run did before it stopped is kept; it is recorded.
-                        Ok(turn @ (Turn::Done | Turn::Stopped(_))) => (Keep::All, Ok(turn)),
+                        Ok(turn @ (Turn::Done | Turn::Stopped(_))) => (Keep::AllAndLeave(self.restore), Ok(turn)),
                         Ok(turn) => (Keep::Nothing, Ok(turn)),
                         Err(error) => (Keep::Nothing, Err(error)),
                     }
