@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use diesel::connection::LoadConnection;
 
 use super::writer::in_transaction;
-use super::{Writer, Written, made, make};
+use super::{Writer, Written, exists, made, make};
 use crate::dialect::Dialect;
 use crate::ledgers::Ledger;
 use crate::record::{Change, Record};
@@ -74,6 +74,19 @@ impl Writer {
     /// Takes note that the tables are made, or that nothing can be made any more.
     pub(crate) fn made_tables(&mut self) {
         self.waiting.tables = None;
+    }
+
+    /// Whether the tables are there; asked where they are still to be made, since a message that made them may have failed behind its COMMIT.
+    pub(crate) fn has_tables<C>(&self, conn: &mut C) -> bool
+    where
+        C: LoadConnection<Backend: Dialect>,
+    {
+        self.waiting.tables.is_none() || exists(conn, &self.home)
+    }
+
+    /// Whether there are records that [`catch_up`](Self::catch_up) would write.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.waiting.records.is_empty()
     }
 
     /// Whether a script names one of our tables, or the tool's.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
-use migrator::{Environment, Error, Event, Migrator};
+use migrator::{Environment, Error, Event, Interrupt, Migrator};
 use migrator_tests::{Database, wait};
 
 use crate::dialects::{Postgres, Subject, applies, as_role, history, names, run, tables};
@@ -24,14 +24,16 @@ fn flat(count: usize) -> Folder {
     folder
 }
 
-/// Of what a run sets, and of what only a script would.
+/// Of what a run sets, and of what only a script would; and what a message of several migrations prepares, and their lock.
 const SETTINGS: &str = "SELECT concat_ws(' ', current_setting('lock_timeout'), current_setting('statement_timeout'), \
-                        current_setting('idle_in_transaction_session_timeout'), \
-                        current_setting('client_connection_check_interval'), current_setting('search_path'), \
-                        current_setting('work_mem'), current_setting('synchronous_commit'), current_setting('role')) AS value";
+                        current_setting('idle_in_transaction_session_timeout'), current_setting('transaction_timeout', true), \
+                        current_setting('client_connection_check_interval'), current_setting('lc_messages'), \
+                        current_setting('search_path'), current_setting('work_mem'), current_setting('synchronous_commit'), \
+                        current_setting('role'), (SELECT count(*) FROM pg_prepared_statements WHERE from_sql), \
+                        (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())) AS value";
 
-const SET: &str = "SET lock_timeout = '77s'; SET idle_in_transaction_session_timeout = '3min'; SET work_mem = '5MB'; \
-                   SET synchronous_commit = remote_write";
+const SET: &str = "SET lock_timeout = '77s'; SET statement_timeout = '78s'; SET idle_in_transaction_session_timeout = '3min'; \
+                   SET client_connection_check_interval = '9s'; SET work_mem = '5MB'; SET synchronous_commit = remote_write";
 
 #[test]
 fn the_session_is_left_as_it_was_found() {
@@ -94,11 +96,58 @@ fn a_role_that_may_not_make_the_tables_is_told() {
     database.execute(&format!("CREATE ROLE {role} LOGIN PASSWORD 'letter'"));
     let mut conn =
         <Postgres as Subject>::Connection::establish(&as_role(database.url(), &role, "letter")).expect("connect");
+    conn.batch_execute(SET).expect("set");
+    let before = Postgres::texts(&mut conn, SETTINGS);
     let error = Migrator::new(&flat(6).set()).run(&mut conn).expect_err("it may not");
     assert_eq!(error.code(), "permission_denied", "{error}");
     assert!(error.message().contains("make the history tables"), "{error}");
     assert!(error.remedy().contains("create tables"), "{error}");
     assert!(tables(&database).is_empty());
+    assert_eq!(Postgres::texts(&mut conn, SETTINGS), before);
+}
+
+/// What is no integer is refused with its text, which can have the words of a lost connection.
+#[test]
+fn data_that_tells_of_a_lost_connection_leaves_the_session_as_it_was_found() {
+    let database = Postgres::fresh();
+    let mut conn = database.connect();
+    conn.batch_execute(SET).expect("set");
+    let before = Postgres::texts(&mut conn, SETTINGS);
+    let folder = flat(8);
+    // Where they share a transaction; and where each has its own, since there are tables.
+    for number in [3, 6] {
+        let file = format!("{number:02}_t{number}.sql");
+        folder.write(&file, format!("{}INSERT INTO t1 SELECT 'no connection to the server'::INTEGER;", table(number)));
+        let error = Migrator::new(&folder.set()).run(&mut conn).expect_err("it fails");
+        assert!(error.to_string().contains("no connection to the server"), "{error}");
+        assert_eq!(error.version(), Some(&*format!("{number:02}")), "{error}");
+        assert_eq!(Postgres::texts(&mut conn, SETTINGS), before, "{number}");
+        folder.write(&file, table(number));
+    }
+    assert_eq!(applies::<Postgres>(&database, &folder.set()).applied().len(), 3);
+}
+
+/// It waits in its first transaction for a name that somebody else took, and is cancelled there.
+#[test]
+fn an_interrupt_in_the_first_transaction_leaves_no_tables() {
+    let (database, set, interrupt) = (Postgres::fresh(), flat(6).set(), Interrupt::new());
+    let mut holder = database.connect();
+    holder.batch_execute("BEGIN; CREATE TABLE t3 ()").expect("take the name");
+    let mut conn = database.connect();
+    conn.batch_execute(SET).expect("set");
+    let before = Postgres::texts(&mut conn, SETTINGS);
+    let migrator =
+        Migrator::new(&set).interrupt(&interrupt).statement_lock_timeout(Duration::from_secs(60));
+    let error = thread::scope(|scope| {
+        let run = scope.spawn(|| migrator.run(&mut conn).expect_err("it is interrupted"));
+        wait::until("the transaction to wait", || database.texts(WAITS).pop());
+        migrator.cancel(&mut database.connect()).expect("cancel");
+        run.join().expect("no panic")
+    });
+    assert_eq!(error.code(), "interrupted", "{error}");
+    holder.batch_execute("ROLLBACK").expect("let go of the name");
+    assert_eq!(database.texts("SELECT relname::text AS value FROM pg_class WHERE relname LIKE '\\_\\_migrator%'"), [""; 0]);
+    assert_eq!(Postgres::texts(&mut conn, SETTINGS), before);
 }
 
 #[test]
