@@ -69,5 +69,6 @@ fn an_interrupt_behind_their_commit_undoes_nothing() {
     assert_eq!(names(error.report().expect("what took")), took, "{error}");
     assert!(server.log().contains("canceling statement due to user request"), "{}", server.log());
     assert_eq!(history(&database), [0, 1, 2, 3, 4, 5, 6].map(|number| format!("applied 0{number}")));
+    assert_eq!(database.texts(&format!("{TRANSACTIONS} WHERE version <> '00'")), ["1"], "they shared one");
     assert_eq!(names(&applies::<Postgres>(&database, &set)), ["07_alone"]);
 }
