@@ -25,14 +25,14 @@ fn flat(count: usize) -> Folder {
 }
 
 /// Of what a run sets, and of what only a script would; and what a message of several migrations prepares, and their lock.
-const SETTINGS: &str = "SELECT concat_ws(' ', current_setting('lock_timeout'), current_setting('statement_timeout'), \
+pub(crate) const SETTINGS: &str = "SELECT concat_ws(' ', current_setting('lock_timeout'), current_setting('statement_timeout'), \
                         current_setting('idle_in_transaction_session_timeout'), current_setting('transaction_timeout', true), \
                         current_setting('client_connection_check_interval'), current_setting('lc_messages'), \
                         current_setting('search_path'), current_setting('work_mem'), current_setting('synchronous_commit'), \
                         current_setting('role'), (SELECT count(*) FROM pg_prepared_statements WHERE from_sql), \
                         (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())) AS value";
 
-const SET: &str = "SET lock_timeout = '77s'; SET statement_timeout = '78s'; SET idle_in_transaction_session_timeout = '3min'; \
+pub(crate) const SET: &str = "SET lock_timeout = '77s'; SET statement_timeout = '78s'; SET idle_in_transaction_session_timeout = '3min'; \
                    SET client_connection_check_interval = '9s'; SET work_mem = '5MB'; SET synchronous_commit = remote_write";
 
 #[test]
