@@ -18,7 +18,7 @@ const WAITS: &str =
     "SELECT 'waits' AS value FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
 
 /// So many migrations that no other tool has a table for.
-fn flat(count: usize) -> Folder {
+pub(crate) fn flat(count: usize) -> Folder {
     let folder = Folder::of_files(&[]);
     (1..=count).for_each(|number| folder.write(&format!("{number:02}_t{number}.sql"), table(number)));
     folder
