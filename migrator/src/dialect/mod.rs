@@ -136,6 +136,11 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
         lock_timeout: Duration,
         work: Work,
     ) -> QueryResult<Session>;
+    /// The SQL that undoes whatever is changed in the session from now on.
+    #[doc(hidden)]
+    fn leave<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<String> {
+        Ok(Self::session(conn, Duration::ZERO, Work::Migrations)?.leave)
+    }
     /// What makes a session wait, instead of failing, where a writer keeps readers out for a moment.
     #[doc(hidden)]
     fn patience<C: LoadConnection<Backend = Self>>(conn: &mut C, wait: Duration) -> QueryResult<Session>;

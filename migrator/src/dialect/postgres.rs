@@ -223,6 +223,10 @@ impl Dialect for Pg {
         session::session(conn, lock_timeout, work)
     }
 
+    fn leave<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<String> {
+        session::leave(conn)
+    }
+
     fn patience<C: LoadConnection<Backend = Self>>(_conn: &mut C, _wait: Duration) -> QueryResult<Session> {
         Ok(Session::default())
     }

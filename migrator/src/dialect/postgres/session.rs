@@ -22,28 +22,15 @@ pub(super) fn session<C: LoadConnection<Backend = Pg>>(
     if work == Work::Quiet {
         return quick(conn, lock_timeout);
     }
-    // In one query: the view is costly.
-    let rows = Pg::rows(
-        conn,
-        "SELECT '', session_user::text, current_setting('role'), pg_backend_pid()::text UNION ALL SELECT source, name, setting, '' FROM \
-         pg_catalog.pg_settings WHERE source = 'session' AND name NOT LIKE 'migrator.%' AND context IN ('user', 'superuser') \
-         OR name IN ('client_connection_check_interval', 'transaction_timeout', 'lc_messages') ORDER BY 2",
-    )?;
+    let rows = settings(conn)?;
     let is_known = |row: &&Cells| ["client_connection_check_interval", "transaction_timeout"].contains(&row.text(1));
-    let (who, found) =
-        (rows.iter().find(|row| row.text(0).is_empty()), rows.iter().filter(|row| row.text(0) == "session"));
-    let name = who.map(|who| who.text(3).to_owned());
-    let (mut leave, mut myself) = (String::new(), String::new());
-    if let Some(who) = who {
-        let (user, role) = named(who.text(1), who.text(2));
-        let _infallible = write!(leave, "SET SESSION AUTHORIZATION {user}; SET ROLE {role}; {RESET};");
-        myself = acting_as(&user, &role);
-    }
-    for row in found {
-        // As a function, since SET does not take every value in the form in which it is shown: `""` for an empty path.
-        let (name, value) = (Pg::literal(row.text(1)), Pg::literal(row.text(2)));
-        let _infallible = write!(leave, "SELECT pg_catalog.set_config({name}, {value}, false);");
-    }
+    let (name, myself) = match who(&rows) {
+        Some(who) => {
+            let (user, role) = named(who.text(1), who.text(2));
+            (Some(who.text(3).to_owned()), acting_as(&user, &role))
+        }
+        None => (None, String::new()),
+    };
     let deadline = match work {
         Work::Migrations | Work::Quiet => 0,
         Work::Seed(deadline) => deadline.as_millis().clamp(1, i32::MAX.unsigned_abs().into()),
@@ -61,7 +48,41 @@ pub(super) fn session<C: LoadConnection<Backend = Pg>>(
     if !language::is_english(language) && language::may_be_chosen(conn) {
         enter.push_str("SET lc_messages = 'C';");
     }
-    Ok(Session { enter, leave, myself, name, ..Session::default() })
+    Ok(Session { enter, leave: leave_of(&rows), myself, name, ..Session::default() })
+}
+
+/// What undoes whatever is changed in the session from now on.
+pub(super) fn leave<C: LoadConnection<Backend = Pg>>(conn: &mut C) -> QueryResult<String> {
+    Ok(leave_of(&settings(conn)?))
+}
+
+/// Who the session is, in a row whose first column is empty, and what it set, or a run would.
+fn settings<C: LoadConnection<Backend = Pg>>(conn: &mut C) -> QueryResult<Vec<Cells>> {
+    // In one query: the view is costly.
+    Pg::rows(
+        conn,
+        "SELECT '', session_user::text, current_setting('role'), pg_backend_pid()::text UNION ALL SELECT source, name, setting, '' FROM \
+         pg_catalog.pg_settings WHERE source = 'session' AND name NOT LIKE 'migrator.%' AND context IN ('user', 'superuser') \
+         OR name IN ('client_connection_check_interval', 'transaction_timeout', 'lc_messages') ORDER BY 2",
+    )
+}
+
+fn who(rows: &[Cells]) -> Option<&Cells> {
+    rows.iter().find(|row| row.text(0).is_empty())
+}
+
+fn leave_of(rows: &[Cells]) -> String {
+    let mut leave = String::new();
+    if let Some(who) = who(rows) {
+        let (user, role) = named(who.text(1), who.text(2));
+        let _infallible = write!(leave, "SET SESSION AUTHORIZATION {user}; SET ROLE {role}; {RESET};");
+    }
+    for row in rows.iter().filter(|row| row.text(0) == "session") {
+        // As a function, since SET does not take every value in the form in which it is shown: `""` for an empty path.
+        let (name, value) = (Pg::literal(row.text(1)), Pg::literal(row.text(2)));
+        let _infallible = write!(leave, "SELECT pg_catalog.set_config({name}, {value}, false);");
+    }
+    leave
 }
 
 /// Sets the session up in the query that asks what it was set to, for scripts that change nothing of it: so that nobody needs the
