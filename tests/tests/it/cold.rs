@@ -136,8 +136,7 @@ fn an_interrupt_in_the_first_transaction_leaves_no_tables() {
     let mut conn = database.connect();
     conn.batch_execute(SET).expect("set");
     let before = Postgres::texts(&mut conn, SETTINGS);
-    let migrator =
-        Migrator::new(&set).interrupt(&interrupt).statement_lock_timeout(Duration::from_secs(60));
+    let migrator = Migrator::new(&set).interrupt(&interrupt).statement_lock_timeout(Duration::from_secs(60));
     let error = thread::scope(|scope| {
         let run = scope.spawn(|| migrator.run(&mut conn).expect_err("it is interrupted"));
         wait::until("the transaction to wait", || database.texts(WAITS).pop());
@@ -146,7 +145,10 @@ fn an_interrupt_in_the_first_transaction_leaves_no_tables() {
     });
     assert_eq!(error.code(), "interrupted", "{error}");
     holder.batch_execute("ROLLBACK").expect("let go of the name");
-    assert_eq!(database.texts("SELECT relname::text AS value FROM pg_class WHERE relname LIKE '\\_\\_migrator%'"), [""; 0]);
+    assert_eq!(
+        database.texts("SELECT relname::text AS value FROM pg_class WHERE relname LIKE '\\_\\_migrator%'"),
+        [""; 0]
+    );
     assert_eq!(Postgres::texts(&mut conn, SETTINGS), before);
 }
 
@@ -225,9 +227,8 @@ fn a_set_does_not_wait_for_ever_until_another_one_has_made_the_tables() {
     let mut holder = database.connect();
     holder.batch_execute("BEGIN; CREATE TABLE __migrator_meta ()").expect("take the name");
     let set = flat(5).set();
-    let migrator = Migrator::new(&set)
-        .statement_lock_timeout(Duration::from_millis(10))
-        .lock_timeout(Duration::from_millis(100));
+    let migrator =
+        Migrator::new(&set).statement_lock_timeout(Duration::from_millis(10)).lock_timeout(Duration::from_millis(100));
     let error = migrator.run(&mut database.connect()).expect_err("it waits in vain");
     assert!(error.is_lock_timeout() && !error.remedy().contains("role"), "{error}");
     holder.batch_execute("ROLLBACK").expect("let go of the name");
