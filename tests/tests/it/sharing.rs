@@ -11,7 +11,7 @@ use migrator_tests::wait;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cold;
-use crate::dialects::{Postgres, applies, history, names, tables};
+use crate::dialects::{Postgres, Subject, applies, history, names, tables};
 use crate::folder::{Folder, table};
 
 /// In how many transactions the records were written.
