@@ -10,7 +10,8 @@ use crate::error::Error;
 /// Ends what a [`Migrator`](crate::Migrator) does, from another thread: [`Migrator::interrupt`](crate::Migrator::interrupt).
 ///
 /// A run that is interrupted ends before its next statement, or in the middle of a wait, with the code `interrupted`; what it
-/// committed is recorded. A statement that runs is cancelled with [`Migrator::cancel`](crate::Migrator::cancel). It cannot be
+/// committed is recorded. Of migrations that [travel together](crate::Event::Together) those of one message may come first; on MySQL
+/// a message ends by itself behind a statement when it is older than a second. A statement that runs is cancelled with [`Migrator::cancel`](crate::Migrator::cancel). It cannot be
 /// taken back. A clone is the same.
 #[derive(Clone, Default)]
 pub struct Interrupt(Arc<Inner>);

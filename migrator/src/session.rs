@@ -143,7 +143,7 @@ where
     }));
     let torn_down = catch_unwind(AssertUnwindSafe(|| teardown.run(conn)));
     let whole = found.whole.as_ref().and_then(|whole| whole.get()).map_or("", String::as_str);
-    let left = if found.left.get() { Ok(()) } else { send(conn, &format!("{whole}{}", found.leave)) };
+    let left = if found.left.get() { Ok(()) } else { send(conn, &format!("{whole}{}{}", found.leave, found.host)) };
     match (result, torn_down) {
         (Err(panic), _) | (Ok(_), Err(panic)) => resume_unwind(panic),
         (Ok(result), Ok(torn_down)) => {

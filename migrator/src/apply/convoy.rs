@@ -8,7 +8,7 @@ use migrator_source::sql::{Script, SqlDialect};
 
 use super::failure::Failure;
 use super::message::{CAME_TO, Message, Stopped, Traveller, Why};
-use super::outside::{Begun, Met};
+use super::outside::{Begun, Met, killed};
 use super::{Run, Stop};
 use crate::dialect::{Class, Dialect, class, refused};
 use crate::event::Event;
@@ -56,8 +56,14 @@ impl Convoy {
         let span = tracing::info_span!(target: "migrator", "migrator.together", migrations = travellers.len());
         let _in_message = span.enter();
         let (name, migrations, steps) = (first.migration.name(), travellers.len(), plan.steps.len());
-        run.wait.hook.emit(Event::Together { name, migrations, step: at + 1, steps });
         let message = Message::of::<C::Backend>(run, &travellers);
+        if run.facts.longest_message.is_some_and(|longest| message.sql.len() >= longest) {
+            // What is asked of the catalogue was more than was thought.
+            self.alone_until = at + migrations;
+            return Ok(None);
+        }
+        run.wait.hook.emit(Event::Together { name, migrations, step: at + 1, steps });
+        run.wait.interrupt.check().map_err(Stop::Error)?;
         let passed = send_all(conn, run, message, &travellers)?;
         if passed.steps < travellers.len() {
             self.alone_until = at + passed.steps + 1;
@@ -130,9 +136,9 @@ where
 {
     let mut came_to = None;
     if failed.is_some() {
-        came_to = Some(after_a_failure(conn, run)?);
+        came_to = Some(twice(conn, |conn| after_a_failure(conn, run))?);
     }
-    let records = run.writer.took(conn)?;
+    let records = twice(conn, |conn| run.writer.took(conn))?;
     let mut passed = Passed { steps: 0, begun: None };
     for (traveller, record) in travellers.iter().zip(message.ends()).take_while(|(_, record)| *record <= records.len())
     {
@@ -141,11 +147,11 @@ where
         passed.steps += 1;
     }
     if passed.steps < travellers.len() {
-        let (came_to, elapsed) = came_to.map_or_else(|| after_a_failure(conn, run), Ok)?;
-        if let Some(stopped) = message.stopped(records.len(), came_to) {
+        let came_to = came_to.map_or_else(|| twice(conn, |conn| after_a_failure(conn, run)), Ok)?;
+        if let Some(stopped) = message.stopped(records.len(), came_to.parts, came_to.statements) {
             // It may be the intent of the next one that failed, in the same transaction; alone each has its own.
             let is_lost = stopped.is_of_record() && lock::lost(conn, run.key).is_some();
-            passed.begun = begun(stopped, failed, is_lost, elapsed);
+            passed.begun = begun(stopped, failed, is_lost, came_to.elapsed);
         }
     }
     message.written.into_iter().take(records.len()).for_each(|written| run.writer.wrote(written));
@@ -153,16 +159,44 @@ where
     Ok(passed)
 }
 
-/// The session as it was, how far the message says it came, and for how long the migration runs that it stopped in.
-fn after_a_failure<C>(conn: &mut C, run: &Run<'_>) -> Result<(i64, Duration), DatabaseError>
+/// What a look says that may have been killed with the message which it looks behind.
+fn twice<C, R>(conn: &mut C, mut look: impl FnMut(&mut C) -> Result<R, DatabaseError>) -> Result<R, DatabaseError>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    match look(conn) {
+        Err(error) if class::<C::Backend>(&error) != Class::Connection => look(conn),
+        looked => looked,
+    }
+}
+
+/// What a message says of its end.
+struct CameTo {
+    /// The parts that took, below zero when it was late.
+    parts: i64,
+    /// The statements of the script that it stopped in, which is a transaction.
+    statements: usize,
+    /// For how long the migration ran that it stopped in.
+    elapsed: Duration,
+}
+
+/// How far it came, and the session as it was.
+fn after_a_failure<C>(conn: &mut C, run: &Run<'_>) -> Result<CameTo, DatabaseError>
 where
     C: LoadConnection<Backend: Dialect>,
 {
     conn.batch_execute("ROLLBACK")?;
     let rows = C::Backend::rows(conn, CAME_TO)?;
-    send(conn, run.session.restore())?;
+    if let Err(error) = send(conn, run.session.restore()) {
+        // A script may have dropped the session's role. What took is recorded all the same.
+        tracing::warn!(target: "migrator", %error, "the session is not as it was");
+    }
     let number = |at| rows.first().and_then(|row| row.number::<i64>(at)).unwrap_or(0);
-    Ok((number(0), Duration::from_micros(u64::try_from(number(1)).unwrap_or(0))))
+    Ok(CameTo {
+        parts: number(0),
+        statements: usize::try_from(number(2)).unwrap_or(0),
+        elapsed: Duration::from_micros(u64::try_from(number(1)).unwrap_or(0)),
+    })
 }
 
 /// How the migration goes on that a message stopped in.
@@ -171,7 +205,7 @@ fn begun(stopped: Stopped, error: Option<DatabaseError>, is_lost: bool, elapsed:
         Stopped::Before => return None,
         Stopped::At(statement, Why::Late) => (statement, None),
         Stopped::At(statement, Why::Failed) => {
-            (statement, error.map(|error| Met::Failed(Failure::Statement(statement, error))))
+            (statement, Some(Met::Failed(Failure::Statement(statement, error.unwrap_or_else(killed)))))
         }
         // What was undone with its record runs again, but not by who has no lock.
         Stopped::At(statement, Why::Record) => {

@@ -5,7 +5,7 @@
 //! commit where the record of one migration and the intent of the next share it.
 //!
 //! A message that fails is not sent again. The records tell how far it came, and the migration in which it stopped goes on by itself,
-//! from there.
+//! with the error that was met, from there; a script in a transaction from its begin, if it can be tried again.
 
 use std::fmt::Write;
 
@@ -59,9 +59,9 @@ pub(super) struct Message {
 /// Where a message stopped, in the first migration that did not come to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stopped {
-    /// In front of a script, or in its transaction: nothing of it is there.
+    /// In front of a script.
     Before,
-    /// At this statement of a script, which did not take.
+    /// At this statement of a script, which did not take; nor did those in front of it, where the script is a transaction.
     At(usize, Why),
     /// Behind this statement of a script, which took and is not recorded.
     Unrecorded(usize),
@@ -113,19 +113,21 @@ impl Message {
 
     /// Where it stopped, when so many of its records are there and it said to have come so far; `None` when all of it is done.
     ///
-    /// What it says is the number of the last part that took, below zero when it was too late for another one.
-    pub(super) fn stopped(&self, records: usize, came_to: i64) -> Option<Stopped> {
+    /// What it says is the number of the last part that took, below zero when it was too late for another one, and how many statements
+    /// of the next part took, when that is a whole script.
+    pub(super) fn stopped(&self, records: usize, came_to: i64, statements: usize) -> Option<Stopped> {
         let at = self.parts.iter().position(|part| part.records[1] > records)?;
         let part = self.parts[at];
-        let Some(statement) = part.statement.filter(|_| part.records[0] <= records) else {
+        if part.records[0] > records {
             return Some(Stopped::Before);
-        };
+        }
         let took = came_to.unsigned_abs() > at as u64;
-        Some(match (took, part.commits) {
-            (true, true) => Stopped::Unrecorded(statement),
-            (true, false) => Stopped::At(statement, Why::Record),
-            (false, _) if came_to < 0 => Stopped::At(statement, Why::Late),
-            (false, _) => Stopped::At(statement, Why::Failed),
+        Some(match (took, part.statement) {
+            (true, Some(statement)) if part.commits => Stopped::Unrecorded(statement),
+            (true, statement) => Stopped::At(statement.unwrap_or(0), Why::Record),
+            (false, None) if came_to < 0 => Stopped::Before,
+            (false, Some(statement)) if came_to < 0 => Stopped::At(statement, Why::Late),
+            (false, statement) => Stopped::At(statement.unwrap_or(statements), Why::Failed),
         })
     }
 }
@@ -168,8 +170,13 @@ impl<D: Dialect> Build<'_, '_, D> {
     /// A script in a transaction with its record.
     fn whole(&mut self, travellers: &[Traveller<'_>], of: usize) {
         self.parts.push(Part { of, statement: None, commits: false, records: [self.ahead.count(); 2] });
-        self.sql.push_str("BEGIN;");
-        travellers[of].script.statements().iter().for_each(|statement| self.statement(statement));
+        self.sql.push_str("BEGIN;SET @migrator_statements = 0;");
+        for (at, statement) in travellers[of].script.statements().iter().enumerate() {
+            if at > 0 {
+                let _infallible = write!(self.sql, "SET @migrator_statements = {at};");
+            }
+            self.statement(statement);
+        }
         self.came_here(true);
         let record = self.done(travellers, of);
         self.commit(&record, of + 1 == travellers.len());
@@ -225,9 +232,10 @@ impl<D: Dialect> Build<'_, '_, D> {
     }
 }
 
-/// What a message says when it did not come to its end: how far it came, and how long the migration took that it stopped in.
+/// What a message says when it did not come to its end: how far it came, how long the migration took that it stopped in, and how many
+/// of its statements took if it is a whole script.
 pub(super) const CAME_TO: &str = "SELECT CAST(@migrator_came_to AS CHAR), \
-     CAST(TIMESTAMPDIFF(MICROSECOND, @migrator_since, UTC_TIMESTAMP(6)) AS CHAR)";
+     CAST(TIMESTAMPDIFF(MICROSECOND, @migrator_since, UTC_TIMESTAMP(6)) AS CHAR), CAST(@migrator_statements AS CHAR)";
 
 #[cfg(test)]
 mod tests {
@@ -253,15 +261,17 @@ mod tests {
             (2, 1, Some(Stopped::At(1, Why::Failed))),
             (2, -1, Some(Stopped::At(1, Why::Late))),
             (2, 2, Some(Stopped::At(1, Why::Record))),
-            (3, 2, Some(Stopped::Before)),
-            (3, 3, Some(Stopped::Before)),
+            (2, -2, Some(Stopped::At(1, Why::Record))),
+            (3, 2, Some(Stopped::At(7, Why::Failed))),
+            (3, -2, Some(Stopped::Before)),
+            (3, 3, Some(Stopped::At(0, Why::Record))),
             (5, 3, Some(Stopped::At(0, Why::Failed))),
             (5, -3, Some(Stopped::At(0, Why::Late))),
             (5, 4, Some(Stopped::Unrecorded(0))),
             (6, 4, None),
         ];
         for (records, came_to, expected) in cases {
-            assert_eq!(message.stopped(records, came_to), expected, "{records} records, {came_to}");
+            assert_eq!(message.stopped(records, came_to, 7), expected, "{records} records, {came_to}");
         }
     }
 }

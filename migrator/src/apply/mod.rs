@@ -22,7 +22,7 @@ use self::convoy::Convoy;
 use self::failure::{Failure, failed};
 use self::keys::{Keys, grown, violations};
 use self::opaque::{opaque, whole};
-use self::outside::{one_by_one, renew, resume};
+use self::outside::{Begun, Met, one_by_one, renew, resume};
 use self::ready::ready;
 use self::together::Company;
 use crate::dialect::{Dialect, Facts, LockKey, Room, Session, Violations, depth, refused};
@@ -150,9 +150,13 @@ where
             if run.grouping == Grouping::of(step) {
                 renew(conn, run)?;
             }
-            in_transaction(conn, run, step, &migration, script, &keys.before, |conn, run, begin| match source {
-                Some(source) => whole(conn, &migration, step.way, source),
-                None => statements(conn, run, script, begin),
+            let mut met = begun.take().and_then(|begun: Begun| begun.met);
+            in_transaction(conn, run, step, &migration, script, &keys.before, |conn, run, begin| {
+                match (met.take(), source) {
+                    (Some(Met::Failed(failure)), _) => Err(failure),
+                    (_, Some(source)) => whole(conn, &migration, step.way, source),
+                    (_, None) => statements(conn, run, script, begin),
+                }
             })?;
             if run.grouping == Grouping::Watched {
                 keys.look(conn, step)?;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use diesel::connection::LoadConnection;
-use diesel::result::Error as DatabaseError;
+use diesel::result::{DatabaseErrorKind, Error as DatabaseError};
 use migrator_source::sql::{Kind, Script, SqlDialect, Statement};
 
 use super::bounds::Bounds;
@@ -71,7 +71,7 @@ where
                 if let Some(met) = met.take() {
                     announce(run, script, at, statement);
                     return match met {
-                        Met::Failed(failure) => Err(failure),
+                        Met::Failed(failure) => unless_it_took(conn, run, statement, &record, failure),
                         Met::Unrecorded => outcome_alone(conn, run, &record),
                     };
                 }
@@ -86,6 +86,7 @@ where
                     });
                 }
                 statement_and_outcome(conn, run, script, at, statement, &record, &mut intent)
+                    .or_else(|failure| unless_it_took(conn, run, statement, &record, failure))
             })?;
         }
         if from >= count {
@@ -136,6 +137,38 @@ pub(super) enum Met {
     Failed(Failure),
     /// It took, and its record could not be written.
     Unrecorded,
+}
+
+/// What MySQL says of a query that somebody killed.
+const KILLED: &str = "Query execution was interrupted";
+
+/// The same, where a message ended without an error.
+pub(super) fn killed() -> DatabaseError {
+    DatabaseError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(KILLED.to_owned()))
+}
+
+/// The failure of a statement that was killed, unless it took: it was over then, and its message was not. The catalogue tells, where it
+/// was asked before.
+fn unless_it_took<C>(
+    conn: &mut C,
+    run: &mut Run<'_>,
+    statement: &Statement<'_>,
+    record: &Record,
+    failure: Failure,
+) -> Result<(), Failure>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let was_killed = |error: &DatabaseError| C::Backend::SQL == SqlDialect::Mysql && error.to_string().contains(KILLED);
+    match &failure {
+        Failure::Statement(_, error) if statement.kind == Kind::Commits && was_killed(error) => {}
+        _ => return Err(failure),
+    }
+    let before = run.writer.detail(conn)?;
+    match C::Backend::outcome(conn, statement.text, before.as_deref())? {
+        Outcome::Took => outcome_alone(conn, run, record),
+        _ => Err(failure),
+    }
 }
 
 /// The intent of a script, from its first statement on.
@@ -296,7 +329,12 @@ where
     };
     let text = statement.text;
     let message = format!("SET @migrator_came_to = 0;{before}SET @migrator_came_to = 1;BEGIN;\n{text}\n;{behind}");
-    let failed = conn.batch_execute(&message).err();
+    let mut failed = conn.batch_execute(&message).err();
+    if failed.is_none() && run.wait.interrupt.is_stopped() {
+        // A message whose query is killed between two statements may end without an error.
+        let ends_here = run.writer.took(conn)?.len() == 1 + usize::from(planned.is_some());
+        failed = (!ends_here).then(killed);
+    }
     let came_to = match failed {
         None => Some(3),
         Some(_) => {

@@ -244,9 +244,15 @@ impl Dialect for Mysql {
             let _infallible = write!(leave, "USE {};", Self::ident(database));
         }
         // One statement each: they stand behind every script.
-        let (mut set, mut enter) = (Vec::new(), vec!["SESSION autocommit = 1".to_owned()]);
+        let (mut set, mut enter, mut host) = (Vec::new(), vec!["SESSION autocommit = 1".to_owned()], "");
         for row in &found {
             let (name, value) = (row.text(0), row.text(1));
+            if (name, value) == ("autocommit", "OFF") {
+                // Turned off and on again between scripts, it would commit what a record shares with them.
+                set.push("SESSION autocommit = 1".to_owned());
+                host = "SET SESSION autocommit = 0;";
+                continue;
+            }
             let value = match value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') && !value.is_empty() {
                 true => value.to_owned(),
                 false => Self::literal(value),
@@ -275,7 +281,7 @@ impl Dialect for Mysql {
             };
             let _infallible = write!(leave, "SET ROLE {role};");
         }
-        Ok(Session { enter: format!("SET {};", enter.join(", ")), leave, ..Session::default() })
+        Ok(Session { enter: format!("SET {};", enter.join(", ")), leave, host, ..Session::default() })
     }
 
     fn patience<C: LoadConnection<Backend = Self>>(_conn: &mut C, _wait: Duration) -> QueryResult<Session> {

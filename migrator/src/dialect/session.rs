@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct Session {
     pub(crate) enter: String,
     pub(crate) leave: String,
+    /// What only the host may have back, behind `leave` at the end: between scripts the run would not stand it.
+    pub(crate) host: &'static str,
     /// In front of a record and until the end of its transaction: who the session is, whatever role a script took.
     pub(crate) myself: String,
     /// The database's name for the session, where the same query told.

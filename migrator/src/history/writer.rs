@@ -262,6 +262,22 @@ impl Writer {
         Ok(rows.first().and_then(|row| row.number(0)) == Some(self.sequence))
     }
 
+    /// What the last record that this writer wrote says beside the rest: of an intent, what the catalogue said before its statement.
+    pub(crate) fn detail<C>(&self, conn: &mut C) -> diesel::QueryResult<Option<String>>
+    where
+        C: LoadConnection<Backend: Dialect>,
+    {
+        let [set, sequence] = ["set_name", "sequence"].map(C::Backend::ident);
+        let sql = format!(
+            "SELECT {} FROM {} WHERE {set} = {} AND {sequence} = {}",
+            C::Backend::text("detail", false),
+            table::<C::Backend>(&self.home.schema, HISTORY),
+            C::Backend::literal(&self.home.set_name),
+            self.sequence,
+        );
+        Ok(C::Backend::rows(conn, &sql)?.first().and_then(|row| row.optional(0)).map(str::to_owned))
+    }
+
     /// Takes note that a record is committed.
     pub(crate) fn wrote(&mut self, written: Written) {
         self.noted(written);

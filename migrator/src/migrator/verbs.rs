@@ -136,7 +136,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     /// Cancels the statement that a run with the same [`interrupt`](Self::interrupt) executes right now, from this second
     /// connection. Whether there is one or not, the run ends before its next statement.
     ///
-    /// PostgreSQL's `pg_cancel_backend`, MySQL's `KILL QUERY` when it runs for a second. On SQLite a statement ends by itself.
+    /// PostgreSQL's `pg_cancel_backend`, MySQL's `KILL QUERY` when it runs for a second, and `KILL` for a connection on which nothing
+    /// was sent for ten seconds. On SQLite a statement ends by itself.
     ///
     /// # Errors
     /// When the database refuses to cancel.

@@ -9,6 +9,8 @@ use crate::migration::Way;
 pub(crate) const FEWEST: usize = 4;
 /// How many go in one message at most: what is told of them is told when all have run.
 const MOST: usize = 100;
+/// How many statements a script has at most that travels on MySQL in a transaction of its own.
+const MOST_IN_A_TRANSACTION: usize = 10;
 /// How many bytes of SQL a message has at most, unless a single script is longer; the server holds all of it at once.
 const BYTES: usize = 256 * 1024;
 
@@ -36,6 +38,8 @@ pub(crate) fn travels_in_parts(step: &Step, script: &Script<'_>) -> bool {
         && !step.is_told
         && script.breaks_before().is_none()
         && !script.statements().is_empty()
+        // Between the statements of a transaction no message stops, however long it takes.
+        && (script.mode() == Mode::NoTransaction || script.statements().len() <= MOST_IN_A_TRANSACTION)
         && script.statements().iter().all(|statement| is_quiet_on_mysql(statement.text))
 }
 

@@ -121,7 +121,10 @@ fn the_one_that_fails_fails_as_it_does_alone() {
         let said = |error: &Error, database: &Fresh| {
             let message = error.message().replace(database.name(), "DATABASE");
             let words = error.database_words().map(|words| words.replace(database.name(), "DATABASE"));
-            assert!(!words.as_deref().unwrap_or_default().contains("@migrator"), "only the script is quoted: {words:?}");
+            assert!(
+                !words.as_deref().unwrap_or_default().contains("@migrator"),
+                "only the script is quoted: {words:?}"
+            );
             (error.code(), message, error.version().map(str::to_owned), error.place().cloned(), words)
         };
         assert_eq!(said(&first, &together), said(&second, &alone), "{first}");
@@ -222,46 +225,127 @@ fn a_deadlock_in_the_middle_is_tried_again() {
     assert_eq!(database.texts("SELECT CAST(n AS CHAR) AS value FROM t1"), ["11", "11"]);
 }
 
+/// Twenty, the third of which takes a while in its second statement.
+fn slow(statement: &str) -> Folder {
+    let folder = Folder::of_tables(20);
+    folder.write("03_t3/up.sql", format!("CREATE TABLE t3 (n INT);\n{statement};\nINSERT INTO t3 VALUES (2);"));
+    folder
+}
+
+/// Waits until the third sleeps, does something, and returns what became of the run.
+fn while_it_sleeps(
+    database: &Fresh,
+    migrator: &Migrator<diesel::MysqlConnection>,
+    then: impl FnOnce(),
+) -> Result<Report, Error> {
+    let sleeps =
+        "SELECT 'sleeps' AS value FROM information_schema.processlist WHERE db = DATABASE() AND state = 'User sleep'";
+    thread::scope(|scope| {
+        let run = scope.spawn(|| migrator.run(&mut database.connect()));
+        wait::until("the third migration", || database.texts(sleeps).pop());
+        then();
+        run.join().expect("no panic")
+    })
+}
+
+/// The first two took, and of the third what its records say.
+fn ended_in_the_third(database: &Fresh, result: Result<Report, Error>, recorded: &[&str]) {
+    let error = result.expect_err("it is interrupted");
+    assert_eq!((error.code(), error.version()), ("interrupted", Some("03")), "{error}");
+    assert_eq!(names(error.report().expect("two are done")), ["01_t1", "02_t2"]);
+    assert_eq!(history(database)[6..], *recorded, "{:#?}", history(database));
+}
+
 #[test]
 fn an_interrupt_ends_a_message_that_takes_long() {
-    let folder = Folder::of_tables(20);
-    folder.write(
-        "03_t3/up.sql",
-        "CREATE TABLE t3 (n INT);\nINSERT INTO t3 SELECT SLEEP(1.2);\nINSERT INTO t3 VALUES (2);",
-    );
-    let (set, interrupt) = (folder.set(), Interrupt::new());
-    for interrupted in [true, false] {
-        let (database, stop) = (Mariadb::fresh(), interrupt.clone());
-        let (migrator, events) = watch::events(Migrator::new(&set));
-        let kept = events.clone();
-        let migrator = match interrupted {
-            false => migrator,
-            true => Migrator::new(&set).interrupt(&interrupt).on_event(move |event| {
-                kept.add(format!("{event:?}"));
-                if matches!(event, Event::Together { .. }) {
-                    stop.stop();
-                }
-            }),
-        };
-        let result = migrator.run(&mut database.connect());
-        let events = events.take();
-        match interrupted {
-            true => {
-                let error = result.expect_err("it is interrupted");
-                assert_eq!((error.code(), error.version()), ("interrupted", Some("03")), "{error}");
-                assert_eq!(names(error.report().expect("two are done")), ["01_t1", "02_t2"]);
-                let recorded = ["planned 03", "statement 03", "statement 03", "interrupted 03"];
-                assert_eq!(history(&database)[6..], recorded, "{:#?}", history(&database));
-                assert_eq!(applies::<Mariadb>(&database, &set).applied().len(), 18);
-            }
-            false => {
-                result.unwrap_or_else(|error| panic!("{error}"));
-                assert_eq!(words(&events).iter().filter(|word| **word == "Together").count(), 2, "{events:#?}");
-            }
-        }
-        assert_eq!(database.row_counts()["t3"], 2);
-        assert!(!history(&database).iter().any(|event| event.starts_with("failed")), "{:#?}", history(&database));
+    let (set, interrupt, database) = (slow("INSERT INTO t3 SELECT SLEEP(3)").set(), Interrupt::new(), Mariadb::fresh());
+    let result = while_it_sleeps(&database, &Migrator::new(&set).interrupt(&interrupt), || interrupt.stop());
+    ended_in_the_third(&database, result, &["planned 03", "statement 03", "statement 03", "interrupted 03"]);
+    assert_eq!(applies::<Mariadb>(&database, &set).applied().len(), 18);
+    assert_eq!(database.row_counts()["t3"], 2);
+}
+
+#[test]
+fn a_message_that_takes_long_is_taken_up_where_it_stopped() {
+    let (set, database) = (slow("INSERT INTO t3 SELECT SLEEP(1.2)").set(), Mariadb::fresh());
+    let (migrator, events) = watch::events(Migrator::new(&set));
+    migrator.run(&mut database.connect()).unwrap_or_else(|error| panic!("{error}"));
+    let events = events.take();
+    assert_eq!(words(&events).iter().filter(|word| **word == "Together").count(), 2, "{events:#?}");
+    assert_eq!(database.row_counts()["t3"], 2);
+    assert!(!history(&database).iter().any(|event| event.starts_with("failed")), "{:#?}", history(&database));
+}
+
+#[test]
+fn a_statement_that_is_cancelled_in_a_message_did_not_take() {
+    // Rows, and DDL of which the catalogue is asked.
+    for statement in ["INSERT INTO t3 SELECT SLEEP(600)", "CREATE TABLE t33 AS SELECT SLEEP(600) AS n"] {
+        let (folder, database) = (slow(statement), Mariadb::fresh());
+        let set = folder.set();
+        let migrator = Migrator::new(&set).interrupt(&Interrupt::new());
+        let cancel = || migrator.cancel(&mut database.connect()).expect("cancel");
+        let result = while_it_sleeps(&database, &migrator, cancel);
+        ended_in_the_third(&database, result, &["planned 03", "statement 03", "interrupted 03"]);
+        folder.write("03_t3/up.sql", "CREATE TABLE t3 (n INT);\nINSERT INTO t3 VALUES (1);");
+        assert_eq!(applies::<Mariadb>(&database, &folder.set()).applied().len(), 18, "{statement}");
+        assert_eq!(database.row_counts()["t3"], 1);
     }
+}
+
+#[test]
+fn what_was_interrupted_before_is_not_sent() {
+    let (database, set, interrupt) = (Mariadb::fresh(), Folder::of_tables(6).set(), Interrupt::new());
+    let stop = interrupt.clone();
+    let migrator = Migrator::new(&set).interrupt(&interrupt).on_event(move |event| {
+        if matches!(event, Event::Together { .. }) {
+            stop.stop();
+        }
+    });
+    let error = migrator.run(&mut database.connect()).expect_err("it is interrupted");
+    assert_eq!((error.code(), history(&database).len()), ("interrupted", 0), "{error}");
+}
+
+#[test]
+fn a_script_of_rows_that_fails_is_not_sent_again() {
+    let (database, folder) = (Mariadb::fresh(), Folder::of_tables(20));
+    folder.write("02_t2/up.sql", "CREATE TABLE t2 (id INT) ENGINE = MyISAM;");
+    // Rows of such a table stay whatever becomes of the transaction.
+    folder.write("03_t3/up.sql", "INSERT INTO t2 VALUES (1);\nUPDATE t2 SET id = 2;\nINSERT INTO nowhere VALUES (1);");
+    let error = run::<Mariadb>(&database, &folder.set()).expect_err("it fails");
+    assert_eq!(error.place().map(|place| (place.number, place.line)), Some((3, 3)), "{error}");
+    assert_eq!(database.row_counts()["t2"], 1);
+}
+
+/// In a session that begins a transaction with each statement, too: the record that fails takes its rows along.
+#[test]
+fn rows_that_cannot_be_recorded_are_undone() {
+    for autocommit in [1, 0] {
+        let (database, folder) = (Mariadb::fresh(), Folder::of_tables(20));
+        folder.write("03_t3/up.sql", "INSERT INTO t1 VALUES (7);\nINSERT INTO t1 SELECT 50 + RELEASE_ALL_LOCKS();");
+        let mut conn = database.connect();
+        conn.batch_execute(&format!("SET SESSION autocommit = {autocommit}")).expect("set");
+        let error = Migrator::new(&folder.set()).run(&mut conn).expect_err("the lock is gone");
+        assert_eq!((error.code(), error.version()), ("lock_lost", Some("03")), "{error}");
+        assert_eq!(database.texts("SELECT CAST(id AS CHAR) AS value FROM t1"), ["1"], "autocommit = {autocommit}");
+        assert_eq!(history(&database).iter().filter(|event| event.ends_with(" 03")).count(), 0);
+        assert_eq!(Mariadb::texts(&mut conn, "SELECT CAST(@@autocommit + 0 AS CHAR) AS value"), [autocommit.to_string()]);
+    }
+}
+
+#[test]
+fn what_took_is_recorded_where_the_session_cannot_be_restored() {
+    let (database, folder) = (Mariadb::fresh(), Folder::of_tables(10));
+    let role = format!("role_of_{}", database.name());
+    database.execute(&format!("CREATE ROLE {role}"));
+    folder.write("02_t2/up.sql", format!("-- migrator: no-transaction\nSET @gone = 1;\nDROP ROLE {role};"));
+    // DDL, whose record is a transaction of its own.
+    let tables = ["03_t3", "04_t4", "05_t5", "06_t6", "07_t7", "08_t8", "09_t9", "10_t10"];
+    tables.iter().for_each(|name| folder.write(&format!("{name}/up.sql"), format!("CREATE TABLE {name} (id INT);")));
+    let mut conn = database.connect();
+    conn.batch_execute(&format!("SET ROLE {role}")).expect("take it");
+    let report = Migrator::new(&folder.set()).run(&mut conn).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(report.applied().len(), 10);
+    assert!(applies::<Mariadb>(&database, &folder.set()).applied().is_empty());
 }
 
 #[test]
