@@ -97,13 +97,13 @@ where
     }
 }
 
-/// Gives the lock back first: what the session was set to may be a deadline, which is not this run's.
+/// In one message, where it can be one.
 fn unlock_and_leave<C>(conn: &mut C, key: &LockKey, session: &Session) -> QueryResult<()>
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    let Some(parting) = session.parting() else { return C::Backend::unlock(conn, key, true) };
-    C::Backend::unlock_and(conn, key, parting)?;
+    let Some(parting) = session.parting(key) else { return C::Backend::unlock(conn, key, true) };
+    conn.batch_execute(&parting)?;
     session.left.set(true);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use diesel::connection::LoadConnection;
 
 use super::{Run, Stop};
-use crate::dialect::{Dialect, refused};
+use crate::dialect::{Dialect, Work, refused};
 use crate::history;
 
 /// Makes sure of what one by one, or each in its own transaction, needs: the tables, and how a session is brought back.
@@ -16,7 +16,8 @@ where
     let looking = |error| Stop::Error(refused::<C::Backend>("tell the session's settings", error));
     if let Some(whole) = run.session.whole.as_ref().filter(|whole| whole.get().is_none()) {
         // Until now nothing but the run's own set-up changed it.
-        let _nobody_else = whole.set(C::Backend::leave(conn).map_err(looking)?);
+        let found = C::Backend::session(conn, run.wait.timeout, Work::Afterwards).map_err(looking)?;
+        let _nobody_else = whole.set(found.leave);
     }
     Ok(())
 }

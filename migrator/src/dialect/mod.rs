@@ -136,11 +136,6 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
         lock_timeout: Duration,
         work: Work,
     ) -> QueryResult<Session>;
-    /// The SQL that undoes whatever is changed in the session from now on.
-    #[doc(hidden)]
-    fn leave<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<String> {
-        Ok(Self::session(conn, Duration::ZERO, Work::Migrations)?.leave)
-    }
     /// What makes a session wait, instead of failing, where a writer keeps readers out for a moment.
     #[doc(hidden)]
     fn patience<C: LoadConnection<Backend = Self>>(conn: &mut C, wait: Duration) -> QueryResult<Session>;
@@ -150,12 +145,6 @@ pub trait Dialect: Backend + sealed::Sealed + 'static {
     /// Gives the migration lock back; `keep` says whether what a transaction that is the lock holds is kept.
     #[doc(hidden)]
     fn unlock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, keep: bool) -> QueryResult<()>;
-    /// Gives it back with all kept, and sends SQL behind it.
-    #[doc(hidden)]
-    fn unlock_and<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, behind: &str) -> QueryResult<()> {
-        Self::unlock(conn, key, true)?;
-        conn.batch_execute(behind)
-    }
     /// The rows that break a foreign key, where the database does not check while it runs.
     #[doc(hidden)]
     fn violations<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<Vec<Violations>>;

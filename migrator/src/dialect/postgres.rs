@@ -223,10 +223,6 @@ impl Dialect for Pg {
         session::session(conn, lock_timeout, work)
     }
 
-    fn leave<C: LoadConnection<Backend = Self>>(conn: &mut C) -> QueryResult<String> {
-        session::leave(conn)
-    }
-
     fn patience<C: LoadConnection<Backend = Self>>(_conn: &mut C, _wait: Duration) -> QueryResult<Session> {
         Ok(Session::default())
     }
@@ -244,11 +240,6 @@ impl Dialect for Pg {
 
     fn unlock<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, _keep: bool) -> QueryResult<()> {
         Self::rows(conn, &format!("SELECT pg_advisory_unlock({})::text", key.number)).map(drop)
-    }
-
-    fn unlock_and<C: LoadConnection<Backend = Self>>(conn: &mut C, key: &LockKey, behind: &str) -> QueryResult<()> {
-        // In one message.
-        conn.batch_execute(&format!("SELECT pg_advisory_unlock({});{behind}", key.number))
     }
 
     fn violations<C: LoadConnection<Backend = Self>>(_conn: &mut C) -> QueryResult<Vec<Violations>> {

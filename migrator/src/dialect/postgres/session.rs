@@ -9,7 +9,7 @@ use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
 
 use super::language;
-use crate::dialect::{Cells, Dialect, Session, Work};
+use crate::dialect::{Cells, Dialect, LockKey, Session, Work};
 
 /// A script may change the search path, the role and any setting; what the session set is reset, and what was found set
 /// again. Not by `RESET ALL`: it would also take the settings that applications make up (`app.tenant`), which no view lists
@@ -23,6 +23,9 @@ pub(super) fn session<C: LoadConnection<Backend = Pg>>(
         return quick(conn, lock_timeout);
     }
     let rows = settings(conn)?;
+    if work == Work::Afterwards {
+        return Ok(Session { leave: leave_of(&rows), ..Session::default() });
+    }
     let is_known = |row: &&Cells| ["client_connection_check_interval", "transaction_timeout"].contains(&row.text(1));
     let (name, myself) = match who(&rows) {
         Some(who) => {
@@ -32,8 +35,8 @@ pub(super) fn session<C: LoadConnection<Backend = Pg>>(
         None => (None, String::new()),
     };
     let deadline = match work {
-        Work::Migrations | Work::Quiet => 0,
         Work::Seed(deadline) => deadline.as_millis().clamp(1, i32::MAX.unsigned_abs().into()),
+        _ => 0,
     };
     let mut enter = format!(
         "SET lock_timeout = {}; SET statement_timeout = {deadline}; SET idle_in_transaction_session_timeout = 0;",
@@ -49,11 +52,6 @@ pub(super) fn session<C: LoadConnection<Backend = Pg>>(
         enter.push_str("SET lc_messages = 'C';");
     }
     Ok(Session { enter, leave: leave_of(&rows), myself, name, ..Session::default() })
-}
-
-/// What undoes whatever is changed in the session from now on.
-pub(super) fn leave<C: LoadConnection<Backend = Pg>>(conn: &mut C) -> QueryResult<String> {
-    Ok(leave_of(&settings(conn)?))
 }
 
 /// Who the session is, in a row whose first column is empty, and what it set, or a run would.
@@ -140,7 +138,8 @@ fn quick<C: LoadConnection<Backend = Pg>>(conn: &mut C, lock_timeout: Duration) 
     );
     let (user, role) = named(row.text(0), row.text(1));
     let (myself, name) = (acting_as(&user, &role), row.optional(2).map(str::to_owned));
-    Ok(Session { enter, leave, myself, name, whole: Some(OnceCell::new()), ..Session::default() })
+    let unlock = |key: &LockKey| format!("SELECT pg_catalog.pg_advisory_unlock({});", key.number);
+    Ok(Session { enter, leave, myself, name, whole: Some(OnceCell::new()), unlock: Some(unlock), ..Session::default() })
 }
 
 /// Who the session is, as SQL takes it: the user, and the role.
