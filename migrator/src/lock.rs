@@ -4,9 +4,10 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
 
+use diesel::QueryResult;
 use diesel::connection::{LoadConnection, TransactionManager};
 
-use crate::dialect::{Asked, Dialect, Facts, LockKey, depth, refused};
+use crate::dialect::{Asked, Dialect, Facts, LockKey, Session, depth, refused};
 use crate::error::Error;
 use crate::event::{Event, Hook};
 use crate::history::Home;
@@ -47,9 +48,11 @@ pub(crate) struct Wait {
 }
 
 /// Whether what was done under a lock that is a transaction is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keep {
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Keep<'a> {
     All,
+    /// And this session has no more work: where it can, it is left in the message that gives the lock back.
+    AllAndLeave(&'a Session),
     Nothing,
 }
 
@@ -57,12 +60,12 @@ pub(crate) enum Keep {
 ///
 /// # Errors
 /// When the lock is not to be had in time, or what was done under it could not be committed.
-pub(crate) fn with_lock<C, R>(
+pub(crate) fn with_lock<'a, C, R>(
     conn: &mut C,
     key: &LockKey,
     facts: &Facts,
     wait: &Wait,
-    body: impl FnOnce(&mut C, Duration) -> (Keep, R),
+    body: impl FnOnce(&mut C, Duration) -> (Keep<'a>, R),
 ) -> Result<R, Error>
 where
     C: LoadConnection<Backend: Dialect>,
@@ -70,7 +73,10 @@ where
     let waited = acquire(conn, key, facts, wait)?;
     match catch_unwind(AssertUnwindSafe(|| body(conn, waited))) {
         Ok((keep, result)) => {
-            let released = C::Backend::unlock(conn, key, keep == Keep::All);
+            let released = match keep {
+                Keep::AllAndLeave(session) => unlock_and_leave(conn, key, session),
+                keep => C::Backend::unlock(conn, key, matches!(keep, Keep::All)),
+            };
             if C::Backend::LOCK_IS_TRANSACTION {
                 released.map_err(|error| refused::<C::Backend>("commit the run", error))?;
             } else if let Err(error) = released {
@@ -89,6 +95,17 @@ where
             resume_unwind(panic)
         }
     }
+}
+
+/// In one message, where it can be one.
+fn unlock_and_leave<C>(conn: &mut C, key: &LockKey, session: &Session) -> QueryResult<()>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let Some(parting) = session.parting(key) else { return C::Backend::unlock(conn, key, true) };
+    conn.batch_execute(&parting)?;
+    session.left.set(true);
+    Ok(())
 }
 
 /// Refuses a server that cannot be written to, or whose lock excludes nobody.

@@ -106,7 +106,7 @@ impl<C: LoadConnection> Step<C> {
 }
 
 /// Runs `body` in a session that is set up for its work, and leaves the session as it was found, also after an error or a
-/// panic. `body` gets the SQL that undoes what a script changed in the session.
+/// panic. `body` gets the session, which knows the SQL that undoes what a script changed in it.
 pub(crate) fn with_session<C, R>(
     conn: &mut C,
     [setup, teardown]: [&Step<C>; 2],

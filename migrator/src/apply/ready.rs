@@ -12,11 +12,11 @@ where
     C: LoadConnection<Backend: Dialect>,
 {
     // Before anything is committed.
-    run.writer.make_tables(conn).map_err(|error| Stop::Undone(history::not_made::<C::Backend>(error)))?;
+    history::in_time(conn, run.wait, |conn| run.writer.make_tables(conn)).map_err(Stop::Undone)?;
     let looking = |error| Stop::Error(refused::<C::Backend>("tell the session's settings", error));
     if let Some(whole) = run.session.whole.as_ref().filter(|whole| whole.get().is_none()) {
         // Until now nothing but the run's own set-up changed it.
-        let found = C::Backend::session(conn, run.wait.timeout, Work::Migrations).map_err(looking)?;
+        let found = C::Backend::session(conn, run.wait.timeout, Work::Afterwards).map_err(looking)?;
         let _nobody_else = whole.set(found.leave);
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Many pending migrations on PostgreSQL: several in one message, each a transaction of its own.
 //!
-//! In an empty database they share one transaction, which takes half the time: nobody waits there for what it locks. When one fails,
-//! none took, and they are sent again, each in its own.
+//! In an empty database they share one transaction, which takes half the time: there nobody waits for what it locks but another set that
+//! makes our tables too, or the same names. When one fails, none took, and they are sent again, each in its own.
 //!
 //! When one fails, the server has committed those before it and does nothing of those behind it. The history tells which those
 //! are; the one that failed runs again, alone and statement by statement, and that is its verdict.
@@ -108,47 +108,26 @@ impl Company {
         let _in_message = span.enter();
         let name = travellers.first().map_or("", |(migration, _)| migration.name());
         run.wait.hook.emit(Event::Together { name, migrations: travellers.len(), step: at + 1, steps });
-        let lost =
-            |error| Stop::Error(refused::<C::Backend>("tell what took of a message of several migrations", error));
         let mut records = run.writer.several::<C::Backend>(together);
+        let mut apart = self.apart || !shares(together, travellers);
+        if !apart && !share(conn, run, travellers, &mut records)? {
+            (apart, self.apart) = (true, true);
+            records = run.writer.several::<C::Backend>(together);
+        }
         let mut failed = None;
-        let shares = !self.apart && shares(together, travellers);
-        if shares {
-            let parting = run.session.parting().filter(|_| at + travellers.len() == steps);
-            let message = shared(run, travellers, &mut records) + parting.unwrap_or("");
-            failed = conn.batch_execute(&message).err();
-            run.session.left.set(failed.is_none() && parting.is_some());
-            if failed.as_ref().is_none_or(|error| class::<C::Backend>(error) == Class::Connection) {
-                run.writer.made_tables();
-            }
-        }
-        let mut apart = !shares;
-        if let Some(error) = failed.take_if(|error| class::<C::Backend>(error) != Class::Connection) {
-            tracing::debug!(target: "migrator", %error, "a transaction of several migrations failed; each gets its own");
-            conn.batch_execute("ROLLBACK").map_err(lost)?;
-            ready(conn, run)?;
-            send(conn, run.session.restore()).map_err(lost)?;
-            let _not_there_when_unreadable = conn.batch_execute(&records.stop_clock());
-            // What failed behind its COMMIT undid nothing.
-            if run.writer.took(conn).map_err(lost)?.is_empty() {
-                run.wait.interrupt.check().map_err(Stop::Error)?;
-                (apart, self.apart) = (true, true);
-                records = run.writer.several::<C::Backend>(together);
-            }
-        }
         if apart {
             ready(conn, run)?;
-            failed = conn.batch_execute(&message(run, travellers, together, &mut records)).err();
-        }
-        if let Some(error) = &failed {
-            tracing::debug!(target: "migrator", %error, "a message of several migrations failed; the next one goes alone");
+            let sent = conn.batch_execute(&message(run, travellers, together, &mut records));
+            failed = survived(conn, sent, &records.release()).map_err(lost::<C::Backend>)?;
         }
         let took = match failed {
-            Some(error) if class::<C::Backend>(&error) == Class::Connection => Err(error),
-            Some(_) => after_a_failure(conn, run, &records.release()),
+            Some(error) => {
+                tracing::debug!(target: "migrator", %error, "a message of several migrations failed; the next one goes alone");
+                after_a_failure(conn, run)
+            }
             None => run.writer.took(conn),
         };
-        let took = took.map_err(lost)?;
+        let took = took.map_err(lost::<C::Backend>)?;
         for (((migration, _), written), duration_ms) in travellers.iter().zip(records.written()).zip(&took) {
             run.writer.wrote(written);
             let (version, name) = (migration.version().to_owned(), migration.name().to_owned());
@@ -163,20 +142,71 @@ impl Company {
     }
 }
 
-/// The session as it was, and what took before the failure: read, and on disk before anybody is told.
-fn after_a_failure<C>(conn: &mut C, run: &Run<'_>, release: &str) -> Result<Vec<u64>, DatabaseError>
+/// Sends them in one transaction, and our tables where they are still to be made; whether it took.
+fn share<C>(
+    conn: &mut C,
+    run: &mut Run<'_>,
+    travellers: &[Traveller<'_>],
+    records: &mut Several<'_, C::Backend>,
+) -> Result<bool, Stop>
 where
     C: LoadConnection<Backend: Dialect>,
 {
-    conn.batch_execute("ROLLBACK")?;
-    send(conn, run.session.restore())?;
-    // They are not there when the message could not be read.
+    let sent = conn.batch_execute(&shared(run, travellers, records));
+    let failed = survived(conn, sent, &records.stop_clock());
+    let Ok(Some(error)) = failed else {
+        // Made with them; or nothing can be made any more.
+        run.writer.made_tables();
+        return failed.map(|_| true).map_err(lost::<C::Backend>);
+    };
+    tracing::debug!(target: "migrator", %error, "a transaction of several migrations failed; each gets its own");
+    if run.wait.interrupt.is_stopped() && !run.writer.has_tables(conn) {
+        run.wait.interrupt.check().map_err(Stop::Error)?;
+    }
+    ready(conn, run)?;
+    send(conn, run.session.restore()).map_err(lost::<C::Backend>)?;
+    // What failed behind its COMMIT undid nothing.
+    if !run.writer.took(conn).map_err(lost::<C::Backend>)?.is_empty() {
+        return Ok(true);
+    }
+    run.wait.interrupt.check().map_err(Stop::Error)?;
+    Ok(false)
+}
+
+/// Why a message failed, behind which the connection is as it was before: in no transaction, and with nothing prepared. An error is that
+/// the connection is gone, which is asked of it: the words of that can be a script's data.
+fn survived<C>(
+    conn: &mut C,
+    sent: Result<(), DatabaseError>,
+    release: &str,
+) -> Result<Option<DatabaseError>, DatabaseError>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    let Err(error) = sent else { return Ok(None) };
+    if let Err(rollback) = conn.batch_execute("ROLLBACK") {
+        return Err(if class::<C::Backend>(&error) == Class::Connection { error } else { rollback });
+    }
+    // It is not there when the message could not be read.
     let _nothing_to_release = conn.batch_execute(release);
+    Ok(Some(error))
+}
+
+/// What took before the failure, in the session as it was: read, and on disk before anybody is told.
+fn after_a_failure<C>(conn: &mut C, run: &Run<'_>) -> Result<Vec<u64>, DatabaseError>
+where
+    C: LoadConnection<Backend: Dialect>,
+{
+    send(conn, run.session.restore())?;
     let took = run.writer.took(conn)?;
     if !took.is_empty() {
         run.writer.settle(conn)?;
     }
     Ok(took)
+}
+
+fn lost<D: Dialect>(error: DatabaseError) -> Stop {
+    Stop::Error(refused::<D>("tell what took of a message of several migrations", error))
 }
 
 /// Whether a migration surely made no function.

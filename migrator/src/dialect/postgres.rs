@@ -399,10 +399,11 @@ impl Dialect for Pg {
     }
 }
 
-/// What there is in the database besides our tables.
+/// What there is in the database besides our tables, and those that are kept in step for other tools.
 const ROOM: &str = "current_setting('standard_conforming_strings'), EXISTS (SELECT FROM pg_catalog.pg_proc WHERE oid >= 16384)::text, \
                     (SELECT count(*) FROM pg_catalog.pg_class WHERE oid >= 16384 AND relkind IN ('r', 'p', 'f', 'm') AND \
-                    left(relname::text, 11) <> '__migrator_')::text, (current_setting('max_locks_per_transaction')::bigint * \
+                    left(relname::text, 11) <> '__migrator_' AND relname NOT IN ('__diesel_schema_migrations', '_prisma_migrations'))\
+                    ::text, (current_setting('max_locks_per_transaction')::bigint * \
                     current_setting('max_connections')::bigint / 12)::text";
 
 fn room_of(row: &Cells, at: usize) -> Room {

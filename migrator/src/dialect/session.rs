@@ -3,6 +3,8 @@
 use std::cell::{Cell, OnceCell};
 use std::time::Duration;
 
+use super::LockKey;
+
 /// The SQL that sets a session up for a run, and that makes it what it was when it was asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Session {
@@ -16,15 +18,18 @@ pub struct Session {
     pub(crate) name: Option<String>,
     /// Where `leave` undoes only what the run itself set: what undoes anything that a script may have set, once it was asked for.
     pub(crate) whole: Option<OnceCell<String>>,
-    /// Whether `leave` went with the last message already.
+    /// The SQL that gives the lock back, where `leave` can stand behind it in one message.
+    pub(crate) unlock: Option<fn(&LockKey) -> String>,
+    /// Whether `leave` was sent already, behind that.
     pub(crate) left: Cell<bool>,
 }
 
 impl Session {
-    /// The SQL that leaves the session, which can stand behind the last commit of a run: where nothing but the run itself changed
-    /// anything.
-    pub(crate) fn parting(&self) -> Option<&str> {
-        self.whole.as_ref().is_some_and(|whole| whole.get().is_none()).then_some(&self.leave)
+    /// The SQL that gives the lock back and leaves the session, in one message: where nothing but the run itself changed anything. The lock
+    /// is first: what the session was set to may be a deadline, which is not the run's.
+    pub(crate) fn parting(&self, key: &LockKey) -> Option<String> {
+        let is_unchanged = self.whole.as_ref().is_some_and(|whole| whole.get().is_none());
+        self.unlock.filter(|_| is_unchanged).map(|unlock| unlock(key) + &self.leave)
     }
 
     /// The SQL that undoes what a script changed in the session.
@@ -43,6 +48,8 @@ pub enum Work {
     Migrations,
     /// Migrations of which none is known to change the session, so that nobody needs to know all that it is set to.
     Quiet,
+    /// Nothing more: only to know what undoes whatever is changed from now on.
+    Afterwards,
     /// A seed, whose statements may take so long.
     Seed(Duration),
 }

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod harm;
+mod making;
 mod marking;
 mod several;
 mod waiting;
@@ -17,6 +18,7 @@ use crate::migration::Checksum;
 use crate::origin::Origin;
 use crate::record::{History, Meta, Record, RecordKind};
 pub(crate) use ahead::Ahead;
+pub(crate) use making::{in_time, make};
 pub(crate) use marking::{Rows, marks};
 pub(crate) use several::Several;
 pub(crate) use writer::{Writer, Written, enclosed};
@@ -266,7 +268,7 @@ where
 }
 
 /// Makes the tables and the set's meta row what this version needs. Call it under the lock.
-pub(crate) fn prepare<C>(
+fn prepare<C>(
     conn: &mut C,
     home: &Home,
     history: Option<&History>,
@@ -311,12 +313,6 @@ where
             }
         }
     }
-}
-
-/// The error where the tables cannot be made.
-pub(crate) fn not_made<D: Dialect>(error: diesel::result::Error) -> Error {
-    let remedy = "the role needs the right to create tables in the schema once; or let the owner run the migrations";
-    refused::<D>("make the history tables", error).with_remedy(remedy)
 }
 
 /// The SQL that makes the tables, and the set's row, where there is nothing.

@@ -1,7 +1,8 @@
 //! Records that wait until what they record commits: where the lock is a transaction, all of a run's do at once.
 //!
 //! Written one by one they cost a quarter of an apply of small migrations on SQLite; and every `ALTER TABLE` there reads the whole
-//! schema again, our tables included, so that these too are made at the end.
+//! schema again, our tables included, so that these too are made at the end. On PostgreSQL only the tables wait: for the first
+//! transaction of many migrations, which makes them too.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -10,10 +11,10 @@ use std::time::SystemTime;
 use diesel::connection::LoadConnection;
 
 use super::writer::in_transaction;
-use super::{Home, META, Writer, Written, exists, made, prepare, read};
+use super::{Writer, Written, exists, made, make};
 use crate::dialect::Dialect;
 use crate::ledgers::Ledger;
-use crate::record::{Change, History, Record};
+use crate::record::{Change, Record};
 
 /// What of the history is still to be written.
 #[derive(Default)]
@@ -56,7 +57,7 @@ impl Writer {
         C: LoadConnection<Backend: Dialect>,
     {
         if let Some(environment) = self.waiting.tables {
-            make(conn, &self.home, environment)?;
+            make(conn, &self.home, None, environment)?;
             self.ledger.as_mut().map_or(Ok(()), |ledger| ledger.make(conn, None))?;
             self.made_tables();
         }
@@ -73,6 +74,19 @@ impl Writer {
     /// Takes note that the tables are made, or that nothing can be made any more.
     pub(crate) fn made_tables(&mut self) {
         self.waiting.tables = None;
+    }
+
+    /// Whether the tables are there; asked where they are still to be made, since a message that made them may have failed behind its COMMIT.
+    pub(crate) fn has_tables<C>(&self, conn: &mut C) -> bool
+    where
+        C: LoadConnection<Backend: Dialect>,
+    {
+        self.waiting.tables.is_none() || exists(conn, &self.home)
+    }
+
+    /// Whether there are records that [`catch_up`](Self::catch_up) would write.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.waiting.records.is_empty()
     }
 
     /// Whether a script names one of our tables, or the tool's.
@@ -116,19 +130,6 @@ impl Writer {
         let fingerprint = format!("'{}'", self.tally.fingerprint());
         sql + &self.waiting.follow + &self.update::<D>(&fingerprint, &self.sequence.to_string())
     }
-}
-
-/// Makes the tables. Another set has a lock of its own, and may have made them at the same moment; or they are there since the
-/// message that made them failed behind its COMMIT.
-fn make<C>(conn: &mut C, home: &Home, environment: Option<&str>) -> diesel::QueryResult<()>
-where
-    C: LoadConnection<Backend: Dialect>,
-{
-    prepare(conn, home, None, environment).or_else(|error| {
-        let row =
-            if exists(conn, home) { read::<C>(conn, home, META, &["sequence"], false)? } else { return Err(error) };
-        if row.is_empty() { prepare(conn, home, Some(&History::default()), environment) } else { Ok(()) }
-    })
 }
 
 /// The values of the columns [`OWN`].

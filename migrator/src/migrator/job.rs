@@ -22,7 +22,7 @@ pub(super) struct Job<'a, C> {
     pub(super) migrator: &'a Migrator<C>,
     pub(super) seen: &'a Seen,
     pub(super) key: &'a LockKey,
-    pub(super) restore: &'a Session,
+    pub(super) session: &'a Session,
     pub(super) goal: &'a Goal,
     /// How much to look at under the lock.
     pub(super) look: Look,
@@ -61,7 +61,7 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
                     wait.hook.emit(Event::Locked { waited });
                     match self.turn(conn, scripts, grouping, file.is_some(), report) {
                         // What the run did before it stopped is kept; it is recorded.
-                        Ok(turn @ (Turn::Done | Turn::Stopped(_))) => (Keep::All, Ok(turn)),
+                        Ok(turn @ (Turn::Done | Turn::Stopped(_))) => (Keep::AllAndLeave(self.session), Ok(turn)),
                         Ok(turn) => (Keep::Nothing, Ok(turn)),
                         Err(error) => (Keep::Nothing, Err(error)),
                     }
@@ -146,7 +146,7 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
         let history = seen.history.as_ref();
         let (set, origin, facts) = (&migrator.set, migrator.origin(), &seen.facts);
         let mut writer = Writer::new::<C::Backend>(&seen.home, set, history, self.key, &run_id, &origin, facts)
-            .acting_as(&self.restore.myself)
+            .acting_as(&self.session.myself)
             .keeping(seen.ledger.as_ref(), &known);
         if found > 0 {
             let settling = |error| refused::<C::Backend>("have what took on disk", error);
@@ -173,7 +173,7 @@ impl<C: LoadConnection<Backend: Dialect>> Job<'_, C> {
             facts: &self.seen.facts,
             key: self.key,
             wait: &migrator.wait,
-            session: self.restore,
+            session: self.session,
             // A backup may have taken long.
             room: seen.facts.room.filter(|_| migrator.backup.is_none()),
             reconnects: migrator.connect.is_some(),

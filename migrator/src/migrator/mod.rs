@@ -196,7 +196,8 @@ impl<C> Migrator<C> {
         self
     }
 
-    /// Tells apart two sets whose histories share one schema. Default: empty.
+    /// Tells apart two sets whose histories share one schema. Default: empty. A name of more than 255 characters is refused by every verb
+    /// (`set_name`).
     ///
     /// The table of the layout's own tool (diesel, Prisma) is kept in step for the set without a name: such a tool knows one set only.
     #[must_use]

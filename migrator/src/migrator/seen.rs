@@ -210,14 +210,9 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
     pub(super) fn prepare(&self, conn: &mut C, seen: &mut Seen, environment: Option<Environment>) -> Result<(), Error> {
         let marked = environment.map(Environment::name);
         let history = seen.history.as_ref();
-        let made = history::prepare(conn, &seen.home, history, marked).or_else(|error| {
-            // Another set has a lock of its own, and may have made the tables at the same moment.
-            let made = history.is_none() && history::exists(conn, &seen.home);
-            let again = made.then(|| history::prepare(conn, &seen.home, Some(&History::default()), marked));
-            again.unwrap_or(Err(error))
-        });
-        let ledger = seen.ledger.as_mut();
-        let made = made.and_then(|()| ledger.map_or(Ok(()), |ledger| ledger.make(conn, history)));
-        made.map_err(history::not_made::<C::Backend>)
+        history::in_time(conn, &self.wait, |conn| {
+            history::make(conn, &seen.home, history, marked)?;
+            seen.ledger.as_mut().map_or(Ok(()), |ledger| ledger.make(conn, history))
+        })
     }
 }

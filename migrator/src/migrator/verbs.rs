@@ -398,8 +398,8 @@ impl<C: LoadConnection<Backend: Dialect>> Migrator<C> {
             self.statement_lock_timeout,
             work,
             &self.wait,
-            |conn, restore| {
-                let job = Job { migrator: self, seen, key: &key, restore, goal, look, plan };
+            |conn, session| {
+                let job = Job { migrator: self, seen, key: &key, session, goal, look, plan };
                 job.run(conn, scripts, needs_file, report)
             },
         )

@@ -8,12 +8,15 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
+use diesel::pg::Pg;
 use diesel::{Connection, PgConnection};
 use migrator::{Error, Event, Migrator, Report};
+use migrator_tests::servers::FreshDatabase;
 use migrator_tests::{Database, servers, wait};
 
+use crate::cold;
 use crate::dialects::{Mariadb, Postgres, Subject, applies, as_role, history, names};
-use crate::folder::Folder;
+use crate::folder::{Folder, table};
 use crate::watch::{self, Notes};
 
 /// The run changes `near`, then `far`; the traffic changes `far`, then `near`, by ten.
@@ -297,33 +300,43 @@ fn a_mariadb_that_speaks_german_is_understood() {
     assert_eq!(again, german, "the session is left as it was");
 }
 
+const GERMAN: &str = "Relation »nowhere« existiert nicht";
+
+fn german() -> servers::Postgres {
+    servers::Postgres::start(servers::Options::default().set("lc_messages", "C.UTF-8").environment("LANGUAGE", "de"))
+}
+
+/// The address for a role `r` that may write, and what this SQL lets it; without any, for the superuser.
+fn by_role(database: &FreshDatabase<Pg>, lets: &str) -> String {
+    if lets.is_empty() {
+        return database.url().to_owned();
+    }
+    let name = format!("role_of_{}", database.name());
+    let may = format!(
+        "GRANT pg_write_all_data, pg_read_all_data TO {name}; GRANT SET ON PARAMETER deadlock_timeout TO {name}; GRANT CREATE ON SCHEMA \
+         public TO {name}"
+    );
+    let lets = lets.replace(" r", &format!(" {name}"));
+    database.execute(&format!("CREATE ROLE {name} LOGIN PASSWORD 'letter'; {may}; {lets}"));
+    as_role(database.url(), &name, "letter")
+}
+
+/// How the server says that there is no such table.
+fn words(conn: &mut PgConnection) -> String {
+    conn.batch_execute("SELECT * FROM nowhere").expect_err("no table").to_string()
+}
+
 /// Only who may set the language can be understood: a superuser, and a role that a superuser lets.
 #[test]
 fn a_postgres_that_speaks_german_is_understood() {
-    let options = servers::Options::default().set("lc_messages", "C.UTF-8").environment("LANGUAGE", "de");
-    let server = servers::Postgres::start(options);
-    let german = "Relation »nowhere« existiert nicht";
+    let server = german();
     for role in ["", "ALTER ROLE r SET lc_messages = 'C'", "GRANT SET ON PARAMETER lc_messages TO r", "SELECT 1"] {
         let database = server.fresh();
         let folder = ready::<Postgres>(&database, SCRIPT);
-        let mut url = database.url().to_owned();
-        if !role.is_empty() {
-            let name = format!("role_of_{}", database.name());
-            let may = format!(
-                "GRANT pg_write_all_data, pg_read_all_data TO {name}; GRANT SET ON PARAMETER deadlock_timeout TO {name}"
-            );
-            database.execute(&format!(
-                "CREATE ROLE {name} LOGIN PASSWORD 'letter'; {may}; {}",
-                role.replace(" r", &format!(" {name}"))
-            ));
-            url = as_role(&url, &name, "letter");
-        }
-        let mut conn = soon::<Postgres>(&url);
-        let words =
-            |conn: &mut PgConnection| conn.batch_execute("SELECT * FROM nowhere").expect_err("no table").to_string();
+        let mut conn = soon::<Postgres>(&by_role(&database, role));
         let before = words(&mut conn);
         assert_eq!(
-            before.contains(german),
+            before.contains(GERMAN),
             !role.starts_with("ALTER"),
             "{before}; the server's translations are not here"
         );
@@ -336,5 +349,26 @@ fn a_postgres_that_speaks_german_is_understood() {
         assert_eq!(names(&run.unwrap_or_else(|error| panic!("{role}: {error}"))), ["02_both"]);
         assert_eq!((retries(&notes), sums), (1, ["11", "11"].map(str::to_owned)), "{role}");
         assert_eq!(words(&mut conn), before, "the session is left as it was");
+    }
+}
+
+/// Many migrations that change nothing of the session have it set up in another way.
+#[test]
+fn a_postgres_that_speaks_german_is_understood_by_many_migrations() {
+    let server = german();
+    for role in ["", "GRANT SET ON PARAMETER lc_messages TO r", "SELECT 1"] {
+        let (database, folder) = (server.fresh(), cold::flat(5));
+        let mut conn = connect::<Postgres>(&by_role(&database, role));
+        let before = words(&mut conn);
+        assert!(before.contains(GERMAN), "{before}; the server's translations are not here");
+        let report = Migrator::new(&folder.set()).run(&mut conn).unwrap_or_else(|error| panic!("{role}: {error}"));
+        assert_eq!((report.applied().len(), words(&mut conn)), (5, before.clone()), "{role}");
+
+        (6..=10).for_each(|number| folder.write(&format!("{number:02}_t{number}.sql"), table(number)));
+        folder.write("08_t8.sql", "INSERT INTO nowhere VALUES (1);");
+        let error = Migrator::new(&folder.set()).run(&mut conn).expect_err("it fails");
+        let told = if role == "SELECT 1" { GERMAN } else { "relation \"nowhere\" does not exist" };
+        assert!(error.to_string().contains(told), "{role}: {error}");
+        assert_eq!(words(&mut conn), before, "{role}");
     }
 }

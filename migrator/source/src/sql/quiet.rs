@@ -36,9 +36,10 @@ const QUIET: &[&[&str]] = &[
     &["REVOKE"],
 ];
 
-/// Words that a quiet statement has nowhere, not even in a string: `query_to_xml` runs what a string says, `U&"…"` spells a
-/// name in another way, and a temporary table may end with its transaction.
-const LOUD: &[&str] = &["set_config", "_to_xml", "u&", "pg_temp"];
+/// Words that a quiet statement has nowhere, not even in a string: an UPDATE of `pg_settings` is a SET by the view's rule, `query_to_xml`,
+/// `ts_stat` and `ts_rewrite` run what a string says, `U&"…"` spells a name in another way, and a temporary table may end with its
+/// transaction.
+const LOUD: &[&str] = &["set_config", "pg_settings", "_to_xml", "ts_stat(", "ts_rewrite(", "u&", "pg_temp"];
 
 /// Begins of statements of MySQL that say what is to be there, or which rows.
 const QUIET_ON_MYSQL: &[&[&str]] = &[
@@ -108,6 +109,11 @@ mod tests {
             ("CREATE TEMPORARY TABLE t (a INT) ON COMMIT DROP", false),
             ("CREATE TABLE t AS SELECT Set_Config('role', 'x', false)", false),
             ("INSERT INTO t SELECT U&\"\\0073et_config\"('role', 'x', false)", false),
+            ("UPDATE pg_settings SET setting = 'pg_catalog' WHERE name = 'search_path'", false),
+            ("UPDATE pg_catalog.\"pg_settings\" SET setting = '5MB' WHERE name = 'work_mem'", false),
+            ("CREATE VIEW mine AS SELECT * FROM PG_SETTINGS", false),
+            ("CREATE TABLE accounts_status (a INT)", true),
+            ("INSERT INTO t SELECT word FROM ts_stat('SELECT to_tsvector(''a'') FROM f()')", false),
             ("INSERT INTO t SELECT query_to_xml('SELECT 1', true, true, '')", false),
             ("DO $$ BEGIN SET ROLE x; END $$", false),
             ("SELECT f()", false),

@@ -9,7 +9,7 @@ use diesel::connection::LoadConnection;
 use diesel::pg::Pg;
 
 use super::language;
-use crate::dialect::{Cells, Dialect, Session, Work};
+use crate::dialect::{Cells, Dialect, LockKey, Session, Work};
 
 /// A script may change the search path, the role and any setting; what the session set is reset, and what was found set
 /// again. Not by `RESET ALL`: it would also take the settings that applications make up (`app.tenant`), which no view lists
@@ -22,31 +22,21 @@ pub(super) fn session<C: LoadConnection<Backend = Pg>>(
     if work == Work::Quiet {
         return quick(conn, lock_timeout);
     }
-    // In one query: the view is costly.
-    let rows = Pg::rows(
-        conn,
-        "SELECT '', session_user::text, current_setting('role'), pg_backend_pid()::text UNION ALL SELECT source, name, setting, '' FROM \
-         pg_catalog.pg_settings WHERE source = 'session' AND name NOT LIKE 'migrator.%' AND context IN ('user', 'superuser') \
-         OR name IN ('client_connection_check_interval', 'transaction_timeout', 'lc_messages') ORDER BY 2",
-    )?;
+    let rows = settings(conn)?;
+    if work == Work::Afterwards {
+        return Ok(Session { leave: leave_of(&rows), ..Session::default() });
+    }
     let is_known = |row: &&Cells| ["client_connection_check_interval", "transaction_timeout"].contains(&row.text(1));
-    let (who, found) =
-        (rows.iter().find(|row| row.text(0).is_empty()), rows.iter().filter(|row| row.text(0) == "session"));
-    let name = who.map(|who| who.text(3).to_owned());
-    let (mut leave, mut myself) = (String::new(), String::new());
-    if let Some(who) = who {
-        let (user, role) = named(who.text(1), who.text(2));
-        let _infallible = write!(leave, "SET SESSION AUTHORIZATION {user}; SET ROLE {role}; {RESET};");
-        myself = acting_as(&user, &role);
-    }
-    for row in found {
-        // As a function, since SET does not take every value in the form in which it is shown: `""` for an empty path.
-        let (name, value) = (Pg::literal(row.text(1)), Pg::literal(row.text(2)));
-        let _infallible = write!(leave, "SELECT pg_catalog.set_config({name}, {value}, false);");
-    }
+    let (name, myself) = match who(&rows) {
+        Some(who) => {
+            let (user, role) = named(who.text(1), who.text(2));
+            (Some(who.text(3).to_owned()), acting_as(&user, &role))
+        }
+        None => (None, String::new()),
+    };
     let deadline = match work {
-        Work::Migrations | Work::Quiet => 0,
         Work::Seed(deadline) => deadline.as_millis().clamp(1, i32::MAX.unsigned_abs().into()),
+        _ => 0,
     };
     let mut enter = format!(
         "SET lock_timeout = {}; SET statement_timeout = {deadline}; SET idle_in_transaction_session_timeout = 0;",
@@ -61,7 +51,36 @@ pub(super) fn session<C: LoadConnection<Backend = Pg>>(
     if !language::is_english(language) && language::may_be_chosen(conn) {
         enter.push_str("SET lc_messages = 'C';");
     }
-    Ok(Session { enter, leave, myself, name, ..Session::default() })
+    Ok(Session { enter, leave: leave_of(&rows), myself, name, ..Session::default() })
+}
+
+/// Who the session is, in a row whose first column is empty, and what it set, or a run would.
+fn settings<C: LoadConnection<Backend = Pg>>(conn: &mut C) -> QueryResult<Vec<Cells>> {
+    // In one query: the view is costly.
+    Pg::rows(
+        conn,
+        "SELECT '', session_user::text, current_setting('role'), pg_backend_pid()::text UNION ALL SELECT source, name, setting, '' FROM \
+         pg_catalog.pg_settings WHERE source = 'session' AND name NOT LIKE 'migrator.%' AND context IN ('user', 'superuser') \
+         OR name IN ('client_connection_check_interval', 'transaction_timeout', 'lc_messages') ORDER BY 2",
+    )
+}
+
+fn who(rows: &[Cells]) -> Option<&Cells> {
+    rows.iter().find(|row| row.text(0).is_empty())
+}
+
+fn leave_of(rows: &[Cells]) -> String {
+    let mut leave = String::new();
+    if let Some(who) = who(rows) {
+        let (user, role) = named(who.text(1), who.text(2));
+        let _infallible = write!(leave, "SET SESSION AUTHORIZATION {user}; SET ROLE {role}; {RESET};");
+    }
+    for row in rows.iter().filter(|row| row.text(0) == "session") {
+        // As a function, since SET does not take every value in the form in which it is shown: `""` for an empty path.
+        let (name, value) = (Pg::literal(row.text(1)), Pg::literal(row.text(2)));
+        let _infallible = write!(leave, "SELECT pg_catalog.set_config({name}, {value}, false);");
+    }
+    leave
 }
 
 /// Sets the session up in the query that asks what it was set to, for scripts that change nothing of it: so that nobody needs the
@@ -119,7 +138,8 @@ fn quick<C: LoadConnection<Backend = Pg>>(conn: &mut C, lock_timeout: Duration) 
     );
     let (user, role) = named(row.text(0), row.text(1));
     let (myself, name) = (acting_as(&user, &role), row.optional(2).map(str::to_owned));
-    Ok(Session { enter, leave, myself, name, whole: Some(OnceCell::new()), ..Session::default() })
+    let unlock = |key: &LockKey| format!("SELECT pg_catalog.pg_advisory_unlock({});", key.number);
+    Ok(Session { enter, leave, myself, name, whole: Some(OnceCell::new()), unlock: Some(unlock), ..Session::default() })
 }
 
 /// Who the session is, as SQL takes it: the user, and the role.
