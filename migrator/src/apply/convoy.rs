@@ -111,15 +111,14 @@ where
     C: LoadConnection<Backend: Dialect>,
 {
     let lost = |error| Stop::Error(refused::<C::Backend>("tell what took of a message of several migrations", error));
-    let failed = conn.batch_execute(&message.sql).err();
-    if let Some(error) = failed {
-        if class::<C::Backend>(&error) == Class::Connection {
-            return Err(lost(error));
-        }
+    let failed = match conn.batch_execute(&message.sql) {
+        Err(error) if class::<C::Backend>(&error) == Class::Connection => return Err(lost(error)),
+        sent => sent.err(),
+    };
+    if let Some(error) = &failed {
         tracing::debug!(target: "migrator", %error, "a message of several migrations stopped; the next one goes alone");
-        return stopped(conn, run, message, travellers, Some(error)).map_err(lost);
     }
-    stopped(conn, run, message, travellers, None).map_err(lost)
+    stopped(conn, run, message, travellers, failed).map_err(lost)
 }
 
 /// Takes what is recorded into the report, and finds where the message stopped, if it did. A query that is killed between two statements

@@ -70,6 +70,15 @@ const HISTORY_COLUMNS: [(&str, usize); 18] = [
     ("application", WORD),
 ];
 
+/// Places in [`HISTORY_COLUMNS`], of what a message says in its own way.
+const SEQUENCE: usize = 1;
+const VERSION: usize = 3;
+const NAME: usize = 4;
+const CHECKSUM: usize = 5;
+const STATEMENTS: usize = 7;
+const DURATION: usize = 8;
+const RECORDED_AT: usize = 14;
+
 // The rows are short for sure, so that PostgreSQL makes one table of it and not two.
 const META_COLUMNS: [(&str, usize); 7] = [
     ("set_name", LINE),

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use diesel::connection::LoadConnection;
 
-use super::{HISTORY, META, Writer, Written};
+use super::{CHECKSUM, DURATION, HISTORY, META, NAME, RECORDED_AT, SEQUENCE, STATEMENTS, VERSION, Writer, Written};
 use crate::dialect::{Dialect, Together, table};
 use crate::record::{Change, Record, RecordKind};
 
@@ -62,11 +62,11 @@ impl<D: Dialect> Several<'_, D> {
         let [record, meta] = &self.names;
         let [number, text] = self.together.types;
         let mut values = self.ahead.values::<D>(&self.ahead.record(RecordKind::Applied, "", ""));
-        values[1] = format!("CASE WHEN {} THEN $1 END", self.together.owned);
+        values[SEQUENCE] = format!("CASE WHEN {} THEN $1 END", self.together.owned);
         for (at, parameter) in [(3, "$2"), (4, "$3"), (5, "$4"), (7, "$5")] {
             values[at] = parameter.to_owned();
         }
-        values[8] = self.elapsed();
+        values[DURATION] = self.elapsed();
         format!(
             "PREPARE {record} ({number}, {text}, {text}, {text}, {number}) AS {};\nPREPARE {meta} ({text}, {number}) AS {};\n",
             self.ahead.insert::<D>(&values),
@@ -89,7 +89,7 @@ impl<D: Dialect> Several<'_, D> {
         let follow = self.ahead.follow::<D>(&written);
         let sql = format!(
             "EXECUTE {insert}({sequence}, {}, {}, {}, {});\n{follow}EXECUTE {update}('{fingerprint}', {sequence});",
-            values[3], values[4], values[5], values[7]
+            values[VERSION], values[NAME], values[CHECKSUM], values[STATEMENTS]
         );
         self.wrote(written);
         sql
@@ -134,8 +134,8 @@ impl<D: Dialect> Several<'_, D> {
             self.wrote(written);
         }
         let clock = self.together;
-        [values[8], values[14]] = (clock.took_and_at)("column1");
-        values[1] = format!("CASE WHEN {} THEN column2 END", self.ahead.owned);
+        [values[DURATION], values[RECORDED_AT]] = (clock.took_and_at)("column1");
+        values[SEQUENCE] = format!("CASE WHEN {} THEN column2 END", self.ahead.owned);
         for (at, column) in [(3, "column3"), (4, "column4"), (5, "column5"), (7, "column6")] {
             values[at] = column.to_owned();
         }

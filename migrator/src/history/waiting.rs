@@ -11,7 +11,9 @@ use std::time::SystemTime;
 use diesel::connection::LoadConnection;
 
 use super::writer::in_transaction;
-use super::{Writer, Written, exists, made, make};
+use super::{
+    CHECKSUM, DURATION, NAME, RECORDED_AT, SEQUENCE, STATEMENTS, VERSION, Writer, Written, exists, made, make,
+};
 use crate::dialect::Dialect;
 use crate::ledgers::Ledger;
 use crate::record::{Change, Record};
@@ -27,7 +29,7 @@ pub(super) struct Waiting {
 }
 
 /// Where the columns stand in [`HISTORY_COLUMNS`](super::HISTORY_COLUMNS) in which the records of one run differ.
-const OWN: [usize; 7] = [1, 3, 4, 5, 7, 8, 14];
+const OWN: [usize; 7] = [SEQUENCE, VERSION, NAME, CHECKSUM, STATEMENTS, DURATION, RECORDED_AT];
 
 /// How many records go into one statement: SQLite takes a million bytes.
 const MOST: usize = 500;
@@ -117,7 +119,7 @@ impl Writer {
         for records in alike.flat_map(|records| records.chunks(MOST)) {
             let mut values = self.values::<D>(&records[0]);
             OWN.iter().enumerate().for_each(|(at, column)| values[*column] = format!("column{}", at + 1));
-            values[1] = format!("CASE WHEN {} THEN column1 END", self.owned);
+            values[SEQUENCE] = format!("CASE WHEN {} THEN column1 END", self.owned);
             let into = self.insert_into::<D>();
             let _infallible = write!(sql, "{into} SELECT {} FROM (VALUES ", values.join(", "));
             for (at, record) in records.iter().enumerate() {

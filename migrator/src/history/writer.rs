@@ -3,7 +3,7 @@
 use diesel::connection::{LoadConnection, TransactionManager};
 
 use super::waiting::Waiting;
-use super::{HISTORY, HISTORY_COLUMNS, Home, META, read};
+use super::{DURATION, HISTORY, HISTORY_COLUMNS, Home, META, read};
 use crate::dialect::{Dialect, Facts, LockKey, table};
 use crate::ledgers::Ledger;
 use crate::migration::{Checksum, MigrationSet};
@@ -127,7 +127,7 @@ impl Writer {
     fn adding<D: Dialect>(&self, written: &Written, elapsed: Option<String>) -> String {
         let mut values = self.values::<D>(&written.record);
         if let Some(elapsed) = elapsed {
-            values[8] = elapsed;
+            values[DURATION] = elapsed;
         }
         format!("{}{};\n{}", self.myself, self.insert::<D>(&values), self.follow::<D>(written))
     }

@@ -3,21 +3,14 @@
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use migrator::{Error, Event, MigrationSet, Migrator, Report, Target};
+use migrator::{Error, Event, Migrator, Report};
 use migrator_tests::{Database, servers};
 
-use crate::dialects::{Postgres, Subject, applies, history, names, run};
+use crate::dialects::{Postgres, Subject, applies, history, names, one_by_one, run};
 use crate::folder::{Folder, table};
-use crate::watch;
+use crate::watch::{self, words};
 
 type Fresh = <Postgres as Subject>::Database;
-
-/// One run for each migration: nothing travels together.
-fn one_by_one(database: &Fresh, set: &MigrationSet) -> Result<(), Error> {
-    let mut conn = database.connect();
-    let steps = set.iter().count();
-    (0..steps).try_for_each(|_| Migrator::new(set).run_to(&mut conn, Target::Steps(1)).map(drop))
-}
 
 /// What a run leaves, but for times, run ids and durations.
 fn left(database: &Fresh) -> String {
@@ -44,10 +37,6 @@ fn left(database: &Fresh) -> String {
     format!("{}\n{:?}\n{records:#?}\n{meta:?}", database.dump(), database.row_counts())
 }
 
-fn words(events: &[String]) -> Vec<&str> {
-    events.iter().map(|event| event.split(' ').next().unwrap_or_default()).collect()
-}
-
 #[test]
 fn leaves_what_one_by_one_leaves() {
     let folder = Folder::of_tables(12);
@@ -60,7 +49,7 @@ fn leaves_what_one_by_one_leaves() {
     let (set, together, alone) = (folder.set(), Postgres::fresh(), Postgres::fresh());
     let report = applies::<Postgres>(&together, &set);
     assert_eq!(report.applied().len(), 12);
-    one_by_one(&alone, &set).unwrap_or_else(|error| panic!("{error}"));
+    one_by_one::<Postgres>(&alone, &set).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(left(&together), left(&alone));
     assert!(applies::<Postgres>(&together, &set).applied().is_empty());
 }
@@ -91,7 +80,8 @@ fn the_one_that_fails_fails_as_it_does_alone() {
     ];
     for script in cases {
         let (folder, [together, alone]) = (failing(script), [Postgres::fresh(), Postgres::fresh()]);
-        let [first, second] = [run::<Postgres>(&together, &folder.set()).map(drop), one_by_one(&alone, &folder.set())];
+        let [first, second] =
+            [run::<Postgres>(&together, &folder.set()).map(drop), one_by_one::<Postgres>(&alone, &folder.set())];
         let [first, second] = [first.expect_err("it fails"), second.expect_err("it fails")];
         let said = |error: &Error| {
             (error.code(), error.message().to_owned(), error.version().map(str::to_owned), error.place().cloned())

@@ -5,7 +5,7 @@ use diesel::r2d2::R2D2Connection;
 use diesel::{Connection, MysqlConnection, PgConnection, QueryableByName, RunQueryDsl, SqliteConnection, sql_query};
 use diesel::{mysql::Mysql, pg::Pg, sql_types::Text};
 use diesel_migrations::MigrationHarness;
-use migrator::{Dialect, Error, MigrationSet, Migrator, Report, Status};
+use migrator::{Dialect, Error, MigrationSet, Migrator, Report, Status, Target};
 use migrator_tests::{Database, servers, sqlite};
 
 /// A database under test.
@@ -194,6 +194,13 @@ pub(crate) fn run<S: Subject>(database: &S::Database, set: &MigrationSet) -> Res
 /// As [`run`], where nothing may go wrong.
 pub(crate) fn applies<S: Subject>(database: &S::Database, set: &MigrationSet) -> Report {
     run::<S>(database, set).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// One run for each migration: nothing travels together.
+pub(crate) fn one_by_one<S: Subject>(database: &S::Database, set: &MigrationSet) -> Result<(), Error> {
+    let mut conn = database.connect();
+    let steps = set.iter().count();
+    (0..steps).try_for_each(|_| Migrator::new(set).run_to(&mut conn, Target::Steps(1)).map(drop))
 }
 
 pub(crate) fn status<S: Subject>(database: &S::Database, set: &MigrationSet) -> Status {

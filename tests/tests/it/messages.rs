@@ -5,21 +5,14 @@ use std::thread;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
-use migrator::{Error, Event, Interrupt, MigrationSet, Migrator, Report, Target};
+use migrator::{Error, Event, Interrupt, Migrator, Report};
 use migrator_tests::{Database, servers, wait};
 
-use crate::dialects::{Mariadb, Subject, applies, history, names, run, tables};
+use crate::dialects::{Mariadb, Subject, applies, history, names, one_by_one, run, tables};
 use crate::folder::{Folder, table};
-use crate::watch;
+use crate::watch::{self, words};
 
 type Fresh = <Mariadb as Subject>::Database;
-
-/// One run for each migration: nothing travels together.
-fn one_by_one(database: &Fresh, set: &MigrationSet) -> Result<(), Error> {
-    let mut conn = database.connect();
-    let steps = set.iter().count();
-    (0..steps).try_for_each(|_| Migrator::new(set).run_to(&mut conn, Target::Steps(1)).map(drop))
-}
 
 /// What a run leaves, but for times, run ids and durations; with the row that diesel would have written for each that is applied.
 fn left(database: &Fresh) -> String {
@@ -52,10 +45,6 @@ fn left(database: &Fresh) -> String {
     left.replace(database.name(), "DATABASE")
 }
 
-fn words(events: &[String]) -> Vec<&str> {
-    events.iter().map(|event| event.split(' ').next().unwrap_or_default()).collect()
-}
-
 #[test]
 fn leaves_what_one_by_one_leaves() {
     let folder = Folder::of_tables(16);
@@ -79,7 +68,7 @@ fn leaves_what_one_by_one_leaves() {
     assert_eq!(report.applied().len(), 16);
     let events = events.take();
     assert_eq!(words(&events).iter().filter(|word| **word == "Together").count(), 2, "{events:#?}");
-    one_by_one(&alone, &set).unwrap_or_else(|error| panic!("{error}"));
+    one_by_one::<Mariadb>(&alone, &set).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(left(&together), left(&alone));
     assert!(applies::<Mariadb>(&together, &set).applied().is_empty());
 }
@@ -116,7 +105,8 @@ fn the_one_that_fails_fails_as_it_does_alone() {
         let folder = Folder::of_tables(20);
         folder.write("03_t3/up.sql", script);
         let [together, alone] = [Mariadb::fresh(), Mariadb::fresh()];
-        let [first, second] = [run::<Mariadb>(&together, &folder.set()).map(drop), one_by_one(&alone, &folder.set())];
+        let [first, second] =
+            [run::<Mariadb>(&together, &folder.set()).map(drop), one_by_one::<Mariadb>(&alone, &folder.set())];
         let [first, second] = [first.expect_err("it fails"), second.expect_err("it fails")];
         let said = |error: &Error, database: &Fresh| {
             let message = error.message().replace(database.name(), "DATABASE");

@@ -44,3 +44,8 @@ pub(crate) fn events<C>(migrator: Migrator<C>) -> (Migrator<C>, Notes) {
     let kept = notes.clone();
     (migrator.on_event(move |event| kept.add(format!("{event:?}"))), notes)
 }
+
+/// What each event is, without what it says.
+pub(crate) fn words(events: &[String]) -> Vec<&str> {
+    events.iter().map(|event| event.split(' ').next().unwrap_or_default()).collect()
+}
